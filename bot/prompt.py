@@ -1,4 +1,4 @@
-"""The only place where messages for the model are built: serving, training and evaluation share it."""
+"""The only place where messages for the model are built, for serving, training and evaluation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def build(
     messages: list[ChatMessage] = [{"role": "system", "content": SYSTEM}]
     for turn in thread[-MAX_TURNS:]:
         messages.append({"role": turn.role, "content": _cut(turn.text, MAX_TURN_CHARS)})
-    messages.append({"role": "user", "content": _with_note(_cut(question, MAX_QUESTION_CHARS), note)})
+    messages.append(
+        {"role": "user", "content": _with_note(_cut(question, MAX_QUESTION_CHARS), note)}
+    )
     return messages
 
 

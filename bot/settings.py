@@ -17,7 +17,9 @@ class StoreSettings(ServingSettings):
     @property
     def database_url(self) -> str:
         """The database's URL; SQLite under the data directory unless set."""
-        return self.database.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'mynah.db'}"
+        return (
+            self.database.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'mynah.db'}"
+        )
 
 
 class BotSettings(StoreSettings):

@@ -1,0 +1,35 @@
+# Two commands to know: `make demo` and `make test`. Each makes its own environment first.
+PYTHON ?= python3
+ARGS ?=
+RUN = .venv/bin/python -m
+export HF_HUB_OFFLINE = 1
+
+.PHONY: demo play test test-fast check format setup clean
+
+demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
+	@.venv/bin/mynah demo $(ARGS)
+
+play: setup  ## the same set of processes, left running for you
+	@.venv/bin/mynah play $(ARGS)
+
+test: setup  ## every test: real vLLM, real training, real PostgreSQL
+	@$(RUN) pytest $(ARGS)
+
+test-fast: setup  ## the tests that need neither vLLM nor training
+	@$(RUN) pytest -m "not slow" $(ARGS)
+
+check: setup  ## formatting, lint, strict types, import contracts
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@.venv/bin/lint-imports
+
+format: setup
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+setup:
+	@$(PYTHON) deploy/setup_env.py
+
+clean:
+	rm -rf .venv .mynah reports .mypy_cache .ruff_cache .pytest_cache
