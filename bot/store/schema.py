@@ -94,6 +94,10 @@ class Status(StrEnum):
     FAILED = "failed"  # given up on, with the reason in `error`
 
 
+# The queues look only at rows that are still to be done, however many done ones are kept.
+_OPEN = text("status IN ('waiting', 'claimed')")
+
+
 class InboxEvent(SQLModel, table=True):
     """One thing that Slack delivered, stored before it is acknowledged.
 
@@ -104,7 +108,8 @@ class InboxEvent(SQLModel, table=True):
     __tablename__ = "inbox"
     __table_args__ = (
         UniqueConstraint("team_id", "event_id"),
-        Index("inbox_queue", "status", "lane", "id"),
+        Index("inbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("inbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -203,7 +208,8 @@ class OutboxMessage(SQLModel, table=True):
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("team_id", "key"),
-        Index("outbox_queue", "status", "channel", "id"),
+        Index("outbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("outbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -212,6 +218,7 @@ class OutboxMessage(SQLModel, table=True):
     kind: OutboxKind = _choice(OutboxKind, default=OutboxKind.POST)
     channel: str
     thread_ts: str | None = None
+    lane: str  # channel and thread: what is said there is said in order
     payload: dict[str, Any] = _json()
     answer_id: int | None = Field(default=None, foreign_key="answer.id")
     ts: str | None = None  # of the posted message
@@ -356,7 +363,9 @@ class Run(SQLModel, table=True):
         # A missed time is caught up once, whoever notices it.
         UniqueConstraint("team_id", "due_at"),
         # Never two runs at once on this deployment, even with two workers.
-        Index("one_running", "status", unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+        Index(
+            "one_running", "status", unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -1,0 +1,59 @@
+"""The inbox: everything Slack delivers, stored before it is acknowledged, handled once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlmodel import Session, col
+
+from bot.store import queue
+from bot.store.once import insert_once
+from bot.store.queue import LostClaim
+from bot.store.schema import InboxEvent, now
+
+__all__ = ["LostClaim", "claim", "fail", "finish", "forget_old", "receive", "renew", "retry"]
+
+
+def receive(
+    session: Session, *, team_id: str, event_id: str, kind: str, lane: str, payload: dict[str, Any]
+) -> bool:
+    """Store what was delivered; False when this `event_id` of the team was delivered before."""
+    event = InboxEvent(team_id=team_id, event_id=event_id, kind=kind, lane=lane, payload=payload)
+    return insert_once(session, event)
+
+
+def claim(
+    session: Session, owner: str, lease_s: float = 60, *, team_id: str | None = None
+) -> InboxEvent | None:
+    """Take the oldest event whose lane is free, or None. Claim once in a transaction."""
+    return queue.claim(session, InboxEvent, owner, lease_s=lease_s, team_id=team_id)
+
+
+def renew(session: Session, event: InboxEvent, owner: str, lease_s: float = 60) -> None:
+    """Hold the claim for another `lease_s` seconds. Raises LostClaim."""
+    queue.renew(session, event, owner, lease_s=lease_s)
+
+
+def finish(session: Session, event: InboxEvent, owner: str) -> None:
+    """The event was handled. Raises LostClaim, and then what was done must not be committed."""
+    queue.finish(session, event, owner)
+
+
+def retry(
+    session: Session, event: InboxEvent, owner: str, *, error: str, delay_s: float
+) -> None:
+    """Hand the event back, to be handled again after `delay_s` seconds. Raises LostClaim."""
+    queue.retry(session, event, owner, error=error, delay_s=delay_s)
+
+
+def fail(session: Session, event: InboxEvent, owner: str, *, error: str) -> None:
+    """Give the event up; the later ones of its lane go on. Raises LostClaim."""
+    queue.fail(session, event, owner, error=error)
+
+
+def forget_old(session: Session, days: float) -> int:
+    """Delete what was handled or given up more than `days` days ago; the number of rows."""
+    old = col(InboxEvent.finished_at) < now() - timedelta(days=days)
+    return session.execute(delete(InboxEvent).where(old)).rowcount

@@ -1,0 +1,32 @@
+"""Leases by name: which process may act alone, for as long as it keeps saying so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import delete, or_, update
+from sqlmodel import Session, col
+
+from bot.store.once import insert_once
+from bot.store.schema import Lease, now
+
+
+def acquire(session: Session, name: str, owner: str, ttl_s: float) -> bool:
+    """Take or renew the lease `name` for `ttl_s` seconds; False while another owner holds it."""
+    moment = now()
+    until = moment + timedelta(seconds=ttl_s)
+    if insert_once(session, Lease(name=name, owner=owner, until=until)):
+        return True
+    mine_or_over = or_(col(Lease.owner) == owner, col(Lease.until) < moment)
+    taken = (
+        update(Lease)
+        .where(col(Lease.name) == name, mine_or_over)
+        .values(owner=owner, until=until)
+        .returning(col(Lease.name))
+    )
+    return session.execute(taken).first() is not None
+
+
+def release(session: Session, name: str, owner: str) -> None:
+    """Give the lease back at once, if `owner` holds it."""
+    session.execute(delete(Lease).where(col(Lease.name) == name, col(Lease.owner) == owner))

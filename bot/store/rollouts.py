@@ -1,0 +1,92 @@
+"""Reading the rollouts: which release is live, which one came before, which ones are on trial.
+
+Rollout rows are append-only. The newest row of a team with share 1 says what is live; a row with a
+share between 0 and 1 that came after it is a canary.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, exists, select
+
+from bot.store.schema import Release, Rollout, RolloutAction
+
+
+def live_row(session: Session, team_id: str) -> Rollout | None:
+    """The row that made the live release live; None for a team without releases."""
+    rows = _newest_first(team_id).where(Rollout.share == 1).limit(1)
+    return session.exec(rows).first()
+
+
+def canary_row(session: Session, live: Rollout) -> Rollout | None:
+    """The row of the release that answers some new threads beside the live one, if any."""
+    rows = _newest_first(live.team_id).where(col(Rollout.id) > live.id, ~_superseded())
+    return session.exec(rows.where(Rollout.share > 0)).first()
+
+
+def open_candidates(session: Session, team_id: str) -> list[Release]:
+    """Releases on trial with share 0: neither promoted nor discarded since they were added."""
+    rows = (
+        select(Release)
+        .join(Rollout, col(Rollout.release_id) == Release.id)
+        .where(Release.team_id == team_id, Rollout.action == RolloutAction.CANDIDATE, ~_superseded())
+        .order_by(col(Release.number))
+    )
+    return list(session.exec(rows))
+
+
+def newest_row(session: Session, release: Release) -> Rollout | None:
+    """What last happened to the release itself."""
+    rows = _newest_first(release.team_id).where(Rollout.release_id == release.id).limit(1)
+    return session.exec(rows).first()
+
+
+def never_rolled_back(session: Session, team_id: str, before: int) -> Release | None:
+    """The newest release with a number under `before` that was live and never rolled back.
+
+    The base is the last resort: it stays one even if somebody rolled back from it.
+    """
+    was_live = exists().where(col(Rollout.release_id) == Release.id, col(Rollout.share) == 1)
+    rows = (
+        select(Release)
+        .where(Release.team_id == team_id, Release.number < before, was_live)
+        .where(~was_rolled_back() | (col(Release.number) == 1))
+        .order_by(col(Release.number).desc())
+        .limit(1)
+    )
+    return session.exec(rows).first()
+
+
+def was_live(session: Session, release: Release) -> bool:
+    """Whether the release ever answered all new threads."""
+    rows = select(Rollout.id).where(Rollout.release_id == release.id, Rollout.share == 1).limit(1)
+    return session.exec(rows).first() is not None
+
+
+def was_rolled_back() -> ColumnElement[bool]:
+    """For a query over Release: somebody went from it to a release with a smaller number.
+
+    Going forward again by name says nothing against the release that is left.
+    """
+    target = aliased(Release, name="target")
+    return exists().where(
+        col(Rollout.replaces_id) == Release.id,
+        col(Rollout.action) == RolloutAction.ROLL_BACK,
+        col(Rollout.release_id) == target.id,
+        col(target.number) < Release.number,
+    )
+
+
+def _newest_first(team_id: str):  # type: ignore[no-untyped-def]
+    return select(Rollout).where(Rollout.team_id == team_id).order_by(col(Rollout.id).desc())
+
+
+def _superseded() -> ColumnElement[bool]:
+    """A later row says something else about the same release."""
+    later = aliased(Rollout, name="later")
+    return exists().where(
+        col(later.team_id) == Rollout.team_id,
+        col(later.release_id) == Rollout.release_id,
+        col(later.id) > Rollout.id,
+    )

@@ -1,0 +1,83 @@
+"""Bringing a database to this version's tables, and telling whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DatabaseError
+
+from bot.store.database import open_engine
+
+# Any fixed number: it only has to be the same in every process that migrates.
+_LOCK = 7_309_451_086
+
+
+class StoreNotReady(Exception):
+    """The database cannot be used as it is; the message is one line that says what to do."""
+
+
+def upgrade(url: str) -> None:
+    """Create or migrate the tables of the database at `url`; a current one is left as it is.
+
+    All or nothing, and safe to run in several processes at once.
+
+    Raises:
+        BadDatabaseUrl: not a SQLite or PostgreSQL URL.
+        StoreNotReady: the database cannot be reached, or was made by a newer Mynah.
+    """
+    with _connected(url, write=True) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        if _behind(connection):
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def check(url: str) -> None:
+    """Pass when the database at `url` has this version's tables; it is not changed.
+
+    Raises:
+        BadDatabaseUrl: not a SQLite or PostgreSQL URL.
+        StoreNotReady: it has not, or cannot be reached.
+    """
+    with _connected(url, write=False) as connection:
+        if _behind(connection):
+            raise StoreNotReady("the database is not up to date: run `mynah db upgrade`")
+
+
+@contextmanager
+def _connected(url: str, *, write: bool) -> Iterator[Connection]:
+    engine = open_engine(url)
+    try:
+        with engine.connect().execution_options(mynah_write=write) as connection, connection.begin():
+            yield connection
+    except DatabaseError as error:
+        # The driver's own line names host and file, never the password.
+        why = str(error.orig).strip().splitlines()[0]
+        raise StoreNotReady(f"DATABASE_URL: the database cannot be used: {why}") from error
+    finally:
+        engine.dispose()
+
+
+def _behind(connection: Connection) -> bool:
+    """Whether migrations are missing; refuses a database that knows more than this version."""
+    scripts = ScriptDirectory.from_config(_config())
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is not None and revision not in {known.revision for known in scripts.walk_revisions()}:
+        raise StoreNotReady(f"the database was made by a newer Mynah (revision {revision})")
+    return revision != scripts.get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
