@@ -1,0 +1,314 @@
+"""An async client of one vLLM server: chat with log-probabilities, scoring, and LoRA loading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict
+
+import httpx
+
+BASE = "base"  # the name under which every server serves the base model
+CONNECT_S = 5.0
+HEALTH_S = 5.0
+# Too Early, Too Many Requests and time-outs of a proxy are about the moment, not about the request.
+TRANSIENT = frozenset({408, 425, 429})
+
+
+class ChatMessage(TypedDict):
+    """One message of a chat, in OpenAI's form."""
+
+    role: str
+    content: str
+
+
+class ServingError(Exception):
+    """The server did not give what was asked for."""
+
+
+class Unavailable(ServingError):
+    """No connection, a time-out or a server error: try another replica, or later."""
+
+
+class ModelMissing(ServingError):
+    """The server does not know this model (HTTP 404): another replica may."""
+
+
+class Refused(ServingError):
+    """The server understood and said no (another 4xx): asking again would not help."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of an answer, with the natural-log probabilities of its tokens."""
+
+    text: str
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A whole answer. `finish_reason` is "stop", or "length" when it was cut off."""
+
+    text: str
+    logprobs: tuple[float, ...]
+    finish_reason: str
+
+    @property
+    def mean_logprob(self) -> float | None:
+        """Mean natural-log probability of the answer's tokens; None without any."""
+        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
+
+
+class VllmClient:
+    """One vLLM server. Safe to share between tasks; close it with `aclose` or `async with`.
+
+    Every method raises Unavailable, ModelMissing or Refused, except `healthy`.
+    """
+
+    def __init__(
+        self, url: str, *, api_key: str, control_key: str | None = None, timeout_s: float = 120
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._control_key = control_key
+        # The read time-out is the longest silence, not the length of a whole answer.
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
+            trust_env=False,  # a proxy from the environment must not see questions or keys
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def stream(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        model: str = BASE,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+    ) -> AsyncGenerator[Delta, None]:
+        """Yield the answer as it is generated. Closing the generator stops the generation.
+
+        Never retried: the caller knows whether somebody has seen the first words.
+        """
+        body = _question(messages, model, max_tokens, temperature) | {"stream": True}
+        try:
+            async with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response)
+                # aclosing: a reader who leaves early must not leave the lines half-read.
+                async with aclosing(_events(response)) as events:
+                    async for event in events:
+                        for choice in event["choices"]:
+                            delta = Delta(choice["delta"].get("content") or "", _logprobs(choice))
+                            if delta.text or delta.logprobs:
+                                yield delta
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    async def complete(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        model: str = BASE,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+    ) -> Completion:
+        """Return the whole answer. A broken connection is tried once more: nothing was seen yet."""
+        reply = await self._chat(_question(messages, model, max_tokens, temperature))
+        choice = reply["choices"][0]
+        return Completion(
+            choice["message"]["content"] or "", _logprobs(choice), choice["finish_reason"] or "stop"
+        )
+
+    async def score(
+        self, messages: Sequence[ChatMessage], completion: str, *, model: str = BASE
+    ) -> list[float]:
+        """Return the natural-log probability of each token of `completion` and of its end token.
+
+        The server's own chat template and tokenizer decide what the tokens are: the prompt, the
+        prompt with an empty answer, and the prompt with the answer are rendered, and what the
+        last adds over the first, up to the end token, is scored.
+
+        Raises:
+            Refused: the template renders the answer so that the prompt changes with it.
+        """
+        prompt = await self._token_ids(messages, model, open_end=True)
+        empty = await self._token_ids([*messages, _assistant("")], model, open_end=False)
+        whole = [*messages, _assistant(completion)]
+        request = _render(whole, model, open_end=False)
+        reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
+        tokens = _prompt_logprobs(reply)
+        tail = empty[len(prompt) :]  # the end token, and what the template puts behind it
+        ids = [token for token, _ in tokens]
+        if not tail or ids[: len(prompt)] != prompt or ids[len(ids) - len(tail) :] != tail:
+            raise Refused(f"{self.url}: the chat template cannot be scored token by token")
+        end = len(tokens) - len(tail) + 1
+        return [logprob for _, logprob in tokens[len(prompt) : end]]
+
+    async def models(self) -> dict[str, str | None]:
+        """Return every served name and its root path: the base, and the loaded adapters."""
+        reply = await self._request("GET", "/v1/models", again=True)
+        return {card["id"]: card.get("root") for card in reply.json()["data"]}
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """Load the adapter in `path` (as the server sees it). Nothing happens when it is loaded.
+
+        Raises:
+            Refused: with the server's line: a bad adapter, a bad name, or another one of this name.
+        """
+        try:
+            await self._control("/v1/load_lora_adapter", lora_name=name, lora_path=str(path))
+        except Refused:
+            if (await self.models()).get(name) != str(path):
+                raise
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget the adapter: answers under way finish, new requests get ModelMissing."""
+        try:
+            await self._control("/v1/unload_lora_adapter", lora_name=name)
+        except ModelMissing:
+            return
+
+    async def healthy(self) -> bool:
+        """Whether the server says that it is up."""
+        try:
+            return (await self._http.get("/health", timeout=HEALTH_S)).is_success
+        except httpx.TransportError:
+            return False
+
+    async def _control(self, path: str, **body: str) -> None:
+        key = self._control_key
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        await self._request("POST", path, body=body, headers=headers)
+
+    async def _token_ids(
+        self, messages: Sequence[ChatMessage], model: str, *, open_end: bool
+    ) -> list[int]:
+        body = _render(messages, model, open_end=open_end) | {"return_token_ids": True}
+        ids: list[int] = (await self._chat(body))["prompt_token_ids"]
+        return ids
+
+    async def _chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        reply = await self._request("POST", "/v1/chat/completions", body=body, again=True)
+        parsed: dict[str, Any] = reply.json()
+        return parsed
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        again: bool = False,
+    ) -> httpx.Response:
+        try:
+            response = await self._http.request(method, path, json=body, headers=headers)
+        except httpx.TransportError as error:
+            # A time-out is not tried again: the server is slow, and would be asked twice.
+            if again and not isinstance(error, httpx.ReadTimeout):
+                return await self._request(method, path, body=body, headers=headers)
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response
+
+    def _unreachable(self, error: httpx.TransportError) -> Unavailable:
+        return Unavailable(f"{self.url}: {type(error).__name__} {error}".rstrip())
+
+
+def _question(
+    messages: Sequence[ChatMessage], model: str, max_tokens: int, temperature: float
+) -> dict[str, Any]:
+    return {
+        "model": model,
+        "messages": list(messages),
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "logprobs": True,
+    }
+
+
+def _render(messages: Sequence[ChatMessage], model: str, *, open_end: bool) -> dict[str, Any]:
+    """A request that is only there for its prompt (the API wants at least one new token)."""
+    return {
+        "model": model,
+        "messages": list(messages),
+        "max_tokens": 1,
+        "temperature": 0.0,
+        "add_generation_prompt": open_end,
+    }
+
+
+def _assistant(text: str) -> ChatMessage:
+    return {"role": "assistant", "content": text}
+
+
+def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
+    content = (choice.get("logprobs") or {}).get("content") or ()
+    return tuple(float(token["logprob"]) for token in content)
+
+
+def _prompt_logprobs(reply: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """(token id, log-probability) of the prompt; the first token has none, and stands as 0."""
+    rows = reply["prompt_logprobs"][1:]
+    scored = [(int(token), float(entry["logprob"])) for row in rows for token, entry in row.items()]
+    first: int = reply["prompt_token_ids"][0]
+    return [(first, 0.0), *scored]
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
+    """The JSON of each server-sent event, up to [DONE].
+
+    Raises:
+        Unavailable: the stream broke off, or the engine reported an error in the middle of it.
+    """
+    async for line in response.aiter_lines():
+        if not line.startswith("data: "):
+            continue
+        if line == "data: [DONE]":
+            return
+        event: dict[str, Any] = json.loads(line.removeprefix("data: "))
+        if "error" in event:
+            raise Unavailable(f"{response.url}: {_message(event)}")
+        yield event
+    raise Unavailable(f"{response.url}: the answer broke off")
+
+
+def _refusal(response: httpx.Response) -> ServingError:
+    try:
+        reason = _message(response.json())
+    except ValueError:
+        reason = response.text[:200]
+    line = f"{response.url}: {response.status_code} {reason}"
+    if response.status_code == 404:
+        return ModelMissing(line)
+    if response.status_code >= 500 or response.status_code in TRANSIENT:
+        return Unavailable(line)
+    return Refused(line)
+
+
+def _message(body: Any) -> str:
+    error = body.get("error", body) if isinstance(body, dict) else body
+    return str(error.get("message", error) if isinstance(error, dict) else error)
