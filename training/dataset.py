@@ -1,0 +1,221 @@
+"""What a run learns from, and what it keeps back to be measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from sqlmodel import Session, col, func, select
+
+from bot.store.schema import Dataset, DatasetExample, Example, ExampleStatus
+from training.rows import Row, Split, of_split
+from training.wordings import Vectors, clusters, groups, plain, related, twins
+
+HELD_OUT_WORDINGS = 0.10  # of all rows
+HELD_OUT_QUESTIONS = 0.05  # of all clusters
+LEAST_HELD_OUT = 3
+ENOUGH_WORDINGS = 3  # one is held out only where so many are known …
+KEPT_WORDINGS = 2  # … and so many are left to be trained
+LEAST_TRAINABLE = 8
+
+
+class TooLittle(Exception):
+    """Too little to learn from: the message says what is missing."""
+
+
+def learnable(session: Session, team_id: str) -> list[Example]:
+    """The live examples of a team that may reach shared weights: those without a channel scope."""
+    wanted = (
+        select(Example)
+        .where(Example.team_id == team_id, Example.status == ExampleStatus.LIVE)
+        .where(col(Example.scope).is_(None))
+        .order_by(col(Example.id))
+    )
+    return list(session.exec(wanted))
+
+
+def embeddings(
+    examples: Sequence[Example], embedder: str, embed: Callable[[Sequence[str]], Vectors]
+) -> Vectors:
+    """Unit vectors of the questions: the stored ones where `embedder` made them all."""
+    stored = [example.embedding for example in examples if example.embedder == embedder]
+    vectors = [np.frombuffer(one, dtype=np.float32) for one in stored if one]
+    if len(vectors) == len(examples) and len({len(vector) for vector in vectors}) == 1:
+        return np.stack(vectors)
+    return embed([example.question for example in examples])
+
+
+def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[Row]:
+    """Divide examples into what is trained and what is only measured.
+
+    Wordings are held out where a fact is known in at least three, and two stay to be trained;
+    about one cluster in twenty is held out whole, those asked once and unlike the others first.
+    No held-out wording or question, and no twin of one, is ever trained. The choice depends on
+    the texts alone (not on order or ids), and mostly stays when examples are added: otherwise the
+    live adapter would have been trained on what measures the next one.
+
+    Args:
+        vectors: unit rows, one for each example's question, shape (n, d).
+
+    Raises:
+        TooLittle: too few rows would be left to train, or none could be held out.
+    """
+    if not examples:
+        raise TooLittle("there are no approved examples yet")
+    order = sorted(range(len(examples)), key=lambda at: _texts(examples[at]))
+    chosen = _Choice([examples[at] for at in order], vectors[order], seed)
+    whole = chosen.whole_questions()
+    wordings = chosen.wordings(whole)
+    _refuse_too_little(len(order), len(whole), len(wordings))
+    return chosen.rows(whole, wordings)
+
+
+class _Choice:
+    """What may be held out of examples in a fixed order."""
+
+    def __init__(self, examples: Sequence[Example], vectors: Vectors, seed: int) -> None:
+        self.examples = examples
+        self.twin_of = twins([example.question for example in examples], vectors)
+        self.cluster_of = clusters(self.twin_of, [example.answer for example in examples])
+        self.related = related(self.cluster_of, vectors)
+        self.members = groups(self.cluster_of)
+        self.twins = groups(self.twin_of)
+        self.lots = [_lot(seed, example.question) for example in examples]
+
+    def whole_questions(self) -> set[int]:
+        """Clusters of which nothing will be trained: the rarest asked, then by lot."""
+
+        def preference(cluster: int) -> tuple[int, bool, str]:
+            members = self.members[cluster]
+            wordings = len({self.twin_of[at] for at in members})
+            return wordings, cluster in self.related, min(self.lots[at] for at in members)
+
+        wanted = max(1, round(HELD_OUT_QUESTIONS * len(self.members)))
+        chosen = sorted(self.members, key=preference)[: min(wanted, len(self.members) - 1)]
+        return {at for cluster in chosen for at in self.members[cluster]}
+
+    def wordings(self, whole: set[int]) -> set[int]:
+        """Twin groups, one from each cluster in turn, until about one row in ten is held out."""
+        wanted = max(LEAST_HELD_OUT, round(HELD_OUT_WORDINGS * len(self.examples)))
+        queues = [self._spare(cluster) for cluster in self.members if cluster not in whole]
+        queues = sorted((queue for queue in queues if queue), key=lambda queue: self._lot(queue[0]))
+        held: set[int] = set()
+        for turn in range(max(map(len, queues), default=0)):
+            for queue in queues:
+                if turn < len(queue) and len(held) < wanted:
+                    held.update(self.twins[queue[turn]])
+        return held
+
+    def rows(self, whole: set[int], wordings: set[int]) -> list[Row]:
+        """One row for each example, clusters numbered in order of appearance."""
+        number = {cluster: number for number, cluster in enumerate(self.members)}
+        return [
+            Row(
+                example_id=example.id or 0,
+                cluster=number[self.cluster_of[at]],
+                split=_split_name(at, whole, wordings),
+                question=example.question,
+                answer=example.answer,
+                rejected=example.rejected,
+            )
+            for at, example in enumerate(self.examples)
+        ]
+
+    def _spare(self, cluster: int) -> list[int]:
+        """The cluster's twin groups that can be held out while enough are left, by lot."""
+        wordings = sorted({self.twin_of[at] for at in self.members[cluster]}, key=self._lot)
+        return wordings[:-KEPT_WORDINGS] if len(wordings) >= ENOUGH_WORDINGS else []
+
+    def _lot(self, twin_group: int) -> str:
+        return min(self.lots[at] for at in self.twins[twin_group])
+
+
+def _texts(example: Example) -> tuple[str, str, str, int]:
+    return example.question, example.answer, example.rejected or "", example.id or 0
+
+
+def _lot(seed: int, question: str) -> str:
+    """Depends on the question's words alone, so that it stays when other examples come."""
+    return hashlib.sha256(f"{seed}|{plain(question)}".encode()).hexdigest()
+
+
+def _split_name(at: int, whole: set[int], wordings: set[int]) -> Split:
+    if at in whole:
+        return "held_out_question"
+    return "held_out_wording" if at in wordings else "train"
+
+
+def _refuse_too_little(count: int, whole: int, wordings: int) -> None:
+    trainable = count - whole - wordings
+    if trainable < LEAST_TRAINABLE:
+        raise TooLittle(
+            f"{count} approved examples leave {trainable} to train on; "
+            f"at least {LEAST_TRAINABLE} are needed"
+        )
+    if not wordings:
+        raise TooLittle(
+            "no question has been asked in three different wordings yet, so nothing can be kept "
+            "back to measure what is learned"
+        )
+
+
+def freeze(session: Session, team_id: str, rows: Sequence[Row], directory: Path) -> Dataset:
+    """Write the rows once, named by their content, and record which example went where.
+
+    The same rows give the same dataset again (and its file again, should it be gone).
+    """
+    lines = "".join(row.model_dump_json() + "\n" for row in rows)
+    content_hash = hashlib.sha256(lines.encode()).hexdigest()
+    path = directory.resolve() / f"dataset-{content_hash[:12]}.jsonl"
+    _write_once(path, lines)
+    same = select(Dataset).where(Dataset.team_id == team_id, Dataset.content_hash == content_hash)
+    known = session.exec(same).first()
+    if known is not None:
+        known.path = str(path)  # the data directory may have moved
+        return known
+    counts = _counts(session, team_id, rows)
+    dataset = Dataset(team_id=team_id, content_hash=content_hash, path=str(path), counts=counts)
+    session.add(dataset)
+    session.flush()
+    session.add_all(_membership(dataset, row) for row in rows)
+    session.flush()
+    return dataset
+
+
+def _membership(dataset: Dataset, row: Row) -> DatasetExample:
+    return DatasetExample(
+        dataset_id=dataset.id or 0,
+        example_id=row.example_id,
+        team_id=dataset.team_id,
+        split=row.split,
+    )
+
+
+def _counts(session: Session, team_id: str, rows: Sequence[Row]) -> dict[str, object]:
+    names: list[Split] = ["train", "held_out_wording", "held_out_question"]
+    refused = session.exec(
+        select(Example.reason, func.count())
+        .where(Example.team_id == team_id, Example.status == ExampleStatus.REFUSED)
+        .group_by(col(Example.reason))
+    ).all()
+    return {
+        **{name: len(of_split(rows, name)) for name in names},
+        "clusters": len({row.cluster for row in rows}),
+        "preferences": sum(row.rejected is not None for row in rows),
+        "refused": {reason or "": count for reason, count in refused},
+    }
+
+
+def _write_once(path: Path, lines: str) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.part")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())  # a dataset that a row names must survive a power cut
+    beside.replace(path)
