@@ -1,0 +1,287 @@
+"""Examples: what can be learned, made from what staff approved; redacted, refused or retired."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, select
+
+from bot import audit
+from bot.mrkdwn import plain
+from bot.redaction import bare, redact, redact_together
+from bot.store.schema import (
+    Adapter,
+    DatasetExample,
+    Example,
+    ExampleSource,
+    ExampleStatus,
+    Feedback,
+    Run,
+    now,
+)
+
+__all__ = ["Draft", "add", "draft", "forget_message", "of_feedback", "plain", "redact", "revoke"]
+
+MAX_QUESTION_CHARS = 2000  # what the prompt keeps of a question
+MAX_ANSWER_CHARS = 3000  # what one Slack text block holds, so that quoting needs no cutting
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A possible example: cleaned and redacted; `refusal` says why it cannot be learned, if so."""
+
+    question: str
+    answer: str
+    rejected: str | None = None
+    scope: str | None = None
+    refusal: str | None = None
+
+
+def draft(
+    question: str,
+    answer: str,
+    *,
+    rejected: str | None = None,
+    scope: str | None = None,
+    keep: Collection[str] = (),
+) -> Draft:
+    """Make a draft from Slack's texts.
+
+    Args:
+        question: what was asked.
+        answer: what staff approved, or wrote instead of `rejected`.
+        rejected: the bot's answer that a correction replaced.
+        scope: the only channel in which the example may be used; None for the whole workspace.
+        keep: contacts that the house publishes, never redacted.
+    """
+    texts = [plain(text) for text in (question, answer, rejected or "")]
+    clean_question, clean_answer, clean_rejected = redact_together(texts, keep)
+    if same(clean_rejected, clean_answer):
+        clean_rejected = ""
+    refusal = _refuse_question(clean_question) or _refuse_answer(clean_question, clean_answer)
+    return Draft(clean_question, clean_answer, clean_rejected or None, scope, refusal)
+
+
+def add(
+    session: Session,
+    draft: Draft,
+    *,
+    team_id: str,
+    feedback_id: int,
+    approved_by: str,
+    sources: Sequence[tuple[str, str]],
+    embedding: bytes | None = None,
+    embedder: str | None = None,
+) -> Example:
+    """Store the example of one feedback; a second call for the same feedback returns the first.
+
+    A refused draft is stored as REFUSED, with the reason. Live examples with the same question and
+    scope but another answer are RETIRED: the newest word of staff counts.
+
+    Args:
+        sources: (channel, ts) of every message that the texts come from.
+        embedding: of `draft.question`, from `Memory.embed_bytes`, made before the transaction.
+        embedder: the name of what made it.
+    """
+    if known := of_feedback(session, feedback_id):
+        return known
+    example = Example(
+        team_id=team_id,
+        feedback_id=feedback_id,
+        question=draft.question,
+        answer=draft.answer,
+        rejected=draft.rejected,
+        scope=draft.scope,
+        status=ExampleStatus.REFUSED if draft.refusal else ExampleStatus.LIVE,
+        reason=draft.refusal,
+        approved_by=approved_by,
+        content_hash=_content_hash(draft),
+        embedding=embedding,
+        embedder=embedder,
+    )
+    session.add(example)
+    session.flush()
+    _add_sources(session, example, sources)
+    if not draft.refusal:
+        _retire_older(session, example)
+    subject = f"example:{example.id}"
+    audit.record(session, team_id, approved_by, f"example.{example.status}", subject)
+    return example
+
+
+def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
+    """Take back the example of a feedback; None if it made none that counts."""
+    example = of_feedback(session, feedback_id)
+    if example is None or example.status not in (ExampleStatus.LIVE, ExampleStatus.RETIRED):
+        return None
+    _change(example, ExampleStatus.REVOKED, why)
+    _audit_revoked(session, example, why)
+    return example
+
+
+def forget_message(session: Session, team_id: str, channel: str, ts: str) -> list[Example]:
+    """Forget every example made from a message that was deleted or edited.
+
+    The texts are blanked, the approvals revoked, and the audit table names the adapters that were
+    trained on them. Returns the examples that were still remembered.
+    """
+    wanted = (
+        select(Example)
+        .join(ExampleSource, _of_source())
+        .where(
+            ExampleSource.team_id == team_id,
+            ExampleSource.channel == channel,
+            ExampleSource.ts == ts,
+        )
+    )
+    examples = [example for example in session.exec(wanted) if not _is_blank(example)]
+    for example in examples:
+        _blank(session, example)
+        _audit_revoked(session, example, f"the message {ts} in {channel} was deleted or edited")
+    return examples
+
+
+def of_feedback(session: Session, feedback_id: int) -> Example | None:
+    """The example that a feedback made, whatever its status."""
+    return session.exec(select(Example).where(Example.feedback_id == feedback_id)).first()
+
+
+def adapters_trained_on(session: Session, example_id: int) -> list[str]:
+    """The names of the adapters whose dataset held the example in any split."""
+    trained = (
+        select(Adapter.name)
+        .join(Run, col(Run.adapter_id) == col(Adapter.id))
+        .join(DatasetExample, col(DatasetExample.dataset_id) == col(Run.dataset_id))
+        .where(DatasetExample.example_id == example_id)
+    )
+    return sorted(set(session.exec(trained)))
+
+
+def normalised(text: str) -> str:
+    """`text` as far as it matters for being the same question: words in lower case."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts say the same words."""
+    return normalised(one) == normalised(other)
+
+
+def _content_hash(draft: Draft) -> str:
+    # The first half stands for question and scope, so that a newer answer finds the older ones.
+    return _half_hash(normalised(draft.question), draft.scope or "") + _half_hash(draft.answer)
+
+
+def _half_hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _add_sources(session: Session, example: Example, sources: Iterable[tuple[str, str]]) -> None:
+    assert example.id is not None
+    for channel, ts in sorted(set(sources)):
+        session.add(
+            ExampleSource(example_id=example.id, channel=channel, ts=ts, team_id=example.team_id)
+        )
+    session.flush()
+
+
+def _retire_older(session: Session, example: Example) -> None:
+    same_question = select(Example).where(
+        Example.team_id == example.team_id,
+        Example.status == ExampleStatus.LIVE,
+        Example.id != example.id,
+        col(Example.content_hash).startswith(example.content_hash[:32]),
+        Example.content_hash != example.content_hash,
+    )
+    for older in session.exec(same_question):
+        _change(older, ExampleStatus.RETIRED, f"example:{example.id} answers the same question")
+
+
+def _change(example: Example, status: ExampleStatus, why: str) -> None:
+    example.status = status
+    example.reason = why
+    example.changed_at = now()
+
+
+def _of_source() -> ColumnElement[bool]:
+    return col(ExampleSource.example_id) == col(Example.id)
+
+
+def _is_blank(example: Example) -> bool:
+    return example.status == ExampleStatus.REVOKED and not (example.question or example.answer)
+
+
+def _blank(session: Session, example: Example) -> None:
+    _change(example, ExampleStatus.REVOKED, "a message that it came from was deleted or edited")
+    example.question = example.answer = example.content_hash = ""
+    example.rejected = example.embedding = example.embedder = None
+    feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
+    if feedback is not None:
+        feedback.correction = None
+        feedback.revoked_at = feedback.revoked_at or now()
+
+
+def _audit_revoked(session: Session, example: Example, why: str) -> None:
+    assert example.id is not None
+    adapters = adapters_trained_on(session, example.id)
+    audit.record(
+        session,
+        example.team_id,
+        example.approved_by,
+        "example.revoke",
+        f"example:{example.id}",
+        why=why,
+        adapters=adapters,
+    )
+
+
+_LINK = re.compile(r"\w+://\S+")
+_FILLER_TEXT = """
+    hi hello hey hiya yo moin hallo good morning afternoon evening day there all everyone team
+    folks guys thanks thank you thx ty cheers ok okay yes no yep nope sure great cool nice please
+    pls welcome works worked that it did done same me too plus one lol hmm anyone anybody here can
+    could someone somebody help i need have a question bye np problem
+"""
+_FILLER = frozenset(_FILLER_TEXT.split())
+
+
+def _refuse_question(question: str) -> str | None:
+    if len(question) > MAX_QUESTION_CHARS:
+        return f"the question is longer than {MAX_QUESTION_CHARS} characters"
+    return _refuse_empty("question", question, fewest_words=2)
+
+
+def _refuse_answer(question: str, answer: str) -> str | None:
+    if len(answer) > MAX_ANSWER_CHARS:
+        return f"the answer is longer than {MAX_ANSWER_CHARS} characters"
+    if reason := _refuse_empty("answer", answer, fewest_words=1):
+        return reason
+    if same(question, answer):
+        return "the answer only repeats the question"
+    if _asks_back(answer):
+        return "the answer is a question itself"
+    return None
+
+
+def _refuse_empty(what: str, text: str, fewest_words: int) -> str | None:
+    if not text:
+        return f"the {what} is empty"
+    words = normalised(bare(text)).split()
+    if not words:
+        return f"nothing is left of the {what} after redaction, or it has no words"
+    if not normalised(_LINK.sub(" ", bare(text))):
+        return f"the {what} is only a link"
+    if set(words) <= _FILLER:
+        return f"the {what} is only a greeting, thanks or a yes or no"
+    if len(words) < fewest_words:
+        return f"the {what} is too short"
+    return None
+
+
+def _asks_back(answer: str) -> bool:
+    ends = re.findall(r"[.!?…](?=\s|$)", answer.strip())
+    return answer.strip().endswith("?") and set(ends) == {"?"}
