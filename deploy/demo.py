@@ -303,7 +303,9 @@ async def _leave_up(home: Path, base: Path, say: Say) -> None:
         say("Starting a local Slack, vLLM, the worker and the bot …")
         await local.start_all()
         say(HOW_TO_PLAY.format(url=local.sandbox_url))
-        while all(child.poll() is None for child in local.children.values()):
+        while all(  # noqa: ASYNC110 - a child process is not something that can be awaited here
+            child.poll() is None for child in local.children.values()
+        ):
             await asyncio.sleep(1)
         gone = next(name for name, child in local.children.items() if child.poll() is not None)
         raise DemoFailed(f"mynah {gone} ended: {local.last_words(gone)}")

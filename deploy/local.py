@@ -141,7 +141,9 @@ class LocalSet:
             SetFailed: the process ended, or the time is over.
         """
         began = told = time.monotonic()
-        async with httpx.AsyncClient(timeout=5) as http:
+        key = self.env["MYNAH_VLLM_API_KEY"]  # the server answers nobody without it
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(timeout=5, headers=headers) as http:
             while True:
                 if self.children[name].poll() is not None:
                     raise SetFailed(f"mynah {name} ended at start: {self.last_words(name)}")
@@ -151,8 +153,10 @@ class LocalSet:
                 except httpx.HTTPError:
                     pass  # not listening yet: that is what is awaited
                 if time.monotonic() - began > within_s:
-                    raise SetFailed(f"mynah {name} was not ready within {within_s:.0f} s: "
-                                    f"{self.last_words(name)}")
+                    raise SetFailed(
+                        f"mynah {name} was not ready within {within_s:.0f} s: "
+                        f"{self.last_words(name)}"
+                    )
                 if time.monotonic() - told > 15:
                     told = time.monotonic()
                     self.say(f"  … mynah {name} is starting ({told - began:.0f} s)")
@@ -180,7 +184,10 @@ class LocalSet:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         for name in ("bot", "worker", "serve", "sandbox"):
             self.stop(name)

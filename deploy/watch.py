@@ -1,4 +1,4 @@
-"""What the demo looks up beside Slack: how far a run is, what its evaluation found, what was delivered."""
+"""What the demo looks up: how far a run is, what its evaluation found, what was delivered."""
 
 from __future__ import annotations
 
