@@ -5,6 +5,7 @@ Whether the person may teach is checked by the caller, each time.
 
 from __future__ import annotations
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, or_, select
 
 from bot import audit, examples
@@ -75,8 +76,10 @@ def revoke(
 
 
 def _standing(session: Session, given: Feedback) -> list[Feedback]:
-    """The person's ratings that count, of the same message or answer, and comparable with `given`."""
-    about = (col(Feedback.channel) == given.channel) & (col(Feedback.target_ts) == given.target_ts)
+    """The person's ratings that count: of the same message or answer, and of a kind with `given`."""
+    about: ColumnElement[bool] = (col(Feedback.channel) == given.channel) & (
+        col(Feedback.target_ts) == given.target_ts
+    )
     if given.answer_id is not None:
         about = or_(about, col(Feedback.answer_id) == given.answer_id)
     mine = select(Feedback).where(

@@ -85,7 +85,7 @@ class Memory:
 
     def embed_bytes(self, text: str) -> bytes:
         """The embedding of `text` as `Example.embedding` stores it: float32, unit length."""
-        return self.embedder.embed([text])[0].tobytes()
+        return bytes(self.embedder.embed([text])[0].tobytes())
 
     def search(self, team_id: str, channel: str, question: str) -> Match | None:
         """Return the best match for `question` as asked in `channel`, or None if there is nothing.

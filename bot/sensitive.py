@@ -59,23 +59,23 @@ _TOKEN = re.compile(
 )
 _WEBHOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<value>[\w/-]+)")
 _BEARER = re.compile(r"\b(?:Bearer|Basic|Token)\s+(?P<value>[\w.~+/-]{16,}={0,2})", re.IGNORECASE)
-_SECRET_WORD = (
+_GIVEAWAY = (
     r"(?:pass(?:word|wd|phrase|code)|pwd|pw|passwort|kennwort|secret(?:[-_ ]?access)?(?:[-_ ]?key)?"
     r"|token|credentials?|(?:api|access|auth|private|encryption|licen[cs]e|account|master|signing)"
     r"[-_ ]?key|apikey)"
 )
 _ASSIGNED = re.compile(
-    rf"(?<![A-Za-z]){_SECRET_WORD}['\"`]?\s{{0,3}}(?::=|=>|->|=|:)\s{{0,3}}['\"`]?"
+    rf"(?<![A-Za-z]){_GIVEAWAY}['\"`]?\s{{0,3}}(?::=|=>|->|=|:)\s{{0,3}}['\"`]?"
     r"(?P<value>[^\s'\"`,;<>\[\](){}]{4,})(?=['\"`,;.!?)]?\s*(?:$|\n|[,;]|['\"`])|\s|[)}\]])",
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    rf"(?<![A-Za-z]){_SECRET_WORD}\s+(?:is|was|ist|war)\s*(?:now|set to|currently)?:?\s*['\"`]?"
+    rf"(?<![A-Za-z]){_GIVEAWAY}\s+(?:is|was|ist|war)\s*(?:now|set to|currently)?:?\s*['\"`]?"
     r"(?P<value>[^\s'\"`,;<>\[\](){}]{4,})",
     re.IGNORECASE,
 )
 _OPTION = re.compile(
-    rf"(?<![\w-])--?[a-z-]*{_SECRET_WORD}\s+['\"]?(?P<value>[^\s'\"`,;<>\[\](){{}}-][^\s'\"`<>\[\]]{{3,}})",
+    rf"(?<![\w-])--?[a-z-]*{_GIVEAWAY}\s+['\"]?(?P<value>[^\s'\"`,;<>\[\](){{}}-][^\s'\"`<>\[\]]{{3,}})",
     re.IGNORECASE,
 )
 _CURL_USER = re.compile(
@@ -141,10 +141,12 @@ _PHONE_SAID = re.compile(
 _PHONE_WORLD = re.compile(rf"(?<![\w+])\+(?:\(?\d{{1,4}}\)?{_GAP}){{2,8}}(?!\w)")
 _PHONE_00 = re.compile(r"(?<![\w.:/=#-])00[1-9]\d{0,2}(?:[ ./()\-]{1,2}\d{2,}){2,5}(?!\w)")
 _PHONE_US = re.compile(
-    r"(?<![\w.:/=#-])(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\) ?\d{3}[ .-]|[2-9]\d{2}(?P<s>[.-])\d{3}(?P=s))\d{4}(?![\w.-])"
+    r"(?<![\w.:/=#-])(?:\+?1[ .-]?)?"
+    r"(?:\([2-9]\d{2}\) ?\d{3}[ .-]|[2-9]\d{2}(?P<s>[.-])\d{3}(?P=s))\d{4}(?![\w-])"
 )
 _PHONE_TRUNK = re.compile(
-    r"(?<![\w.:/=#-])(?:\(0[1-9]\d{1,4}\) ?|0[1-9]\d{0,4}[ /]|01[5-7]\d-)\d{2,}(?:[ -]\d{2,}){0,4}(?![\w:.-])"
+    r"(?<![\w.:/=#-])(?:\(0[1-9]\d{1,4}\) ?|0[1-9]\d{0,4}[ /]|01[5-7]\d-)"
+    r"\d{2,}(?:[ -]\d{2,}){0,4}(?![\w:-])"
 )
 
 
