@@ -9,7 +9,9 @@ from sqlmodel import Session
 from bot.store.schema import Audit
 
 
-def record(session: Session, team_id: str, actor: str, action: str, subject: str, **detail: Any) -> Audit:
+def record(
+    session: Session, team_id: str, actor: str, action: str, subject: str, **detail: Any
+) -> Audit:
     """Write down that `actor` did `action` (``release.promote``) to `subject` (``release:3``).
 
     `detail` has to be JSON; keep message texts and secrets out of it.

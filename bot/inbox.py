@@ -41,9 +41,7 @@ def finish(session: Session, event: InboxEvent, owner: str) -> None:
     queue.finish(session, event, owner)
 
 
-def retry(
-    session: Session, event: InboxEvent, owner: str, *, error: str, delay_s: float
-) -> None:
+def retry(session: Session, event: InboxEvent, owner: str, *, error: str, delay_s: float) -> None:
     """Hand the event back, to be handled again after `delay_s` seconds. Raises LostClaim."""
     queue.retry(session, event, owner, error=error, delay_s=delay_s)
 
@@ -56,4 +54,4 @@ def fail(session: Session, event: InboxEvent, owner: str, *, error: str) -> None
 def forget_old(session: Session, days: float) -> int:
     """Delete what was handled or given up more than `days` days ago; the number of rows."""
     old = col(InboxEvent.finished_at) < now() - timedelta(days=days)
-    return session.execute(delete(InboxEvent).where(old)).rowcount
+    return len(session.scalars(delete(InboxEvent).where(old).returning(col(InboxEvent.id))).all())

@@ -8,13 +8,13 @@ that only read also take one of `reading(engine)`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from bot import audit
 from bot.store import rollouts
+from bot.store.history import ReleaseView, history
 from bot.store.once import insert_once
 from bot.store.schema import (
     Adapter,
@@ -26,6 +26,25 @@ from bot.store.schema import (
     ThreadRelease,
 )
 from bot.store.teams import lock_team
+
+__all__ = [
+    "NoSuchRelease",
+    "NotProven",
+    "NothingToRollBackTo",
+    "Paused",
+    "ReleaseError",
+    "ReleaseView",
+    "adapter_of",
+    "add_candidate",
+    "desired_adapters",
+    "discard",
+    "ensure_team",
+    "for_thread",
+    "history",
+    "live",
+    "promote",
+    "roll_back",
+]
 
 
 class ReleaseError(Exception):
@@ -83,7 +102,7 @@ def for_thread(session: Session, team_id: str, channel: str, thread_ts: str) -> 
         )
         insert_once(session, first)
         kept = session.get_one(ThreadRelease, key)
-    elif kept.release_id not in _in_use(session, row):
+    elif kept.release_id not in rollouts.in_use(session, row):
         kept.release_id = row.release_id
         session.add(kept)
     return _release(session, kept.release_id)
@@ -101,7 +120,7 @@ def add_candidate(session: Session, team_id: str, adapter_id: int, by: str) -> R
     known = select(Release).where(Release.team_id == team_id, Release.adapter_id == adapter_id)
     release = session.exec(known).first() or _new_release(session, team_id, adapter_id)
     last = rollouts.newest_row(session, release)
-    answering = release.id in _in_use(session, _live_row(session, team_id))
+    answering = release.id in rollouts.in_use(session, _live_row(session, team_id))
     if not answering and (last is None or last.action != RolloutAction.CANDIDATE):
         _write(session, release, RolloutAction.CANDIDATE, 0, by=by, reason="")
     return release
@@ -125,13 +144,15 @@ def promote(
     if row.release_id == release.id:
         return row
     _check_proven(session, release, by)
-    return _write(session, release, RolloutAction.PROMOTE, share, by=by, reason=reason, replaces=row)
+    return _write(
+        session, release, RolloutAction.PROMOTE, share, by=by, reason=reason, replaces=row
+    )
 
 
 def discard(session: Session, release: Release, *, by: str, reason: str = "") -> Rollout | None:
     """Take a candidate off the replicas; None when the release is in use or no open candidate."""
     lock_team(session, release.team_id)
-    if release.id not in {r.id for r in rollouts.open_candidates(session, release.team_id)}:
+    if release not in rollouts.open_candidates(session, release.team_id):
         return None
     return _write(session, release, RolloutAction.DISCARD, 0, by=by, reason=reason)
 
@@ -162,30 +183,10 @@ def desired_adapters(session: Session) -> list[Adapter]:
     before it, of the one that a roll back would go to, of the canary and of open candidates."""
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
-        wanted |= _wanted(session, team_id)
+        wanted |= rollouts.wanted(session, team_id)
     rows = select(Adapter).join(Release, col(Release.adapter_id) == Adapter.id)
     rows = rows.where(col(Release.id).in_(wanted)).distinct().order_by(col(Adapter.id))
     return list(session.exec(rows))
-
-
-def _wanted(session: Session, team_id: str) -> set[int]:
-    row = rollouts.live_row(session, team_id)
-    if row is None:
-        return set()
-    leaving = rollouts.canary_row(session, row) or row
-    number = _release(session, leaving.release_id).number
-    fallback = rollouts.never_rolled_back(session, team_id, number)
-    trials = rollouts.open_candidates(session, team_id)
-    return _in_use(session, row) | _ids([*trials, *([fallback] if fallback else [])])
-
-
-def _in_use(session: Session, row: Rollout) -> set[int]:
-    """The releases that threads may keep: live, canary, and the one that the live one replaced."""
-    used = {row.release_id}
-    if row.action == RolloutAction.PROMOTE and row.replaces_id is not None:
-        used.add(row.replaces_id)
-    canary = rollouts.canary_row(session, row)
-    return used if canary is None else used | {canary.release_id}
 
 
 def _choose(session: Session, row: Rollout, thread: tuple[str, str, str]) -> int:
@@ -260,7 +261,7 @@ def _write(
     replaces: Rollout | None = None,
 ) -> Rollout:
     row = Rollout(
-        team_id=release.team_id, release_id=release.id, share=share, action=action,
+        team_id=release.team_id, release_id=rollouts.id_of(release), share=share, action=action,
         replaces_id=replaces.release_id if replaces else None, by=by, reason=reason,
     )  # fmt: skip
     session.add(row)
@@ -269,7 +270,3 @@ def _write(
     detail = {"share": share, "reason": reason}
     audit.record(session, release.team_id, by, f"release.{action.value}", subject, **detail)
     return row
-
-
-def _ids(releases: Iterable[Release]) -> set[int]:
-    return {release.id for release in releases if release.id is not None}

@@ -36,9 +36,7 @@ def upgrade(url: str) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         if _behind(connection):
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config(connection), "head")
 
 
 def check(url: str) -> None:
@@ -53,11 +51,22 @@ def check(url: str) -> None:
             raise StoreNotReady("the database is not up to date: run `mynah db upgrade`")
 
 
+def config(connection: Connection) -> Config:
+    """Alembic's settings, without a file: where the revisions are, and the connection to use."""
+    settings = Config(attributes={"connection": connection})
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("path_separator", "os")
+    return settings
+
+
 @contextmanager
 def _connected(url: str, *, write: bool) -> Iterator[Connection]:
     engine = open_engine(url)
     try:
-        with engine.connect().execution_options(mynah_write=write) as connection, connection.begin():
+        with (
+            engine.connect().execution_options(mynah_write=write) as connection,
+            connection.begin(),
+        ):
             yield connection
     except DatabaseError as error:
         # The driver's own line names host and file, never the password.
@@ -69,15 +78,10 @@ def _connected(url: str, *, write: bool) -> Iterator[Connection]:
 
 def _behind(connection: Connection) -> bool:
     """Whether migrations are missing; refuses a database that knows more than this version."""
-    scripts = ScriptDirectory.from_config(_config())
+    scripts = ScriptDirectory.from_config(config(connection))
     revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is not None and revision not in {known.revision for known in scripts.walk_revisions()}:
+    if revision is not None and revision not in {
+        known.revision for known in scripts.walk_revisions()
+    }:
         raise StoreNotReady(f"the database was made by a newer Mynah (revision {revision})")
     return revision != scripts.get_current_head()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config

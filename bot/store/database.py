@@ -1,4 +1,4 @@
-"""Opening the database: one engine a process, short transactions, the same code on SQLite and PostgreSQL."""
+"""Opening the database: one engine a process, short transactions, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         BadDatabaseUrl: anything else; the message never repeats the URL, which may hold a password.
+            Also when the directory of a SQLite file cannot be made.
     """
     try:
         parsed = make_url(url)
@@ -36,16 +37,24 @@ def open_engine(url: str) -> Engine:
     if parsed.drivername != "sqlite":
         raise BadDatabaseUrl(BadDatabaseUrl.__doc__)
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(Path(parsed.database).parent)
     engine = create_engine(parsed, connect_args={"timeout": 30})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"DATABASE_URL: cannot make the directory {directory}: {error.strerror}"
+        raise BadDatabaseUrl(why) from error
+
+
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Session]:
-    """A session in one transaction that may write: committed at the end, rolled back on an exception.
+    """A session in one transaction that may write: committed at the end, undone on an exception.
 
     On SQLite it takes the write lock at once, so hold nothing slow (no network, no model) inside.
     Objects stay readable after the commit.

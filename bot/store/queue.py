@@ -1,4 +1,4 @@
-"""The one queue behind inbox and outbox: claim a row under a lease, then finish, retry or give it up.
+"""The one queue behind inbox and outbox: claim a row under a lease, then finish, retry or fail it.
 
 Rows of one lane are handled in the order of `id`, one at a time: a row waits for every earlier row
 of its lane to be done or given up, also while that one waits to be retried. A claim that was not
@@ -41,38 +41,28 @@ def claim(
     return None
 
 
-def renew(
-    session: Session, row: Row, owner: str, *, lease_s: float
-) -> None:
+def renew(session: Session, row: Row, owner: str, *, lease_s: float) -> None:
     """Hold the claim for another `lease_s` seconds from now. Raises LostClaim."""
     _change(session, row, owner, lease_until=now() + timedelta(seconds=lease_s))
 
 
-def finish(
-    session: Session, row: Row, owner: str, **also: Any
-) -> None:
+def finish(session: Session, row: Row, owner: str, **also: Any) -> None:
     """Mark the row done, and set the columns `also`. Raises LostClaim."""
     _end(session, row, owner, status=Status.DONE, error=None, finished_at=now(), **also)
 
 
-def retry(
-    session: Session, row: Row, owner: str, *, error: str, delay_s: float
-) -> None:
+def retry(session: Session, row: Row, owner: str, *, error: str, delay_s: float) -> None:
     """Hand the row back, to be claimed again after `delay_s` seconds. Raises LostClaim."""
     later = now() + timedelta(seconds=delay_s)
     _end(session, row, owner, status=Status.WAITING, error=error, not_before=later)
 
 
-def fail(
-    session: Session, row: Row, owner: str, *, error: str
-) -> None:
+def fail(session: Session, row: Row, owner: str, *, error: str) -> None:
     """Give the row up; its lane goes on without it. Raises LostClaim."""
     _end(session, row, owner, status=Status.FAILED, error=error, finished_at=now())
 
 
-def _candidate(
-    session: Session, table: type[Row], team_id: str | None
-) -> Row | None:
+def _candidate(session: Session, table: type[Row], team_id: str | None) -> Row | None:
     moment = now()
     rows = select(table).where(_open(table), _ready(table, moment), ~_blocked(table, moment))
     if team_id is not None:
@@ -83,9 +73,7 @@ def _candidate(
     return session.scalars(rows.with_for_update(skip_locked=True, of=table)).first()
 
 
-def _take(
-    session: Session, table: type[Row], row: Row, owner: str, lease_s: float
-) -> bool:
+def _take(session: Session, table: type[Row], row: Row, owner: str, lease_s: float) -> bool:
     _lock_lane(session, row)
     moment = now()
     claimed = session.scalars(

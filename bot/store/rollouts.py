@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.store.schema import Release, Rollout, RolloutAction
 
@@ -30,7 +31,9 @@ def open_candidates(session: Session, team_id: str) -> list[Release]:
     rows = (
         select(Release)
         .join(Rollout, col(Rollout.release_id) == Release.id)
-        .where(Release.team_id == team_id, Rollout.action == RolloutAction.CANDIDATE, ~_superseded())
+        .where(
+            Release.team_id == team_id, Rollout.action == RolloutAction.CANDIDATE, ~_superseded()
+        )
         .order_by(col(Release.number))
     )
     return list(session.exec(rows))
@@ -78,7 +81,35 @@ def was_rolled_back() -> ColumnElement[bool]:
     )
 
 
-def _newest_first(team_id: str):  # type: ignore[no-untyped-def]
+def in_use(session: Session, live: Rollout) -> set[int]:
+    """Ids of the releases that threads may keep: live, canary, and the one that live replaced."""
+    used = {live.release_id}
+    if live.action == RolloutAction.PROMOTE and live.replaces_id is not None:
+        used.add(live.replaces_id)
+    canary = canary_row(session, live)
+    return used if canary is None else used | {canary.release_id}
+
+
+def wanted(session: Session, team_id: str) -> set[int]:
+    """Ids of the team's releases that replicas should be able to answer by."""
+    live = live_row(session, team_id)
+    if live is None:
+        return set()
+    leaving = canary_row(session, live) or live
+    number = session.get_one(Release, leaving.release_id).number
+    fallback = never_rolled_back(session, team_id, number)
+    ids = {id_of(release) for release in open_candidates(session, team_id)}
+    return ids | in_use(session, live) | ({id_of(fallback)} if fallback else set())
+
+
+def id_of(release: Release) -> int:
+    """The id of a release that is in the database."""
+    if release.id is None:
+        raise ValueError("the release was not stored yet")
+    return release.id
+
+
+def _newest_first(team_id: str) -> SelectOfScalar[Rollout]:
     return select(Rollout).where(Rollout.team_id == team_id).order_by(col(Rollout.id).desc())
 
 

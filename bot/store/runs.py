@@ -14,7 +14,8 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from bot.store.schema import Audit, Run, RunStatus, RunTrigger, Team, now
+from bot import audit
+from bot.store.schema import Run, RunStatus, RunTrigger, Team, now
 from bot.store.teams import lock_team
 
 ENDS = (RunStatus.RELEASED, RunStatus.KEPT, RunStatus.REFUSED, RunStatus.FAILED)
@@ -163,6 +164,4 @@ def _write(session: Session, run_id: int, fence: int, **values: Any) -> None:
 
 def _note(session: Session, run: Run, actor: str, action: str) -> None:
     detail = {"trigger": run.trigger.value, "reasons": run.reasons}
-    session.add(
-        Audit(team_id=run.team_id, actor=actor, action=action, subject=f"run:{run.id}", detail=detail)
-    )
+    audit.record(session, run.team_id, actor, action, f"run:{run.id}", **detail)

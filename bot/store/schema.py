@@ -66,7 +66,7 @@ def _json_list() -> Any:
 def _choice(kind: type[StrEnum], **options: Any) -> Any:
     # Stored as the plain value in a text column: readable, and a new member needs no migration.
     return Field(
-        sa_type=Enum(kind, native_enum=False, length=32, values_callable=list),  # type: ignore[call-overload]
+        sa_type=Enum(kind, native_enum=False, length=32, values_callable=list),
         **options,
     )
 
@@ -162,7 +162,7 @@ class AnswerMode(StrEnum):
 
 
 class Answer(SQLModel, table=True):
-    """What was replied, with its receipt: release, adapter, mode, confidence, examples (AnswerExample)."""
+    """What was replied, with its receipt: release, adapter, mode, confidence, and AnswerExample."""
 
     id: int | None = Field(default=None, primary_key=True)
     team_id: str
@@ -405,7 +405,7 @@ class Adapter(SQLModel, table=True):
 
 
 class Evaluation(SQLModel, table=True):
-    """A candidate against the live adapter and the base, on held-out examples, and the gate's verdict."""
+    """A candidate against the live adapter and the base, on held-out examples, and the verdict."""
 
     id: int | None = Field(default=None, primary_key=True)
     team_id: str
