@@ -87,7 +87,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _allow(self, scope: Scope) -> bool:
-        """Whether this is a control request; raises Forbidden unless the route and key are right."""
+        """Whether this is a control request; Forbidden unless the route and the key are right."""
         route = (scope["method"], scope["path"])
         if route not in INFERENCE and route not in CONTROL:
             raise Forbidden(f"{scope['method']} {scope['path'][:100]} is not served here")
@@ -107,18 +107,17 @@ class Guard:
         if strange:
             raise Forbidden(f"{strange[0][:40]} is not allowed here")
         if path == LOAD:
-            await self._check_adapter(name, request.get("lora_path"))
+            # In a thread: hashing a large adapter must not hold up the streams.
+            await asyncio.to_thread(self._check_adapter, name, request.get("lora_path"))
         return _replay(body, receive)
 
-    async def _check_adapter(self, name: str, path: Any) -> None:
-        if not isinstance(path, str) or "\0" in path:
-            raise Forbidden("lora_path must be a path")
-        # Only the one right spelling: vLLM keys its caches by the path's text.
-        if path != str(self._adapters_dir / name) or Path(path).resolve() != Path(path):
+    def _check_adapter(self, name: str, path: Any) -> None:
+        if not isinstance(path, str) or "\0" in path or not Path(path).is_absolute():
+            raise Forbidden("lora_path must be an absolute path")
+        if Path(path).resolve() != self._adapters_dir / name:
             raise Forbidden(f"lora_path must be {name} in the adapters directory")
         try:
-            # In a thread: hashing a large adapter must not hold up the streams.
-            await asyncio.to_thread(validate, Path(path), self._base, max_rank=self._max_rank)
+            validate(Path(path), self._base, max_rank=self._max_rank)
         except BadAdapter as error:
             raise Forbidden(str(error)) from error
 
@@ -141,7 +140,7 @@ async def _read(receive: Receive) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Forbidden("the request broke off")
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > MAX_CONTROL_BYTES:
             raise Forbidden("the request is too large")
         if not message.get("more_body", False):

@@ -1,0 +1,273 @@
+"""A strict stand-in for vLLM's server: real HTTP on a free port, behind the real Guard.
+
+It answers what `script(messages, model)` returns, one token a word, each with the log-probability
+LOGPROB. Adapters must be real files in `adapters_dir`, because the real Guard validates them
+against `base_dir`. It can be told to be down, slow, or to fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from serving.client import BASE, ChatMessage
+from serving.guard import Guard
+
+API_KEY = "fake-inference-key-0123456789"
+CONTROL_KEY = "fake-control-key-0123456789"
+LOGPROB = -0.25
+END = "<|end|>"
+Script = Callable[[Sequence[ChatMessage], str], str]
+
+
+def echo(messages: Sequence[ChatMessage], model: str) -> str:
+    """The default script: says which model was asked what."""
+    return f"{model} heard: {messages[-1]['content']}"
+
+
+class FakeVllm:
+    """`with FakeVllm(adapters_dir=…, base_dir=…) as fake:` and then `fake.url`.
+
+    `script`, `delay_s` (before the first token), `token_delay_s`, `fail_status` (every answer has
+    this status) and `break_after` (tokens, then the stream ends without a word) may be changed
+    at any time. `asked` lists every chat request's body, `loads` every accepted load.
+    """
+
+    def __init__(
+        self,
+        *,
+        adapters_dir: Path,
+        base_dir: Path,
+        script: Script = echo,
+        api_key: str = API_KEY,
+        control_key: str = CONTROL_KEY,
+    ) -> None:
+        self.script = script
+        self.api_key = api_key
+        self.control_key = control_key
+        self.adapters_dir = adapters_dir
+        self.delay_s = 0.0
+        self.token_delay_s = 0.0
+        self.fail_status: int | None = None
+        self.break_after: int | None = None
+        self.asked: list[dict[str, Any]] = []
+        self.loads: list[str] = []
+        self.adapters: dict[str, str] = {}
+        self._base_dir = base_dir
+        self._port = 0
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens; the same after `down` and `up`."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def up(self) -> None:
+        """Start listening. Like a restarted vLLM, it has no adapters."""
+        self.adapters.clear()
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(self._app(), log_level="error", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        self._server = server
+        while not server.started:
+            time.sleep(0.005)
+
+    def down(self) -> None:
+        """Stop at once: connections break, new ones are refused."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(timeout=10)
+        self._server = self._thread = None
+
+    def _app(self) -> Guard:
+        routes = [
+            Route("/health", self._health),
+            Route("/metrics", self._health),
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/load_lora_adapter", self._load, methods=["POST"]),
+            Route("/v1/unload_lora_adapter", self._unload, methods=["POST"]),
+        ]
+        with _environment(self._guard_environment()):
+            return Guard(Starlette(routes=routes))
+
+    def _guard_environment(self) -> dict[str, str]:
+        return {
+            "MYNAH_VLLM_API_KEY": self.api_key,
+            "MYNAH_CONTROL_KEY": self.control_key,
+            "MYNAH_ADAPTERS_DIR": str(self.adapters_dir),
+            "MYNAH_BASE_DIR": str(self._base_dir),
+        }
+
+    async def _health(self, request: Request) -> Response:
+        return self._failure() or Response()
+
+    async def _models(self, request: Request) -> Response:
+        served = {BASE: str(self._base_dir)} | self.adapters
+        cards = [{"id": name, "object": "model", "root": root} for name, root in served.items()]
+        return self._failure() or JSONResponse({"object": "list", "data": cards})
+
+    async def _load(self, request: Request) -> Response:
+        body = await request.json()
+        name = body["lora_name"]
+        if (failure := self._failure()) is not None:
+            return failure
+        if name in self.adapters:
+            return _error(400, f"The lora adapter '{name}' has already been loaded.")
+        self.adapters[name] = body["lora_path"]
+        self.loads.append(name)
+        return PlainTextResponse(f"Success: LoRA adapter '{name}' added successfully.")
+
+    async def _unload(self, request: Request) -> Response:
+        name = (await request.json())["lora_name"]
+        if (failure := self._failure()) is not None:
+            return failure
+        if self.adapters.pop(name, None) is None:
+            return _error(404, f"The lora adapter '{name}' cannot be found.")
+        return PlainTextResponse(f"Success: LoRA adapter '{name}' removed successfully.")
+
+    async def _chat(self, request: Request) -> Response:
+        body = await request.json()
+        self.asked.append(body)
+        complaint = _complaint(body)
+        if complaint is not None:
+            return _error(400, complaint)
+        if (failure := self._failure()) is not None:
+            return failure
+        if body["model"] != BASE and body["model"] not in self.adapters:
+            return _error(404, f"The model `{body['model']}` does not exist.")
+        await asyncio.sleep(self.delay_s)
+        answer = await asyncio.to_thread(self.script, body["messages"], body["model"])
+        tokens = _tokens(answer)
+        limit = body.get("max_tokens", 256)
+        reason = "length" if len(tokens) > limit else "stop"
+        if body.get("stream"):
+            lines = self._lines(body["model"], tokens[:limit], reason)
+            return StreamingResponse(lines, media_type="text/event-stream")
+        return JSONResponse(_whole(body, tokens[:limit], reason))
+
+    async def _lines(self, model: str, tokens: list[str], reason: str) -> AsyncIterator[str]:
+        yield _event(model, {"index": 0, "delta": {"role": "assistant", "content": ""}})
+        for index, token in enumerate(tokens):
+            if index == self.break_after:
+                return
+            await asyncio.sleep(self.token_delay_s)
+            yield _event(
+                model, {"index": 0, "delta": {"content": token}, "logprobs": _logprobs([token])}
+            )
+        yield _event(model, {"index": 0, "delta": {"content": ""}, "finish_reason": reason})
+        yield "data: [DONE]\n\n"
+
+    def _failure(self) -> Response | None:
+        return None if self.fail_status is None else _error(self.fail_status, "told to fail")
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The Guard reads its settings from the environment, once; leave it as it was."""
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _logprobs(tokens: Sequence[str]) -> dict[str, Any]:
+    return {"content": [{"token": token, "logprob": LOGPROB} for token in tokens]}
+
+
+def _event(model: str, choice: dict[str, Any]) -> str:
+    chunk = {"object": "chat.completion.chunk", "model": model, "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def _whole(body: dict[str, Any], tokens: list[str], reason: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(tokens)}
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    reply: dict[str, Any] = {"model": body["model"], "choices": [choice]}
+    if body.get("logprobs"):
+        choice["logprobs"] = _logprobs(tokens)
+    ids = [_token_id(token) for token in _prompt(body)]
+    if body.get("return_token_ids"):
+        reply["prompt_token_ids"] = ids
+    if body.get("prompt_logprobs") == 0:
+        scored = [{str(token): {"logprob": LOGPROB, "rank": 1}} for token in ids[1:]]
+        reply["prompt_logprobs"] = [None, *scored]
+    return reply
+
+
+def _prompt(body: dict[str, Any]) -> list[str]:
+    """The chat template of the fake: `<|role|>`, the words, `<|end|>`."""
+    tokens: list[str] = []
+    for message in body["messages"]:
+        tokens += [f"<|{message['role']}|>", *_tokens(message["content"]), END]
+    return tokens + (["<|assistant|>"] if body.get("add_generation_prompt", True) else [])
+
+
+def _token_id(token: str) -> int:
+    return int.from_bytes(token.encode()[-6:], "big")
+
+
+def _complaint(body: dict[str, Any]) -> str | None:
+    """What the real server would refuse with 400."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return "messages must not be empty"
+    if any(set(message) != {"role", "content"} for message in messages):
+        return "each message needs a role and a content"
+    if any(message["role"] not in ("system", "user", "assistant") for message in messages):
+        return "unknown role"
+    if not isinstance(body.get("model"), str):
+        return "model is missing"
+    if not isinstance(body.get("max_tokens", 1), int) or body.get("max_tokens", 1) < 1:
+        return "max_tokens must be at least 1"
+    return None
+
+
+def _error(status: int, message: str) -> Response:
+    error = {"message": message, "type": "Fake", "code": status}
+    return JSONResponse({"error": error}, status)
