@@ -1,0 +1,5 @@
+"""How training ends badly."""
+
+
+class TrainingFailed(Exception):
+    """Training ended without a usable adapter; the message says why in an admin's words."""

@@ -1,0 +1,90 @@
+"""The base model with a fresh LoRA on it, and how its adapter is checked and saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+
+from training.failures import TrainingFailed
+from training.logits import AnswerHead, Batch, pad
+from training.recipe import Recipe
+from training.tokens import Encoded, Encoder
+
+
+@dataclass
+class Learner:
+    """A PEFT model on the device it trains on, with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    encoder: Encoder
+    recipe: Recipe
+
+    @classmethod
+    def load(cls, base_model: str, recipe: Recipe) -> Learner:
+        """Load the base in bfloat16 and put a LoRA of the recipe's rank on every linear layer."""
+        prepare(recipe.seed)
+        tokenizer = AutoTokenizer.from_pretrained(base_model)
+        base = load_base(base_model)
+        lora = LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha,
+            lora_dropout=recipe.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        encoder = Encoder(
+            tokenizer, max_prompt=recipe.max_prompt_tokens, max_answer=recipe.max_answer_tokens
+        )
+        return cls(get_peft_model(base, lora), tokenizer, encoder, recipe)
+
+    @property
+    def head(self) -> AnswerHead:
+        """Scores answers with the adapter as it is now."""
+        return AnswerHead(self.model)
+
+    def batch(self, items: list[Encoded]) -> Batch:
+        """Pad exchanges into one batch on the model's device."""
+        padded = pad(items, self.tokenizer.pad_token_id or 0)
+        return {name: tensor.to(self.model.device) for name, tensor in padded.items()}
+
+    def save(self, directory: Path) -> None:
+        """Write the adapter as `adapter_config.json` and `adapter_model.safetensors`.
+
+        Raises:
+            TrainingFailed: a weight is not a number, or the adapter changes nothing.
+        """
+        _check(self.model)
+        self.model.save_pretrained(directory, selected_adapters=["default"])
+
+
+def prepare(seed: int) -> None:
+    """Seed every generator; on a CPU use one thread, which alone gives the same bits each time."""
+    set_seed(seed)
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+
+
+def load_base(base_model: str) -> Any:
+    """The base model in bfloat16, in evaluation mode, on the accelerator where there is one."""
+    # Eager attention: on a CPU its backward pass is faster than SDPA's.
+    model = AutoModelForCausalLM.from_pretrained(
+        base_model,
+        dtype=torch.bfloat16,
+        attn_implementation=None if torch.cuda.is_available() else "eager",
+    )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _check(model: Any) -> None:
+    weights = {name: w for name, w in model.named_parameters() if w.requires_grad}
+    if any(not torch.isfinite(weight).all() for weight in weights.values()):
+        raise TrainingFailed("the adapter holds values that are not numbers")
+    # LoRA's B matrices start at zero: if they still are, nothing was learned.
+    if all(weight.abs().max() < 1e-8 for name, weight in weights.items() if "lora_B" in name):
+        raise TrainingFailed("the adapter is all zeros: training had no effect")

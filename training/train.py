@@ -1,0 +1,101 @@
+"""Training one adapter: SFT with a KL term to the base, then preferences where the recipe asks.
+
+Runs in a process of its own that may be killed at any moment: called again with the same job it
+continues from the last checkpoint and ends with the same adapter, bit for bit (on one thread).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from training.failures import TrainingFailed
+from training.recipe import Recipe
+from training.replay import Reply
+from training.rows import Row, of_split, read
+
+Say = Callable[[str, float], None]
+__all__ = ["Say", "TrainJob", "TrainingFailed", "train"]
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Everything that an adapter is a function of, and the directory where the work is kept."""
+
+    dataset: Path  # JSON Lines of training.rows.Row
+    base_model: str  # a directory or a Hugging Face id
+    recipe: Recipe
+    replay: Sequence[Reply]
+    work_dir: Path
+
+    def fingerprint(self) -> str:
+        """Changes when anything changes that the adapter depends on."""
+        facts = {
+            "dataset": hashlib.sha256(self.dataset.read_bytes()).hexdigest(),
+            "base_model": self.base_model,
+            "recipe": self.recipe.model_dump(),
+            "replay": [asdict(reply) for reply in self.replay],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def train(job: TrainJob, say: Say) -> Path:
+    """Train, or continue, or return what is already trained.
+
+    Args:
+        job: what to train; `work_dir` may hold the remains of an interrupted call.
+        say: told the phase in words and its progress, 0 to 1.
+
+    Returns:
+        The directory with `adapter_config.json` and `adapter_model.safetensors`, to be published.
+
+    Raises:
+        TrainingFailed: nothing to train on, a loss that is not a number or does not fall, an
+            adapter without effect.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    finished = job.work_dir / "adapter"
+    _claim_work_dir(job)
+    if finished.exists():
+        say("trained", 1.0)
+        return finished
+    rows = of_split(read(job.dataset), "train")
+    if not rows:
+        raise TrainingFailed("there is no example to train on")
+    staging = _trained(job, rows, say)
+    staging.rename(finished)
+    say("trained", 1.0)
+    return finished
+
+
+def _claim_work_dir(job: TrainJob) -> None:
+    """Keep what an earlier call for this very job left; clear what another job left."""
+    note = job.work_dir / "job.sha256"
+    job.work_dir.mkdir(parents=True, exist_ok=True)
+    if note.exists() and note.read_text("ascii") == job.fingerprint():
+        return
+    for left in ("sft", "dpo", "staging", "adapter"):
+        shutil.rmtree(job.work_dir / left, ignore_errors=True)
+    note.write_text(job.fingerprint(), "ascii")
+
+
+def _trained(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:
+    # torch and TRL take seconds and half a gigabyte: only a process that trains pays for them.
+    from training import sft
+    from training.learner import Learner
+
+    learner = Learner.load(job.base_model, job.recipe)
+    sft.teach(learner, rows, job.replay, job.work_dir / "sft", say)
+    if job.recipe.name == "sft+dpo":
+        from training import dpo
+
+        dpo.prefer(learner, rows, job.work_dir / "dpo", say)
+    staging = job.work_dir / "staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    learner.save(staging)
+    return staging
