@@ -1,0 +1,84 @@
+"""The sandbox as one web application, and serving it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from deploy.sandbox.commands import ResponseUrlEndpoint
+from deploy.sandbox.control import Control
+from deploy.sandbox.courier import Timing
+from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.web import WebApi
+from deploy.sandbox.world import World
+
+HOST = "127.0.0.1"
+PORT = 3100
+
+
+def build(timing: Timing | None = None) -> Starlette:
+    """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API."""
+    world = World.fresh(timing)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await world.courier.close()
+
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/api/{method:path}", WebApi(world).endpoint, methods=["GET", "POST"]),
+            WebSocketRoute("/link/", world.courier.sockets.endpoint),
+            Route("/commands/{key}", ResponseUrlEndpoint(world).endpoint, methods=["POST"]),
+            Mount("/_control", routes=Control(world).routes()),
+        ],
+    )
+
+
+def listen(host: str = HOST, port: int = PORT) -> socket.socket:
+    """Take the port (0: any free one) before anything starts.
+
+    Raises:
+        PortTaken: the port or the address cannot be had; one clear line.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+        raise PortTaken(f"{host}:{port} {why}: choose another with MYNAH_PORT") from error
+    taken.listen(2048)
+    return taken
+
+
+def server(timing: Timing | None = None) -> uvicorn.Server:
+    """A uvicorn server for a fresh sandbox, quiet but for warnings."""
+    config = uvicorn.Config(
+        build(timing),
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=2,
+    )
+    return uvicorn.Server(config)
+
+
+async def serve(host: str = HOST, port: int = PORT, timing: Timing | None = None) -> None:
+    """Serve a fresh sandbox until SIGINT or SIGTERM.
+
+    Raises:
+        PortTaken: before anything starts.
+    """
+    taken = listen(host, port)
+    with contextlib.closing(taken):
+        await server(timing).serve(sockets=[taken])

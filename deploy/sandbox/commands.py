@@ -1,0 +1,103 @@
+"""Slash commands: typed by a person, delivered to the app, answered by its ack or a response URL."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from deploy.sandbox.courier import Delivery, Status
+from deploy.sandbox.errors import SlackError
+from deploy.sandbox.limits import check_blocks
+from deploy.sandbox.messages import Message
+from deploy.sandbox.people import Channel, User
+from deploy.sandbox.world import Content, World
+
+
+async def run(
+    world: World, *, user: User, channel: Channel, command: str, text: str, base_url: str
+) -> dict[str, Any]:
+    """Deliver a command and show the app's answer, as a client would.
+
+    Raises:
+        SlackError: what the person would read: `dispatch_failed` while no socket is connected,
+            `operation_timeout` when no acknowledgement comes in time.
+    """
+    payload = _payload(world, user, channel, command, text, base_url)
+    trigger_id = payload["trigger_id"]
+    delivery = Delivery(trigger_id, "slash_commands", payload, world.workspace.clock.ts())
+    await world.courier.send_once(delivery)
+    if delivery.status is not Status.ACKED:
+        sent = "operation_timeout" if delivery.envelopes else "dispatch_failed"
+        raise SlackError(sent, trigger_id=trigger_id)
+    shown = None
+    if isinstance(delivery.answer, dict) and delivery.answer:
+        shown = _show(world, channel, user, delivery.answer)
+    return {
+        "trigger_id": trigger_id,
+        "response": delivery.answer,
+        **({"ts": shown.ts} if shown else {}),
+    }
+
+
+class ResponseUrlEndpoint:
+    """`POST /commands/{key}`: what a response URL takes."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def endpoint(self, request: Request) -> Response:
+        """Show the posted answer to the person, or to the channel when it is `in_channel`."""
+        given = self._world.responses.use(request.path_params["key"])
+        if given is None:
+            return PlainTextResponse("expired_url", 404)
+        space = self._world.workspace
+        try:
+            answer = await request.json()
+            if not isinstance(answer, dict):
+                raise SlackError("invalid_payload")
+            _show(self._world, space.channels[given.channel], space.users[given.user], answer)
+        except ValueError:
+            return PlainTextResponse("invalid_payload", 400)
+        except SlackError as error:
+            return PlainTextResponse(error.code, 400)
+        return PlainTextResponse("ok")
+
+
+def _show(world: World, channel: Channel, user: User, answer: dict[str, Any]) -> Message | None:
+    blocks = check_blocks(answer.get("blocks") or [])
+    text = str(answer.get("text") or "")
+    if not text and not blocks:
+        return None
+    bot = world.workspace.users[world.workspace.app.user_id]
+    alone = answer.get("response_type", "ephemeral") != "in_channel"
+    root = None
+    if answer.get("thread_ts"):
+        root = world.workspace.message(channel, str(answer["thread_ts"]), "thread_not_found")
+    content = Content(text, blocks)
+    return world.post(bot, channel, content, root=root, ephemeral_to=user.id if alone else None)
+
+
+def _payload(
+    world: World, user: User, channel: Channel, command: str, text: str, base_url: str
+) -> dict[str, Any]:
+    space = world.workspace
+    return {
+        "token": "sandbox-verification-token",
+        "team_id": space.team,
+        "team_domain": space.domain,
+        "channel_id": channel.id,
+        "channel_name": channel.name or "directmessage",
+        "user_id": user.id,
+        "user_name": user.name,
+        "command": command,
+        "text": text,
+        "api_app_id": space.app.id,
+        "is_enterprise_install": "false",
+        "response_url": base_url + world.responses.give(channel.id, user.id),
+        "trigger_id": f"{time.time_ns() // 1_000_000}.{secrets.randbelow(10**9)}."
+        f"{secrets.token_hex(16)}",
+    }

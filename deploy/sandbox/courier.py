@@ -1,0 +1,192 @@
+"""Carries events to the app until it acknowledges them, as Slack does: the same event again, in a new envelope."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from deploy.sandbox.faults import Faults
+from deploy.sandbox.sockets import Connection, Sockets
+
+
+@dataclass
+class Timing:
+    """How patient the sandbox is. Slack: 3 s, then again at once, after 1 minute, after 5."""
+
+    ack_s: float = 3.0
+    retry_s: tuple[float, ...] = (0.0, 2.0, 10.0)  # the waits before each further attempt
+
+
+class Status(StrEnum):
+    """How far a delivery is."""
+
+    WAITING = "waiting"  # never sent yet: no socket is connected
+    SENT = "sent"
+    ACKED = "acked"
+    GAVE_UP = "gave_up"
+
+
+class _End(StrEnum):
+    ACKED = "acked"
+    TIMEOUT = "timeout"
+    SOCKET_CLOSED = "socket_closed"
+
+
+@dataclass
+class Delivery:
+    """One payload on its way to the app."""
+
+    id: str  # the event id, or a command's trigger id
+    kind: str  # events_api, slash_commands or interactive
+    payload: dict[str, Any]
+    at: str  # Slack's ts of when it happened
+    envelopes: list[str] = field(default_factory=list)
+    status: Status = Status.WAITING
+    answer: Any = None  # the payload of the acknowledgement
+    waiter: asyncio.Future[_End] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The delivery as `GET /_control/state` shows it."""
+        event = self.payload.get("event", {})
+        item = event.get("item", {})
+        names = {"type": event.get("type", self.kind), "subtype": event.get("subtype")}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            **names,
+            "channel": event.get("channel")
+            or item.get("channel")
+            or self.payload.get("channel_id"),
+            "ts": event.get("ts") or item.get("ts"),
+            "at": self.at,
+            "envelopes": list(self.envelopes),
+            "attempts": len(self.envelopes),
+            "status": str(self.status),
+            "acked": self.status is Status.ACKED,
+        }
+
+
+class Courier:
+    """Every delivery, and the tasks that carry them."""
+
+    def __init__(self, app_id: str, faults: Faults, timing: Timing) -> None:
+        self.sockets = Sockets(app_id, self.acknowledge)
+        self.timing = timing
+        self.deliveries: list[Delivery] = []
+        self._faults = faults
+        self._open: dict[str, Delivery] = {}  # envelope id → its delivery, while not done
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, delivery: Delivery) -> asyncio.Task[None]:
+        """Carry an event in the background until it is acknowledged or given up."""
+        self.deliveries.append(delivery)
+        task = asyncio.create_task(self._carry(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def send_once(self, delivery: Delivery) -> Delivery:
+        """Carry a command or an action: one attempt, for a person waits; look at its status after."""
+        self.deliveries.append(delivery)
+        live = self.sockets.live()
+        if live:
+            await self._attempt(delivery, await self.sockets.next(), "")
+        if delivery.status is not Status.ACKED:
+            delivery.status = Status.GAVE_UP
+        self._close(delivery)
+        return delivery
+
+    def acknowledge(self, envelope_id: str, payload: Any) -> None:
+        """The app acknowledged an envelope; a late one counts as well, and ends the retries."""
+        delivery = self._open.get(envelope_id)
+        if delivery is None or delivery.status is Status.ACKED or self._faults.drops_ack():
+            return
+        delivery.status, delivery.answer = Status.ACKED, payload
+        _end(delivery, _End.ACKED)
+
+    def counts(self) -> dict[str, int]:
+        """How many events there were, and what became of them."""
+        by_status = Counter(delivery.status for delivery in self.deliveries)
+        return {
+            "events": len(self.deliveries),
+            "delivered": sum(1 for delivery in self.deliveries if delivery.envelopes),
+            "deliveries": sum(len(delivery.envelopes) for delivery in self.deliveries),
+            "acked": by_status[Status.ACKED],
+            "waiting": by_status[Status.WAITING] + by_status[Status.SENT],
+            "gave_up": by_status[Status.GAVE_UP],
+        }
+
+    async def close(self) -> None:
+        """Stop carrying."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, delivery: Delivery) -> None:
+        reason = ""
+        for wait_s in (0.0, *self.timing.retry_s):
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            if await self._until_heard(delivery, reason):
+                break
+            reason = "timeout"
+        else:
+            delivery.status = Status.GAVE_UP
+        self._close(delivery)
+
+    async def _until_heard(self, delivery: Delivery, reason: str) -> bool:
+        """One attempt of the schedule; a socket that closes under it does not use it up."""
+        while delivery.status is not Status.ACKED:
+            end = await self._attempt(delivery, await self.sockets.next(), reason)
+            if end is _End.TIMEOUT:
+                return False
+            reason = "timeout"
+        return True
+
+    async def _attempt(self, delivery: Delivery, connection: Connection, reason: str) -> _End:
+        delivery.waiter = waiter = asyncio.get_running_loop().create_future()
+        envelope_id = self._hand_over(delivery, connection, reason)
+        if not reason and delivery.kind == "events_api" and self._faults.duplicates():
+            self._hand_over(delivery, connection, reason)
+        connection.on_close[envelope_id] = lambda: _end(delivery, _End.SOCKET_CLOSED)
+        try:
+            return await asyncio.wait_for(waiter, self.timing.ack_s)
+        except TimeoutError:
+            return _End.TIMEOUT
+        finally:
+            del connection.on_close[envelope_id]
+
+    def _hand_over(self, delivery: Delivery, connection: Connection, reason: str) -> str:
+        envelope_id = str(uuid.uuid4())
+        attempt = {
+            "retry_attempt": len(delivery.envelopes) if reason else 0,
+            "retry_reason": reason,
+        }
+        event = delivery.kind == "events_api"
+        delivery.envelopes.append(envelope_id)
+        if delivery.status is Status.WAITING:
+            delivery.status = Status.SENT
+        self._open[envelope_id] = delivery
+        connection.send(
+            {
+                "envelope_id": envelope_id,
+                "type": delivery.kind,
+                "accepts_response_payload": not event,
+                "payload": delivery.payload,
+                **(attempt if event else {}),
+            }
+        )
+        return envelope_id
+
+    def _close(self, delivery: Delivery) -> None:
+        for envelope_id in delivery.envelopes:
+            self._open.pop(envelope_id, None)
+
+
+def _end(delivery: Delivery, end: _End) -> None:
+    if delivery.waiter is not None and not delivery.waiter.done():
+        delivery.waiter.set_result(end)

@@ -1,0 +1,22 @@
+"""What can go wrong in the sandbox, in Slack's own words where Slack has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SlackError(Exception):
+    """A method refuses: answered as ``{"ok": false, "error": code, …}``, with HTTP 200 but for 429."""
+
+    def __init__(self, code: str, **extra: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.extra = extra
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"ok": False, "error": self.code, **self.extra}
+
+
+class PortTaken(Exception):
+    """The port that the sandbox should listen on is not free; the message names it."""

@@ -1,0 +1,49 @@
+"""Who am I, and where does my socket connect."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from deploy.sandbox.methods.method import Call, Method
+from deploy.sandbox.people import TokenKind
+
+
+def api_test(call: Call) -> dict[str, Any]:
+    """Echo the arguments."""
+    return {"args": dict(call.args)}
+
+
+def auth_test(call: Call) -> dict[str, Any]:
+    """Whose token it is."""
+    caller, space = call.caller, call.workspace
+    return {
+        "url": f"https://{space.domain}.slack.com/",
+        "team": space.domain,
+        "user": caller.name,
+        "team_id": space.team,
+        "user_id": caller.id,
+        **({"bot_id": caller.bot_id} if caller.bot_id else {}),
+        "is_enterprise_install": False,
+    }
+
+
+def connections_open(call: Call) -> dict[str, Any]:
+    """A WebSocket URL that is good for one connection."""
+    where = urlsplit(call.base_url)
+    scheme = "wss" if where.scheme == "https" else "ws"
+    ticket = call.world.courier.sockets.ticket()
+    app_id = call.workspace.app.id
+    return {"url": f"{scheme}://{where.netloc}/link/?ticket={ticket}&app_id={app_id}"}
+
+
+METHODS = (
+    Method("api.test", api_test, open=True),
+    Method("auth.test", auth_test),
+    Method(
+        "apps.connections.open",
+        connections_open,
+        scope="connections:write",
+        kinds=frozenset({TokenKind.APP}),
+    ),
+)

@@ -1,0 +1,53 @@
+"""The workspace that every sandbox starts with: the people, channels and tokens with fixed names."""
+
+from __future__ import annotations
+
+from deploy.sandbox.people import Channel, Token, TokenKind, User, UserGroup
+from deploy.sandbox.state import App, Workspace
+
+TEAM = "T0MYNAH"
+BOT_TOKEN = "xoxb-mynah"  # noqa: S105 - a fixed token of a sandbox on loopback
+APP_TOKEN = "xapp-mynah"  # noqa: S105
+APP = App(id="A0MYNAH", user_id="U0MYNAH", bot_id="B0MYNAH", name="mynah")
+BOT_SCOPES = frozenset(
+    "app_mentions:read assistant:write channels:history channels:read chat:write commands "
+    "files:write groups:history groups:read im:history im:read im:write reactions:read "
+    "reactions:write usergroups:read users:read".split()
+)
+APP_SCOPES = frozenset({"connections:write"})
+
+_PEOPLE = ("asker", "asker2", "staff", "staff2", "admin", "guest")
+
+
+def workspace() -> Workspace:
+    """A fresh workspace with the personas in it, and nothing said yet."""
+    fresh = Workspace(team=TEAM, domain="mynah-sandbox", app=APP)
+    for name in _PEOPLE:
+        _add_person(fresh, name)
+    bot = User(APP.user_id, APP.name, TEAM, real_name="Mynah", is_bot=True, bot_id=APP.bot_id)
+    fresh.users[bot.id] = bot
+    fresh.tokens[BOT_TOKEN] = Token(TokenKind.BOT, APP.user_id, BOT_SCOPES)
+    fresh.tokens[APP_TOKEN] = Token(TokenKind.APP, APP.user_id, APP_SCOPES)
+    _add_channels(fresh)
+    fresh.groups["S0STAFF"] = UserGroup("S0STAFF", "staff", ["U0STAFF", "U0STAFF2"])
+    return fresh
+
+
+def _add_person(fresh: Workspace, name: str) -> None:
+    user = User(f"U0{name.upper()}", name, TEAM, is_admin=name == "admin")
+    user.is_restricted = name == "guest"
+    fresh.users[user.id] = user
+    fresh.tokens[f"xoxp-{name}"] = Token(TokenKind.USER, user.id)
+
+
+def _add_channels(fresh: Workspace) -> None:
+    everybody = list(fresh.users)
+    team = ["U0STAFF", "U0STAFF2", "U0ADMIN", APP.user_id]
+    for channel in (
+        Channel("C0HELP", "help", members=everybody),
+        Channel("C0OPS", "ops", members=[user for user in everybody if user != "U0GUEST"]),
+        Channel("C0ADMIN", "mynah-admin", private=True, members=["U0ADMIN", APP.user_id]),
+        Channel("C0PRIV", "private", private=True, members=["U0ASKER", *team]),
+    ):
+        channel.creator = "U0ADMIN"
+        fresh.add_channel(channel)

@@ -1,0 +1,143 @@
+"""The workspace with what surrounds it: every change goes through here, and the app hears of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.sandbox import events
+from deploy.sandbox.courier import Courier, Delivery, Timing
+from deploy.sandbox.faults import Faults
+from deploy.sandbox.limits import check_text
+from deploy.sandbox.messages import Message
+from deploy.sandbox.people import Channel, User
+from deploy.sandbox.personas import workspace
+from deploy.sandbox.responses import ResponseUrls
+from deploy.sandbox.state import Workspace
+from deploy.sandbox.text import incoming
+
+
+@dataclass(frozen=True)
+class Content:
+    """What somebody wants to say; the text is raw, the rest is checked."""
+
+    text: str
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass
+class World:
+    """All that one sandbox holds."""
+
+    workspace: Workspace
+    courier: Courier
+    faults: Faults
+    responses: ResponseUrls = field(default_factory=ResponseUrls)
+    calls: Counter[str] = field(default_factory=Counter)
+    statuses: dict[str, str] = field(default_factory=dict)  # "channel:thread" → assistant status
+
+    @classmethod
+    def fresh(cls, timing: Timing | None = None) -> World:
+        """A world with the personas in it."""
+        space, faults = workspace(), Faults()
+        return cls(space, Courier(space.app.id, faults, timing or Timing()), faults)
+
+    def tell(self, channel: Channel, found: list[events.Event]) -> None:
+        """Send events to the app, which hears only of channels that its bot is in."""
+        if self.workspace.app.user_id not in channel.members:
+            return
+        for event in found:
+            payload = events.callback(self.workspace, event)
+            self.courier.send(
+                Delivery(payload["event_id"], "events_api", payload, event["event_ts"])
+            )
+
+    def post(
+        self,
+        author: User,
+        channel: Channel,
+        content: Content,
+        *,
+        root: Message | None = None,
+        broadcast: bool = False,
+        ephemeral_to: str | None = None,
+        streaming: bool = False,
+    ) -> Message:
+        """Add a message, in the thread of `root` if given, and tell the app of it."""
+        message = self._message(author, channel, content)
+        message.ephemeral_to, message.streaming = ephemeral_to, streaming
+        if root is not None:
+            message.thread_ts = root.ts
+            message.subtype = "thread_broadcast" if broadcast else None
+        if ephemeral_to:
+            self.workspace.messages[channel.id][message.ts] = message
+            return message
+        self.workspace.add_message(message)
+        self.tell(channel, events.posted(self.workspace, channel, message))
+        return message
+
+    def edit(self, channel: Channel, message: Message, content: Content, *, mark: bool) -> Message:
+        """Replace what a message says; `mark` shows it as edited."""
+        before = message.event_json()
+        message.touched = ts = self.workspace.clock.ts()
+        message.text = _text(content.text)
+        message.blocks, message.attachments = content.blocks, content.attachments
+        message.metadata = content.metadata
+        if mark:
+            message.edited = {"user": message.user, "ts": ts}
+        self.tell(channel, events.changed(channel, before, message, ts))
+        return message
+
+    def delete(self, channel: Channel, message: Message) -> None:
+        """Delete a message; with replies under it, Slack leaves a tombstone and calls it an edit."""
+        before = message.event_json()
+        gone = self.workspace.remove_message(message)
+        ts = message.touched
+        self.tell(
+            channel,
+            events.deleted(channel, before, ts)
+            if gone
+            else events.changed(channel, before, message, ts),
+        )
+
+    def react(self, user: str, channel: Channel, message: Message, name: str, *, add: bool) -> None:
+        """Add or remove a reaction that is known to be absent or there."""
+        users = message.reactions.setdefault(name, [])
+        (users.append if add else users.remove)(user)
+        if not users:
+            del message.reactions[name]
+        message.touched = ts = self.workspace.clock.ts()
+        kind = "reaction_added" if add else "reaction_removed"
+        self.tell(channel, events.reaction(kind, user, name, message, ts))
+
+    def join(self, channel: Channel, user: str, inviter: str | None = None) -> None:
+        """Put somebody into a channel who is not in it."""
+        channel.members.append(user)
+        self.tell(channel, events.joined(self.workspace, channel, user, inviter))
+
+    def _message(self, author: User, channel: Channel, content: Content) -> Message:
+        ts = self.workspace.clock.ts()
+        ours = author.id == self.workspace.app.user_id
+        return Message(
+            ts=ts,
+            channel=channel.id,
+            user=author.id,
+            text=_text(content.text),
+            team=author.team,
+            touched=ts,
+            bot_id=author.bot_id,
+            app_id=self.workspace.app.id if ours else None,
+            client_msg_id=None if author.is_bot else str(uuid.uuid4()),
+            blocks=content.blocks,
+            attachments=content.attachments,
+            metadata=content.metadata,
+        )
+
+
+def _text(raw: str) -> str:
+    check_text(raw)
+    return incoming(raw)

@@ -1,0 +1,112 @@
+"""A local Slack for tests: the real sandbox in a thread, on a free port, with what tests ask of it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from deploy.sandbox.app import listen, server
+from deploy.sandbox.courier import Timing
+
+
+class Sandbox:
+    """A running sandbox; `with Sandbox() as sandbox:` starts and stops it."""
+
+    def __init__(self, timing: Timing | None = None) -> None:
+        self._socket = listen(port=0)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.api_url = f"{self.url}/api/"
+        self._server = server(timing)
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        until = time.monotonic() + 20
+        while not self._server.started:
+            if time.monotonic() > until or not self._thread.is_alive():
+                raise RuntimeError("the sandbox did not start")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._socket.close()
+        if self._thread.is_alive():
+            raise RuntimeError("the sandbox did not stop")
+
+    def client(self, token: str) -> AsyncWebClient:
+        """A Slack client: "xoxp-asker", "xoxb-mynah", or a seeded token."""
+        return AsyncWebClient(token=token, base_url=self.api_url)
+
+    async def seed(self, **body: Any) -> dict[str, Any]:
+        """Add users, channels and groups."""
+        return await self._post("seed", body)
+
+    async def command(
+        self, text: str, *, token: str = "xoxp-admin", channel: str = "C0HELP", name: str = "/mynah"
+    ) -> dict[str, Any]:
+        """Type a slash command; the answer says `ok` once the app acknowledged it."""
+        body = {"token": token, "channel": channel, "command": name, "text": text}
+        return await self._post("command", body)
+
+    async def faults(self, **body: Any) -> dict[str, Any]:
+        """Order bad luck."""
+        return await self._post("faults", body)
+
+    async def state(self, **query: str) -> dict[str, Any]:
+        """What was said and delivered."""
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = await http.get(f"{self.url}/_control/state", params=query)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def messages(self, channel: str = "C0HELP") -> list[dict[str, Any]]:
+        """The channel's messages as the state tells them, deleted and ephemeral ones too."""
+        found = await self.state(channel=channel, parts="messages")
+        return list(found["messages"].get(channel, []))
+
+    async def _post(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = await http.post(f"{self.url}/_control/{action}", json=body)
+        return dict(answer.json())
+
+    def _run(self) -> None:
+        import asyncio
+
+        asyncio.run(self._server.serve(sockets=[self._socket]))
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A fresh local Slack for one test, with Slack's 3 s and short retries."""
+    with Sandbox(Timing(retry_s=(0.0, 0.5, 1.0, 2.0))) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def connected(sandbox: Sandbox, app: Any) -> AsyncIterator[Any]:
+    """Run a Bolt AsyncApp over Socket Mode against the sandbox."""
+    from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+
+    handler = AsyncSocketModeHandler(
+        app, "xapp-mynah", web_client=sandbox.client("xapp-mynah"), ping_interval=1
+    )
+    await handler.connect_async()
+    try:
+        yield handler
+    finally:
+        await handler.close_async()
