@@ -10,13 +10,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DatabaseError
 
 from bot.store.database import open_engine
 
 # Any fixed number: it only has to be the same in every process that migrates.
 _LOCK = 7_309_451_086
+
+
+_NOT_READY = "the database is not ready: run `mynah db upgrade`"
 
 
 class StoreNotReady(Exception):
@@ -48,7 +51,7 @@ def check(url: str) -> None:
     """
     with _connected(url, write=False) as connection:
         if _behind(connection):
-            raise StoreNotReady("the database is not up to date: run `mynah db upgrade`")
+            raise StoreNotReady(_NOT_READY)
 
 
 def config(connection: Connection) -> Config:
@@ -62,6 +65,8 @@ def config(connection: Connection) -> Config:
 @contextmanager
 def _connected(url: str, *, write: bool) -> Iterator[Connection]:
     engine = open_engine(url)
+    if not write and _is_missing_file(engine):
+        raise StoreNotReady(_NOT_READY)
     try:
         with (
             engine.connect().execution_options(mynah_write=write) as connection,
@@ -74,6 +79,12 @@ def _connected(url: str, *, write: bool) -> Iterator[Connection]:
         raise StoreNotReady(f"DATABASE_URL: the database cannot be used: {why}") from error
     finally:
         engine.dispose()
+
+
+def _is_missing_file(engine: Engine) -> bool:
+    # Connecting would create it.
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    return file not in (None, "", ":memory:") and not Path(str(file)).exists()
 
 
 def _behind(connection: Connection) -> bool:

@@ -44,9 +44,8 @@ def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(sqlite_url: str) -> Iterator[Engine]:
     """An engine on a migrated SQLite file of this test's own."""
-    engine = open_engine(sqlite_url)
-    yield engine
-    engine.dispose()
+    with opened(sqlite_url) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
@@ -90,9 +89,8 @@ def pg_url(pg_server: str, pg_template: str) -> Iterator[str]:
 @pytest.fixture
 def pg_engine(pg_url: str) -> Iterator[Engine]:
     """An engine on a migrated PostgreSQL database of this test's own."""
-    engine = open_engine(pg_url)
-    yield engine
-    engine.dispose()
+    with opened(pg_url) as engine:
+        yield engine
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -105,7 +103,14 @@ def store_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def store(store_url: str) -> Iterator[Engine]:
     """An engine on a migrated database of this test's own: the test runs on both kinds."""
-    engine = open_engine(store_url)
+    with opened(store_url) as engine:
+        yield engine
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """An engine that is closed again, as warnings about open connections are errors."""
+    engine = open_engine(url)
     yield engine
     engine.dispose()
 

@@ -18,10 +18,10 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 from bot import inbox
-from bot.store.database import open_engine, reading, transaction
+from bot.store.database import reading, transaction
 from bot.store.schema import InboxEvent, OutboxMessage
 from tests.bot.store.claimer import Handled, drain
-from tests.stores import TEAM
+from tests.stores import TEAM, opened
 
 LANES = 7
 
@@ -74,9 +74,8 @@ def test_rows_that_come_while_others_are_handled_are_handled_once(store: Engine)
 
 def test_many_processes_handle_each_row_once_and_lanes_in_order(store_url: str) -> None:
     """Several bots on one database: no double, no loss, no overtaking."""
-    engine = open_engine(store_url)
-    fill(engine, 0, 60)
-    engine.dispose()
+    with opened(store_url) as engine:
+        fill(engine, 0, 60)
     bots = [_claimer(store_url, f"bot-{i}", "drain") for i in range(3)]
     outputs = [bot.communicate(timeout=60)[0] for bot in bots]
     assert [bot.returncode for bot in bots] == [0, 0, 0]
