@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def _posted(question_ts: str, message: dict[str, Any]) -> Posted:
     return Posted(
         question_ts=question_ts,
         ts=message["ts"],
-        text=message["text"],
+        text=html.unescape(message["text"]),
         release=receipt["release"],
         mode=receipt["mode"],
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, func
@@ -82,6 +83,32 @@ def load_seconds(engine: Engine, run: Run) -> float:
         adapter = session.get_one(Adapter, run.adapter_id)
         replica = session.exec(select(Replica)).one()
     return round(float(replica.adapters[adapter.name]["load_s"]), 3)
+
+
+def count_events(state: dict[str, Any], questions: Sequence[str]) -> dict[str, int]:
+    """What Slack's side saw: events that reached the bot, questions without an answer or with two.
+
+    Args:
+        state: what `GET /_control/state` tells.
+        questions: the ts of every question that was asked, each in a thread of its own.
+    """
+    answers = Counter(
+        message.get("thread_ts")
+        for messages in state["messages"].values()
+        for message in messages
+        if "release" in _receipt(message)
+    )
+    never_acked = sum(not delivery["acked"] for delivery in state["deliveries"])
+    return {
+        "delivered": state["counts"]["delivered"],
+        "lost": never_acked + sum(answers[ts] == 0 for ts in questions),
+        "duplicated": sum(answers[ts] > 1 for ts in questions),
+    }
+
+
+def _receipt(message: dict[str, Any]) -> dict[str, Any]:
+    payload: dict[str, Any] = (message.get("metadata") or {}).get("event_payload") or {}
+    return payload
 
 
 async def _until(true: Callable[[], bool], within_s: float, otherwise: str) -> None:
