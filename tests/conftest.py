@@ -1,3 +1,3 @@
 """Fixtures that more than one part of the tests needs."""
 
-pytest_plugins = ["tests.stores", "tests.vllm_server"]
+pytest_plugins = ["tests.stores", "tests.vllm_server", "tests.sandbox_server"]

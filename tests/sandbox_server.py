@@ -1,16 +1,19 @@
-"""A local Slack for tests: the real sandbox in a thread, on a free port, with what tests ask of it."""
+"""A local Slack for tests: the real sandbox in a thread, on a free port."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 import pytest
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from deploy.sandbox.app import listen, server
@@ -85,8 +88,6 @@ class Sandbox:
         return dict(answer.json())
 
     def _run(self) -> None:
-        import asyncio
-
         asyncio.run(self._server.serve(sockets=[self._socket]))
 
 
@@ -98,15 +99,23 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @contextlib.asynccontextmanager
-async def connected(sandbox: Sandbox, app: Any) -> AsyncIterator[Any]:
-    """Run a Bolt AsyncApp over Socket Mode against the sandbox."""
-    from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
-
+async def connected(sandbox: Sandbox, app: AsyncApp) -> AsyncIterator[AsyncSocketModeHandler]:
+    """Run a Bolt app over Socket Mode against the sandbox."""
     handler = AsyncSocketModeHandler(
         app, "xapp-mynah", web_client=sandbox.client("xapp-mynah"), ping_interval=1
     )
-    await handler.connect_async()
+    await handler.connect_async()  # type: ignore[no-untyped-call]
     try:
         yield handler
     finally:
-        await handler.close_async()
+        await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+async def until(true: Callable[[], bool | Awaitable[bool]], within_s: float = 10) -> None:
+    """Wait until something is true; `TimeoutError` when it is not in time."""
+    async with asyncio.timeout(within_s):
+        while True:
+            found = true()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.02)

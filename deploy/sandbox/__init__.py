@@ -1,1 +1,1 @@
-"""A local Slack: its Web API, Socket Mode and events, so that an unmodified Bolt app cannot tell."""
+"""A local Slack: Web API, Socket Mode and events that an unmodified Bolt app cannot tell apart."""

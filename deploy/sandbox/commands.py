@@ -1,4 +1,4 @@
-"""Slash commands: typed by a person, delivered to the app, answered by its ack or a response URL."""
+"""Slash commands: typed by a person, answered by the app in its ack or through a response URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries events to the app until it acknowledges them, as Slack does: the same event again, in a new envelope."""
+"""Carries events to the app until it acknowledges them, each attempt in a new envelope."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Courier:
         return task
 
     async def send_once(self, delivery: Delivery) -> Delivery:
-        """Carry a command or an action: one attempt, for a person waits; look at its status after."""
+        """Carry a command or an action: one attempt, for a person waits. Read its status after."""
         self.deliveries.append(delivery)
         live = self.sockets.live()
         if live:

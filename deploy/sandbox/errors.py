@@ -6,7 +6,7 @@ from typing import Any
 
 
 class SlackError(Exception):
-    """A method refuses: answered as ``{"ok": false, "error": code, …}``, with HTTP 200 but for 429."""
+    """A method refuses: answered as ``{"ok": false, "error": code, …}`` with HTTP 200."""
 
     def __init__(self, code: str, **extra: Any) -> None:
         super().__init__(code)

@@ -1,4 +1,4 @@
-"""The workspace that every sandbox starts with: the people, channels and tokens with fixed names."""
+"""The workspace that every sandbox starts with: people, channels and tokens with fixed names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ BOT_TOKEN = "xoxb-mynah"  # noqa: S105 - a fixed token of a sandbox on loopback
 APP_TOKEN = "xapp-mynah"  # noqa: S105
 APP = App(id="A0MYNAH", user_id="U0MYNAH", bot_id="B0MYNAH", name="mynah")
 BOT_SCOPES = frozenset(
-    "app_mentions:read assistant:write channels:history channels:read chat:write commands "
-    "files:write groups:history groups:read im:history im:read im:write reactions:read "
-    "reactions:write usergroups:read users:read".split()
+    {
+        *("app_mentions:read", "assistant:write", "chat:write", "commands", "files:write"),
+        *("channels:history", "channels:read", "groups:history", "groups:read"),
+        *("im:history", "im:read", "im:write", "reactions:read", "reactions:write"),
+        *("usergroups:read", "users:read"),
+    }
 )
 APP_SCOPES = frozenset({"connections:write"})
 

@@ -68,7 +68,7 @@ class Workspace:
         return self.users[user_id]
 
     def visible_channel(self, channel_id: str, viewer: str) -> Channel:
-        """A channel that `viewer` may know of; private ones need membership: `channel_not_found`."""
+        """A channel that `viewer` may know of: public, or a member of it; `channel_not_found`."""
         channel = self.channels.get(channel_id) or self._channel_named(channel_id)
         if channel is None or (channel.type != "channel" and viewer not in channel.members):
             raise SlackError("channel_not_found")

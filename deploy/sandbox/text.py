@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 
 # What may stand between < and > without being escaped: mentions, channels, specials, links.
-_TOKEN = r"<(?:@[UW]\w+(?:\|[^<>]*)?|#C\w+(?:\|[^<>]*)?|![^<>]+|(?:https?|mailto|tel):[^<>]+)>"
+_ANGLED = r"<(?:@[UW]\w+(?:\|[^<>]*)?|#C\w+(?:\|[^<>]*)?|![^<>]+|(?:https?|mailto|tel):[^<>]+)>"
 _ENTITY = r"&(?:amp|lt|gt);"
 _URL = r"https?://[^\s<>|]*[^\s<>|.,;:!?)\]}'\"`*_~]"
 _EMAIL = r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}"
 _PIECES = re.compile(
-    rf"(?P<keep>{_TOKEN}|{_ENTITY}|```.*?```|`[^`\n]+`)|(?P<url>{_URL})|(?P<email>{_EMAIL})|(?P<char>[&<>])",
+    rf"(?P<keep>{_ANGLED}|{_ENTITY}|```.*?```|`[^`\n]+`)|(?P<url>{_URL})|(?P<email>{_EMAIL})|(?P<char>[&<>])",
     re.DOTALL,
 )
 _SPECIAL = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_INSIDE_CODE = re.compile(rf"{_TOKEN}|{_ENTITY}|[&<>]")
+_INSIDE_CODE = re.compile(rf"{_ANGLED}|{_ENTITY}|[&<>]")
 
 
 def incoming(text: str) -> str:

@@ -93,7 +93,7 @@ class World:
         return message
 
     def delete(self, channel: Channel, message: Message) -> None:
-        """Delete a message; with replies under it, Slack leaves a tombstone and calls it an edit."""
+        """Delete a message; under replies Slack leaves a tombstone and calls it an edit."""
         before = message.event_json()
         gone = self.workspace.remove_message(message)
         ts = message.touched
