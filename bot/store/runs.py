@@ -82,7 +82,10 @@ def renew_run(session: Session, run_id: int, fence: int, lease_s: float) -> None
 
 
 def update_run(session: Session, run_id: int, fence: int, **fields: Any) -> None:
-    """Set some of phase, progress, reasons, dataset_id, adapter_id, recipe. Raises LostRun."""
+    """Set some of phase, progress, reasons, dataset_id, adapter_id, recipe. Raises LostRun.
+
+    Without any it makes sure that the run is still held, until the transaction ends.
+    """
     unknown = fields.keys() - _CHANGEABLE
     if unknown:
         raise TypeError(f"a run's {', '.join(sorted(unknown))} cannot be set by update_run")
@@ -155,7 +158,7 @@ def _hold(session: Session, run: Run, owner: str, lease_s: float) -> Run:
 def _write(session: Session, run_id: int, fence: int, **values: Any) -> None:
     mine = (col(Run.id) == run_id, col(Run.fence) == fence, col(Run.status) == RunStatus.RUNNING)
     changed = session.scalars(
-        update(Run).where(*mine).values(**values).returning(col(Run.id)),
+        update(Run).where(*mine).values(fence=fence, **values).returning(col(Run.id)),
         execution_options={"synchronize_session": "fetch"},
     ).first()
     if changed is None:

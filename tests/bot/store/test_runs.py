@@ -160,6 +160,18 @@ def test_a_running_run_tells_where_it_is(store: Engine) -> None:
         runs.update_run(session, run.id or 0, run.fence, status=RunStatus.RELEASED)
 
 
+def test_a_holder_can_make_sure_that_it_still_holds_the_run(store: Engine) -> None:
+    """Setting nothing changes nothing, and tells a holder that was fenced off."""
+    request(store)
+    run = must_claim(store)
+    with transaction(store) as session:
+        runs.update_run(session, run.id or 0, run.fence)
+    with reading(store) as session:
+        assert session.get_one(Run, run.id) == run
+    with pytest.raises(LostRun), transaction(store) as session:
+        runs.update_run(session, run.id or 0, run.fence - 1)
+
+
 def test_an_ended_run_keeps_its_reasons_and_stays_ended(store: Engine) -> None:
     """The end is written once, with who asked and why in the audit."""
     request(store, requested_by="U1")
