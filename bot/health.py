@@ -1,0 +1,103 @@
+"""What an operator's tools ask: /healthz, /readyz and Prometheus /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import Engine, func
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot.store.database import reading
+from bot.store.schema import Answer, InboxEvent, OutboxMessage, Status
+from serving.settings import BadSettings
+
+OPEN = (Status.WAITING, Status.CLAIMED)
+Connected = Callable[[], Awaitable[bool]]
+
+
+class HealthServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to the process it lives in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the port. Raises BadSettings when that is not possible."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        why = f"MYNAH_HOST, MYNAH_PORT: cannot listen on {host}:{port}: {error.strerror}"
+        raise BadSettings(why) from error
+    return listener
+
+
+def server(engine: Engine, connected: Connected) -> HealthServer:
+    """The server; run it with `serve(sockets=[listen(…)])` and stop it by `should_exit`."""
+    app = build(engine, connected)
+    return HealthServer(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
+
+
+def build(engine: Engine, connected: Connected) -> Starlette:
+    """The app. `connected` says whether Slack is connected."""
+    registry = CollectorRegistry()
+    inbox = Gauge("mynah_inbox_open", "Events waiting or being handled", registry=registry)
+    outbox = Gauge("mynah_outbox_open", "Messages waiting to be posted", registry=registry)
+    failed = Gauge("mynah_given_up", "Events and messages given up", registry=registry)
+    answers = Gauge("mynah_answers", "Answers by origin", ["mode", "adapter"], registry=registry)
+
+    def measure() -> bytes:
+        with reading(engine) as session:
+            for gauge, table in ((inbox, InboxEvent), (outbox, OutboxMessage)):
+                waiting = select(func.count()).where(col(table.status).in_(OPEN))
+                gauge.set(session.exec(waiting).one())
+            gone = [
+                session.exec(select(func.count()).where(table.status == Status.FAILED)).one()
+                for table in (InboxEvent, OutboxMessage)
+            ]
+            failed.set(sum(gone))
+            by_origin = select(Answer.mode, Answer.adapter, func.count()).group_by(
+                col(Answer.mode), col(Answer.adapter)
+            )
+            for mode, adapter, count in session.exec(by_origin):
+                answers.labels(str(mode), adapter or "").set(count)
+        return generate_latest(registry)
+
+    async def metrics(_: Request) -> Response:
+        return Response(await asyncio.to_thread(measure), media_type=CONTENT_TYPE_LATEST)
+
+    async def ready(_: Request) -> Response:
+        if not await connected():
+            return PlainTextResponse("not connected to Slack", 503)
+        try:
+            await asyncio.to_thread(_touch, engine)
+        except SQLAlchemyError:
+            return PlainTextResponse("the store cannot be reached", 503)
+        return PlainTextResponse("ready")
+
+    async def healthy(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    return Starlette(
+        routes=[Route("/healthz", healthy), Route("/readyz", ready), Route("/metrics", metrics)]
+    )
+
+
+def _touch(engine: Engine) -> None:
+    with reading(engine) as session:
+        session.exec(select(InboxEvent.id).limit(1)).first()

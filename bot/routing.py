@@ -1,0 +1,87 @@
+"""Which vLLM answers: the replicas that have a model ready, as the worker last saw them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from bot.store.database import reading
+from bot.store.schema import Replica
+from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
+from serving.replicas import Ready, ReplicaState, choose
+
+
+class NoServer(Exception):
+    """No vLLM server answers."""
+
+
+class NoModel(Exception):
+    """Servers answer, but none of them has this adapter."""
+
+
+class Router:
+    """Sends a chat to the first replica that can answer it.
+
+    Replica rows are read at most once a `fresh_s` and only say whom to ask first: a row may be old
+    (the worker is away), so every server is asked before giving up.
+    """
+
+    def __init__(
+        self, engine: Engine, clients: Sequence[VllmClient], *, fresh_s: float = 1.0
+    ) -> None:
+        self._engine = engine
+        self._clients: Mapping[str, VllmClient] = {client.url: client for client in clients}
+        self._fresh_s = fresh_s
+        self._states: list[ReplicaState] = []
+        self._read_at = float("-inf")
+
+    async def complete(
+        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+    ) -> Completion:
+        """Generate an answer.
+
+        Raises:
+            NoServer, NoModel: nobody can answer now.
+            serving.client.Refused: the request itself is wrong, e.g. too long.
+        """
+        missing = False
+        for url in await self._in_order(model):
+            try:
+                return await _gather(self._clients[url], messages, model, max_tokens)
+            except ModelMissing:
+                missing = True
+            except Unavailable:
+                continue
+        raise NoModel(NoModel.__doc__) if missing else NoServer(NoServer.__doc__)
+
+    async def _in_order(self, model: str) -> list[str]:
+        if time.monotonic() - self._read_at > self._fresh_s:
+            self._states = await asyncio.to_thread(self._read)
+            self._read_at = time.monotonic()
+        first = [url for url in choose(self._states, model) if url in self._clients]
+        return first + [url for url in self._clients if url not in first]
+
+    def _read(self) -> list[ReplicaState]:
+        with reading(self._engine) as session:
+            return [_state(row) for row in session.exec(select(Replica))]
+
+
+def _state(row: Replica) -> ReplicaState:
+    adapters = {
+        name: Ready(load_s=ready["load_s"], ready_at=ready["ready_at"])
+        for name, ready in row.adapters.items()
+    }
+    return ReplicaState(row.url, row.healthy, adapters, row.error)
+
+
+async def _gather(
+    client: VllmClient, messages: Sequence[ChatMessage], model: str, max_tokens: int
+) -> Completion:
+    # Streamed: the read time-out is about silence, and a cancelled question stops the engine.
+    deltas = [delta async for delta in client.stream(messages, model=model, max_tokens=max_tokens)]
+    logprobs = tuple(value for delta in deltas for value in delta.logprobs)
+    return Completion("".join(delta.text for delta in deltas), logprobs, "stop")

@@ -1,0 +1,216 @@
+"""One bot process, wired from its settings: Slack in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from bot import health, inbox, releases
+from bot.answering import Answering
+from bot.dispatcher import Dispatcher, Handler
+from bot.embedder import open_embedder
+from bot.memory import Memory
+from bot.routing import Router
+from bot.settings import BotSettings
+from bot.slack import blocks
+from bot.slack.app import build_app, web_client
+from bot.slack.commands import Commands
+from bot.slack.messages import Messages
+from bot.slack.poster import Poster
+from bot.slack.reactions import Reactions
+from bot.slack.roles import Roles
+from bot.slack.teaching import Teaching
+from bot.slack.workspace import Identity, Workspace, error_of
+from bot.store.database import open_engine, transaction
+from bot.store.schema import InboxEvent
+from serving.client import VllmClient
+from serving.settings import BadSettings
+
+log = logging.getLogger(__name__)
+GRACE_S = 10.0  # what is under way may take this long when the process is told to stop
+CLEAN_EVERY_S = 3600.0
+
+
+@dataclass
+class Wakes:
+    """What wakes the two pumps, so that nothing waits for the next look at the queue."""
+
+    inbox: asyncio.Event = field(default_factory=asyncio.Event)
+    outbox: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def both(self) -> None:
+        """Something was stored for either."""
+        self.inbox.set()
+        self.outbox.set()
+
+
+async def run(settings: BotSettings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        BadSettings: one line: a token that Slack does not take, Slack not there, a port in use.
+        BadDatabaseUrl, BadEmbedder: likewise.
+    """
+    # Store calls wait in threads; Python's default of a few would make them wait for each other.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32, "store"))
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(health.listen(settings.host, settings.port))
+        engine = open_engine(settings.database_url)
+        stack.callback(engine.dispose)
+        memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
+        clients = [await stack.enter_async_context(client) for client in _clients(settings)]
+        identity, socket_url = await _introduce(settings)
+        await asyncio.to_thread(_prepare, engine, identity)
+
+        wakes = Wakes()
+        app = build_app(settings, engine, wakes.inbox, identity)
+        workspace = Workspace(app.client, identity)
+        handlers = _handlers(settings, engine, workspace, memory, Router(engine, clients), wakes)
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        dispatcher = Dispatcher(
+            engine, handlers, wakes.inbox, owner=owner, team_id=identity.team_id,
+            lease_s=settings.lease_s,
+        )  # fmt: skip
+        poster = Poster(
+            engine, web_client(settings, patient=False), workspace, wakes.outbox, owner=owner,
+            lease_s=settings.lease_s,
+        )  # fmt: skip
+        slack = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
+        slack.client.proxy = app.client.proxy
+        slack.client.wss_uri = socket_url
+        stack.push_async_callback(slack.close_async)
+        web = health.server(engine, slack.client.is_connected)
+
+        _warn(settings)
+        stop = _told_to_stop()
+        async with asyncio.TaskGroup() as tasks:
+            pumps = [tasks.create_task(pump.run()) for pump in (dispatcher, poster)]
+            tasks.create_task(web.serve(sockets=[listener]))
+            cleaner = tasks.create_task(_clean(engine, settings.inbox_days))
+            await slack.connect_async()  # type: ignore[no-untyped-call]
+            log.info("Mynah is in %s as %s", identity.team or identity.team_id, identity.user_id)
+            await stop.wait()
+            log.info("stopping")
+            await slack.disconnect_async()  # type: ignore[no-untyped-call]
+            cleaner.cancel()
+            for pump in (dispatcher, poster):
+                pump.stop()
+            await _finish(pumps)
+            web.should_exit = True
+
+
+async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Let the tasks end; what takes longer than GRACE_S is handed back."""
+    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
+    for task in late:
+        task.cancel()
+
+
+def _told_to_stop() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    return stop
+
+
+def _clients(settings: BotSettings) -> list[VllmClient]:
+    key = settings.vllm_api_key.get_secret_value()
+    return [VllmClient(url, api_key=key) for url in settings.vllm_urls]
+
+
+async def _introduce(settings: BotSettings) -> tuple[Identity, str]:
+    """Who the bot is, and the address of its socket: both tokens are tried before anything runs."""
+    client = web_client(settings, patient=True)
+    try:
+        who = await _try("SLACK_BOT_TOKEN", client.auth_test())
+        token = settings.slack_app_token.get_secret_value()
+        opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
+    except (aiohttp.ClientError, TimeoutError) as error:
+        why = f"SLACK_API_URL: Slack cannot be reached: {type(error).__name__}"
+        raise BadSettings(why) from error
+    identity = Identity(who["team_id"], who["user_id"], who["bot_id"], who.get("team", ""))
+    return identity, opened["url"]
+
+
+async def _try(setting: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
+    try:
+        return await call
+    except SlackApiError as error:
+        raise BadSettings(f"{setting}: Slack says {error_of(error)}") from error
+
+
+def _prepare(engine: Engine, identity: Identity) -> None:
+    with transaction(engine) as session:
+        team = releases.ensure_team(session, identity.team_id)
+        team.name, team.bot_user_id = identity.team, identity.user_id
+        session.add(team)
+
+
+def _handlers(
+    settings: BotSettings,
+    engine: Engine,
+    workspace: Workspace,
+    memory: Memory,
+    router: Router,
+    wakes: Wakes,
+) -> Mapping[str, Handler]:
+    """Which code handles which kind of inbox row."""
+    roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
+    messages = Messages(engine, workspace, said=wakes.both)
+    teaching = Teaching(engine, workspace, memory, widen=settings.widen_channels)
+    reactions = Reactions(workspace, roles, teaching)
+    commands = Commands(engine, roles, admin_channel=settings.admin_channel, said=wakes.outbox.set)
+    answering = Answering(
+        engine, memory if settings.memory else None, router, read_thread=messages.read_thread,
+        render=blocks.answer, said=wakes.outbox.set, quote=settings.quote,
+        max_tokens=settings.max_tokens,
+    )  # fmt: skip
+    events = {
+        "message": messages.handle,
+        "app_mention": messages.handle,
+        "reaction_added": reactions.handle,
+        "reaction_removed": reactions.handle,
+    }
+
+    async def on_event(row: InboxEvent) -> None:
+        if handle := events.get(row.payload["event"]["type"]):
+            await handle(row)
+
+    return {"event": on_event, "command": commands.handle, "question": answering.handle}
+
+
+def _warn(settings: BotSettings) -> None:
+    for name, value in (("MYNAH_STAFF", settings.staff), ("MYNAH_ADMINS", settings.admins)):
+        if not value:
+            log.warning("%s is not set: nobody is one", name)
+
+
+async def _clean(engine: Engine, days: int) -> None:
+    """Forget handled inbox rows after `days` days, now and every hour."""
+
+    def forget() -> None:
+        with transaction(engine) as session:
+            inbox.forget_old(session, days)
+
+    while True:
+        try:
+            await asyncio.to_thread(forget)
+        except DBAPIError as error:
+            log.warning("old inbox rows were not deleted: %s", error.orig)
+        await asyncio.sleep(CLEAN_EVERY_S)

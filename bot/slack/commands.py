@@ -1,0 +1,160 @@
+"""`/mynah train | status | releases | rollback [v2] | help`: for admins; help is for all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+from bot import outbox, releases
+from bot.slack import reports
+from bot.slack.blocks import HELP, note
+from bot.slack.roles import Roles
+from bot.store import runs
+from bot.store.database import transaction
+from bot.store.schema import InboxEvent, OutboxKind, OutboxMessage, Release, RunTrigger
+
+REFUSAL = (
+    "Only Mynah's admins can do that. Ask one of them, or see `/mynah help` for what you can do."
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One typed command."""
+
+    team_id: str
+    user: str
+    channel: str
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the caller reads, and what the admins' channel should know, both mrkdwn."""
+
+    reply: str
+    news: str | None = None
+
+
+Act = Callable[[Session, Call], Outcome]
+
+
+class Commands:
+    """Runs a command and stores its reply in one transaction: each takes effect once."""
+
+    def __init__(
+        self, engine: Engine, roles: Roles, *, admin_channel: str, said: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._roles = roles
+        self._admin_channel = admin_channel
+        self._said = said
+        self._acts: Mapping[str, Act] = {
+            "train": self._train,
+            "status": _status,
+            "releases": _releases,
+            "rollback": _roll_back,
+        }
+
+    async def handle(self, row: InboxEvent) -> None:
+        """Handle an inbox row of kind "command"."""
+        body = row.payload
+        words = body.get("text", "").split()
+        call = Call(row.team_id, body["user_id"], body["channel_id"], words[1:])
+        act = await self._choose(words[0].lower() if words else "help", call.user)
+        await asyncio.to_thread(self._run, row, call, act)
+        self._said()
+
+    async def _choose(self, name: str, user: str) -> Act:
+        if name == "help":
+            return _say(HELP)
+        if name not in self._acts:
+            return _say(f"I do not know `{name[:40].replace('`', '')}`.\n{HELP}")
+        return self._acts[name] if await self._roles.is_admin(user) else _say(REFUSAL)
+
+    def _run(self, row: InboxEvent, call: Call, act: Act) -> None:
+        with transaction(self._engine) as session:
+            if _was_done(session, row):
+                return
+            outcome = act(session, call)
+            outbox.say(
+                session, team_id=call.team_id, key=_key(row), channel=call.channel,
+                kind=OutboxKind.RESPOND, payload=_private(row.payload, outcome.reply),
+            )  # fmt: skip
+            if outcome.news and self._admin_channel:
+                outbox.say(
+                    session, team_id=call.team_id, key=f"news:{row.event_id}",
+                    channel=self._admin_channel, payload=note(outcome.news),
+                )  # fmt: skip
+
+    def _train(self, session: Session, call: Call) -> Outcome:
+        # No recipe: the worker's own setting decides.
+        run, created = runs.request_run(
+            session, team_id=call.team_id, trigger=RunTrigger.COMMAND, requested_by=call.user,
+            report_channel=self._admin_channel or call.channel, recipe={},
+        )  # fmt: skip
+        if not created:
+            return Outcome(
+                f"Run {run.id} is {reports.where(run)} already. `/mynah status` tells more."
+            )
+        return Outcome(
+            f"Run {run.id} is queued. I will say how it ends.",
+            f"<@{call.user}> asked for run {run.id}.",
+        )
+
+
+def _status(session: Session, call: Call) -> Outcome:
+    return Outcome(reports.status(session, call.team_id))
+
+
+def _releases(session: Session, call: Call) -> Outcome:
+    return Outcome(reports.releases(session, call.team_id))
+
+
+def _roll_back(session: Session, call: Call) -> Outcome:
+    number = _number(call.words)
+    if number is not None and number < 0:
+        return Outcome("Name a release as in `/mynah rollback v2`, or none for the one before.")
+    try:
+        row = releases.roll_back(session, call.team_id, by=call.user, number=number)
+    except releases.ReleaseError as error:
+        return Outcome(f"Nothing was rolled back: {error}.")
+    back = session.exec(select(Release.number).where(Release.id == row.release_id)).one()
+    left = session.exec(select(Release.number).where(Release.id == row.replaces_id)).one()
+    return Outcome(
+        f"Rolled back from v{left} to v{back}. From now on v{back} answers.",
+        f"<@{call.user}> rolled back from v{left} to v{back}.",
+    )
+
+
+def _number(words: list[str]) -> int | None:
+    """The release that was named; None for none, -1 for something else."""
+    if not words:
+        return None
+    match = re.fullmatch(r"v?(\d{1,9})", words[0].lower())
+    return int(match[1]) if match and len(words) == 1 else -1
+
+
+def _say(text: str) -> Act:
+    return lambda session, call: Outcome(text)
+
+
+def _key(row: InboxEvent) -> str:
+    return f"command:{row.event_id}"
+
+
+def _was_done(session: Session, row: InboxEvent) -> bool:
+    said = select(OutboxMessage.id).where(
+        OutboxMessage.team_id == row.team_id, OutboxMessage.key == _key(row)
+    )
+    return session.exec(said).first() is not None
+
+
+def _private(body: Mapping[str, Any], text: str) -> dict[str, Any]:
+    return {"response_url": body["response_url"], "response_type": "ephemeral", "text": text}

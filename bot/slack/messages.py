@@ -1,0 +1,149 @@
+"""Messages: questions to the bot, and messages that were edited or deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Engine, update
+from sqlmodel import Session, col, select
+
+from bot import examples, inbox, outbox
+from bot.mrkdwn import plain
+from bot.prompt import Turn
+from bot.slack import blocks
+from bot.slack.workspace import Message, Workspace
+from bot.store.database import transaction
+from bot.store.once import insert_once
+from bot.store.schema import Answer, InboxEvent, Question, now
+
+SPOKEN = (None, "thread_broadcast", "file_share")  # subtypes that are a person's own words
+EMPTY = "Ask me something, and I will answer here. `/mynah help` says what else I can do."
+
+
+class Messages:
+    """Turns messages into stored questions, and forgets what was edited or deleted."""
+
+    def __init__(self, engine: Engine, workspace: Workspace, *, said: Callable[[], None]) -> None:
+        self._engine = engine
+        self._workspace = workspace
+        self._said = said
+
+    async def handle(self, row: InboxEvent) -> None:
+        """Handle a `message` or `app_mention` event."""
+        event = row.payload["event"]
+        if event.get("subtype") == "message_deleted":
+            await self._write(_delete, event["channel"], event["deleted_ts"])
+        elif event.get("subtype") == "message_changed":
+            await self._changed(event)
+        elif self._is_question(event):
+            await self._ask(event)
+
+    async def read_thread(self, question: Question) -> list[Turn]:
+        """The thread before the question, oldest first, as the model should see it."""
+        if question.thread_ts == question.ts:
+            return []
+        thread = await self._workspace.thread(question.channel, question.thread_ts)
+        return [self._turn(message) for message in thread if _was_before(message, question.ts)]
+
+    def _turn(self, message: Message) -> Turn:
+        own = message.get("user") == self._workspace.identity.user_id
+        return Turn("assistant" if own else "user", plain(message.get("text", "")))
+
+    def _is_question(self, event: Mapping[str, Any]) -> bool:
+        if not event.get("user") or event.get("bot_id") or event.get("subtype") not in SPOKEN:
+            return False
+        if event["user"] in ("USLACKBOT", self._workspace.identity.user_id):
+            return False
+        direct = event.get("channel_type") == "im" or event["channel"].startswith("D")
+        return direct or event["type"] == "app_mention" or self._mentions_bot(event)
+
+    def _mentions_bot(self, event: Mapping[str, Any]) -> bool:
+        bot = re.escape(self._workspace.identity.user_id)
+        return re.search(rf"<@{bot}(\|[^>]*)?>", event.get("text", "")) is not None
+
+    async def _ask(self, event: Mapping[str, Any]) -> None:
+        text = _storable(plain(event.get("text", "")))
+        kind = await self._workspace.channel_kind(event["channel"])
+        question = Question(
+            team_id=self._workspace.identity.team_id, channel=event["channel"], channel_kind=kind,
+            thread_ts=event.get("thread_ts") or event["ts"], ts=event["ts"], user=event["user"],
+            text=text,
+        )  # fmt: skip
+        await self._write(_enqueue if text else _greet, question)
+
+    async def _changed(self, event: Mapping[str, Any]) -> None:
+        message, before = event["message"], event.get("previous_message") or {}
+        if message.get("subtype") == "tombstone":  # a deleted message whose thread lives on
+            await self._write(_delete, event["channel"], message["ts"])
+        elif message.get("text") != before.get("text"):  # else: a preview of a link was added
+            text = _storable(plain(message.get("text", "")))
+            await self._write(_edit, event["channel"], message["ts"], text)
+
+    async def _write(self, change: Callable[..., None], *arguments: Any) -> None:
+        await asyncio.to_thread(self._write_now, change, *arguments)
+        self._said()
+
+    def _write_now(self, change: Callable[..., None], *arguments: Any) -> None:
+        with transaction(self._engine) as session:
+            change(session, self._workspace.identity.team_id, *arguments)
+
+
+def _enqueue(session: Session, team_id: str, question: Question) -> None:
+    """Store the question and queue its answering, both once, whichever event comes first.
+
+    Answering has a lane of its own: deleting and correcting in a thread must not wait for a model.
+    """
+    if not insert_once(session, question):
+        return
+    stored = session.exec(_question(team_id, question.channel, question.ts)).one()
+    inbox.receive(
+        session, team_id=team_id, event_id=f"question:{stored.id}", kind="question",
+        lane=f"answer:{question.channel}:{question.thread_ts}",
+        payload={"question_id": stored.id},
+    )  # fmt: skip
+
+
+def _greet(session: Session, team_id: str, question: Question) -> None:
+    outbox.say(
+        session, team_id=team_id, key=f"empty:{question.channel}:{question.ts}",
+        channel=question.channel, thread_ts=question.thread_ts, payload=blocks.note(EMPTY),
+    )  # fmt: skip
+
+
+def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
+    examples.forget_message(session, team_id, channel, ts)
+    for table in (Question, Answer):
+        here = (col(table.team_id) == team_id, col(table.channel) == channel)
+        gone = update(table).where(*here, col(table.ts) == ts).values(deleted_at=now())
+        session.execute(gone)
+
+
+def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> None:
+    examples.forget_message(session, team_id, channel, ts)
+    question = session.exec(_question(team_id, channel, ts)).first()
+    # A question that has its answer keeps the words that were answered.
+    if question is not None and text and not _answered(session, question):
+        question.text = text
+        session.add(question)
+
+
+def _question(team_id: str, channel: str, ts: str) -> Any:
+    return select(Question).where(
+        Question.team_id == team_id, Question.channel == channel, Question.ts == ts
+    )
+
+
+def _answered(session: Session, question: Question) -> bool:
+    return session.exec(select(Answer).where(Answer.question_id == question.id)).first() is not None
+
+
+def _was_before(message: Message, ts: str) -> bool:
+    return message["ts"] < ts and message.get("subtype") in (*SPOKEN, "bot_message")
+
+
+def _storable(text: str) -> str:
+    """Without what databases refuse: NUL characters and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,0 +1,24 @@
+"""The mark that every message of Mynah's carries in Slack, so that it is never posted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+EVENT_TYPE = "mynah_outbox"
+
+
+def marked(payload: Mapping[str, Any], row_id: int) -> dict[str, Any]:
+    """The payload of an outbox row with the row's id in the message's metadata."""
+    given = (payload.get("metadata") or {}).get("event_payload") or {}
+    mark = {"event_type": EVENT_TYPE, "event_payload": {**given, "id": row_id}}
+    return {**payload, "metadata": mark}
+
+
+def outbox_id(message: Mapping[str, Any]) -> int | None:
+    """The outbox row that a message of the bot's came from."""
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT_TYPE:
+        return None
+    found = (metadata.get("event_payload") or {}).get("id")
+    return found if isinstance(found, int) else None

@@ -1,0 +1,235 @@
+"""The poster: says in Slack what lies in the outbox, each message once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, select
+
+from bot import outbox
+from bot.dispatcher import Later
+from bot.pump import LostClaim, Pump
+from bot.slack.app import CALL_S
+from bot.slack.metadata import marked, outbox_id
+from bot.slack.workspace import TROUBLE, Message, Workspace, error_of
+from bot.store.database import reading, transaction
+from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
+
+log = logging.getLogger(__name__)
+LONGEST_WAIT_S = 60.0
+CLOCKS_DIFFER = timedelta(seconds=60)
+# Nobody's message is at fault when the token is: wait until the operator mended it.
+LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
+                        "account_inactive", "missing_scope", "ekm_access_denied"})  # fmt: skip
+
+
+class NotSent(Exception):
+    """Slack will never take it; the message is its reason."""
+
+
+class Poster:
+    """Posts the outbox rows of one team. `client` must not try again by itself."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        client: AsyncWebClient,
+        workspace: Workspace,
+        wake: asyncio.Event,
+        *,
+        owner: str,
+        lease_s: float = 15.0,
+        at_once: int = 8,
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._workspace = workspace
+        self._team_id = workspace.identity.team_id
+        self._owner = owner
+        self._lease_s = lease_s
+        self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        await self._pump.run()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` ends when what is under way is sent."""
+        self._pump.stop()
+
+    def _claim(self) -> OutboxMessage | None:
+        with transaction(self._engine) as session:
+            return outbox.claim(session, self._owner, self._lease_s, team_id=self._team_id)
+
+    async def _work(self, row: OutboxMessage) -> None:
+        try:
+            await self._say(row)
+        except LostClaim as lost:
+            log.warning("%s", lost)
+        except DBAPIError as error:
+            # Not marked: the lease runs out, and whoever takes over finds the message in Slack.
+            log.error("cannot mark outbox row %s: %s", row.id, error.orig)
+
+    async def _say(self, row: OutboxMessage) -> None:
+        try:
+            ts = await self._send(row)
+        except NotSent as reason:
+            log.error("outbox row %s was not sent: %s", row.id, reason)
+            await self._mark(_fail(row, self._owner, str(reason)))
+        except Later as later:
+            delay_s = max(later.delay_s, min(0.25 * 2.0**row.attempts, LONGEST_WAIT_S))
+            await self._mark(_retry(row, self._owner, str(later), delay_s))
+        else:
+            await self._sent(row, ts)
+
+    async def _send(self, row: OutboxMessage) -> str | None:
+        if await asyncio.to_thread(self._is_unwanted, row):
+            raise NotSent("the question was deleted")
+        send = {
+            OutboxKind.POST: self._post,
+            OutboxKind.UPDATE: self._update,
+            OutboxKind.DELETE: self._delete,
+            OutboxKind.RESPOND: self._respond,
+        }
+        return await send[row.kind](row)
+
+    async def _post(self, row: OutboxMessage) -> str:
+        if row.attempts > 1 and (ts := await self._adopt(row)) is not None:
+            return ts
+        # The call must end before the lease does: after that somebody else would post.
+        await self._mark(lambda session: outbox.renew(session, row, self._owner, self._lease_s))
+        where = {"thread_ts": row.thread_ts} if row.thread_ts else {}
+        reply = await self._call(
+            self._client.chat_postMessage, channel=row.channel, **where,
+            **marked(row.payload, row.id or 0),
+        )  # fmt: skip
+        return str(reply["ts"])
+
+    async def _adopt(self, row: OutboxMessage) -> str | None:
+        """The ts under which an earlier holder posted the row, if one did; twins are deleted."""
+        found = [one["ts"] for one in await self._said_since(row) if self._carries(one, row)]
+        for twin in found[1:]:
+            await self._take_away(row.channel, twin)
+        return found[0] if found else None
+
+    async def _said_since(self, row: OutboxMessage) -> list[Message]:
+        oldest = (row.created_at - CLOCKS_DIFFER).timestamp()
+        if row.thread_ts is None:
+            return await self._workspace.since(row.channel, f"{oldest:.6f}")
+        thread = await self._workspace.thread(row.channel, row.thread_ts)
+        return [one for one in thread if float(one["ts"]) >= oldest]
+
+    def _carries(self, message: Message, row: OutboxMessage) -> bool:
+        own = message.get("user") == self._workspace.identity.user_id
+        return own and outbox_id(message) == row.id
+
+    async def _update(self, row: OutboxMessage) -> str | None:
+        await self._call(
+            self._client.chat_update, channel=row.channel, ts=row.ts,
+            **marked(row.payload, row.id or 0),
+        )  # fmt: skip
+        return row.ts
+
+    async def _delete(self, row: OutboxMessage) -> str | None:
+        await self._take_away(row.channel, row.ts or "")
+        return row.ts
+
+    async def _respond(self, row: OutboxMessage) -> str | None:
+        """Reply to a command. Slack cannot be asked whether it came: a crash may repeat it."""
+        body = {key: value for key, value in row.payload.items() if key != "response_url"}
+        hook = AsyncWebhookClient(row.payload["response_url"], timeout=CALL_S, retry_handlers=[])
+        hook.proxy = self._client.proxy
+        try:
+            reply = await hook.send_dict(body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Later(f"Slack cannot be reached: {type(error).__name__}") from error
+        if reply.status_code == 429 or reply.status_code >= 500:
+            raise Later(f"HTTP {reply.status_code}", _retry_after(reply.headers))
+        if reply.status_code != 200:
+            raise NotSent(f"HTTP {reply.status_code}")
+        return None
+
+    async def _take_away(self, channel: str, ts: str) -> None:
+        try:
+            await self._call(self._client.chat_delete, channel=channel, ts=ts)
+        except NotSent as gone:
+            log.info("%s was not deleted: %s", ts, gone)
+
+    async def _call(self, call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
+        try:
+            reply: Mapping[str, Any] = await call(**arguments)
+        except SlackApiError as error:
+            code = error_of(error)
+            if code in TROUBLE:
+                raise Later(f"Slack: {code}", _retry_after(error.response.headers)) from error
+            if code in LOCKED_OUT:
+                raise Later(f"Slack: {code}", LONGEST_WAIT_S) from error
+            raise NotSent(f"Slack: {code}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # It may have arrived: the next attempt looks for it first.
+            raise Later(f"Slack cannot be reached: {type(error).__name__}") from error
+        return reply
+
+    async def _sent(self, row: OutboxMessage, ts: str | None) -> None:
+        try:
+            await self._mark(lambda session: outbox.sent(session, row, self._owner, ts))
+        except LostClaim:
+            if ts is not None and row.kind is OutboxKind.POST:
+                await self._withdraw(row, ts)
+
+    async def _withdraw(self, row: OutboxMessage, ts: str) -> None:
+        """Too late: another process has the row. Delete our message, unless it was adopted."""
+        log.warning("outbox row %s was taken over while it was posted", row.id)
+        for _ in range(240):
+            now = await asyncio.to_thread(self._read, row)
+            if now.status in (Status.DONE, Status.FAILED):
+                if now.ts != ts:
+                    await self._take_away(row.channel, ts)
+                return
+            await asyncio.sleep(0.25)
+
+    def _read(self, row: OutboxMessage) -> OutboxMessage:
+        with reading(self._engine) as session:
+            return session.get_one(OutboxMessage, row.id)
+
+    def _is_unwanted(self, row: OutboxMessage) -> bool:
+        if row.answer_id is None or row.kind is not OutboxKind.POST:
+            return False
+        with reading(self._engine) as session:
+            deleted = (
+                select(Question.deleted_at)
+                .join(Answer, Answer.question_id == Question.id)  # type: ignore[arg-type]
+                .where(Answer.id == row.answer_id)
+            )
+            return session.exec(deleted).one() is not None
+
+    async def _mark(self, change: Callable[[Session], None]) -> None:
+        await asyncio.to_thread(self._mark_now, change)
+
+    def _mark_now(self, change: Callable[[Session], None]) -> None:
+        with transaction(self._engine) as session:
+            change(session)
+
+
+def _fail(row: OutboxMessage, owner: str, why: str) -> Callable[[Session], None]:
+    return lambda session: outbox.fail(session, row, owner, error=why)
+
+
+def _retry(row: OutboxMessage, owner: str, why: str, delay_s: float) -> Callable[[Session], None]:
+    return lambda session: outbox.retry(session, row, owner, error=why, delay_s=delay_s)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    """Seconds that Slack asks to wait; 0 when it does not say."""
+    found = next((value for name, value in headers.items() if name.lower() == "retry-after"), 0)
+    return float(found[0] if isinstance(found, list) else found)

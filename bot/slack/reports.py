@@ -1,0 +1,77 @@
+"""What admins read: the state of releases, memory, runs and servers, in a few lines of mrkdwn."""
+
+from __future__ import annotations
+
+from sqlalchemy import func
+from sqlmodel import Session, select
+
+from bot import releases as rule
+from bot.releases import ReleaseView
+from bot.slack.blocks import escape
+from bot.store import runs
+from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
+
+SHOWN = 15
+
+
+def status(session: Session, team_id: str) -> str:
+    """What is live, remembered, running and reachable."""
+    views = rule.history(session, team_id)
+    live = next((view for view in views if view.live), None)
+    newest = runs.newest(session, team_id, 1)
+    lines = [
+        f"*Live:* {_name(live) if live else 'nothing yet'}",
+        f"*Memory:* {_count(session, team_id)} approved answers",
+        f"*Last run:* {_run(newest[0]) if newest else 'none yet'}",
+        f"*Servers:* {_servers(session)}",
+    ]
+    return "\n".join(lines)
+
+
+def releases(session: Session, team_id: str) -> str:
+    """Every release, newest first."""
+    views = rule.history(session, team_id)
+    lines = [_line(view) for view in views[:SHOWN]]
+    if len(views) > SHOWN:
+        lines.append(f"… and {len(views) - SHOWN} older ones")
+    return "\n".join(lines) or "There are no releases yet."
+
+
+def where(run: Run) -> str:
+    """A run's state in words."""
+    if run.status is RunStatus.RUNNING:
+        return f"running ({escape(run.phase) or 'starting'}, {run.progress:.0%})"
+    return run.status.value
+
+
+def _run(run: Run) -> str:
+    why = f": {escape('; '.join(run.reasons))}" if run.reasons else ""
+    return f"{run.id}, {where(run)}{why}"
+
+
+def _name(view: ReleaseView) -> str:
+    return f"v{view.number} ({view.adapter_name or 'the base model'})"
+
+
+def _line(view: ReleaseView) -> str:
+    state = "*live*" if view.live else "rolled back" if view.rolled_back else view.action.value
+    if 0 < view.share < 1:
+        state = f"canary, {view.share:.0%} of new threads"
+    score = f", score {view.score:.2f}" if view.score is not None else ""
+    return f"• {_name(view)}: {state}{score}, since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
+
+
+def _who(by: str) -> str:
+    return f"<@{by}>" if by.startswith(("U", "W")) else escape(by)
+
+
+def _count(session: Session, team_id: str) -> int:
+    alive = (Example.team_id == team_id, Example.status == ExampleStatus.LIVE)
+    return session.exec(select(func.count()).select_from(Example).where(*alive)).one()
+
+
+def _servers(session: Session) -> str:
+    rows = session.exec(select(Replica)).all()
+    if not rows:
+        return "the worker has not looked yet"
+    return f"{sum(row.healthy for row in rows)} of {len(rows)} ready"
