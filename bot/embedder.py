@@ -64,11 +64,13 @@ class SentenceEmbedder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Embedder.embed`."""
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32)
         with self._lock:
             rows = self._network.encode(
                 list(texts), normalize_embeddings=True, show_progress_bar=False
             )
-        return np.asarray(rows, dtype=np.float32).reshape(len(texts), -1)
+        return np.asarray(rows, dtype=np.float32)
 
 
 class LexicalEmbedder:

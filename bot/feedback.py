@@ -76,7 +76,7 @@ def revoke(
 
 
 def _standing(session: Session, given: Feedback) -> list[Feedback]:
-    """The person's ratings that count: of the same message or answer, and of a kind with `given`."""
+    """The person's ratings that count: of the same message or answer, comparable with `given`."""
     about: ColumnElement[bool] = (col(Feedback.channel) == given.channel) & (
         col(Feedback.target_ts) == given.target_ts
     )
