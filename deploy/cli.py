@@ -1,0 +1,274 @@
+"""`mynah`: every way to run it, and what an operator asks.
+
+Modules that take long to import (SQL, Bolt, torch) are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from bot.settings import StoreSettings
+
+app = typer.Typer(
+    help="A Slack support bot that learns from the answers staff mark as good.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+db = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(db, name="db")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Team = Annotated[str | None, typer.Option(help="The workspace, where there are several.")]
+
+
+def main() -> None:
+    """The console script: what a person can mend is one line on stderr, without a traceback."""
+    try:
+        app()
+    except Exception as error:
+        from deploy.errors import explain
+
+        explained = explain(error)
+        if explained is None:
+            raise
+        typer.echo(f"mynah: {explained[0]}", err=True)
+        sys.exit(explained[1])
+
+
+@app.command()
+def serve() -> None:
+    """Run one vLLM server, with Mynah's guard inside it."""
+    import asyncio
+
+    from serving.engine import serve as serve_engine
+    from serving.settings import ServerSettings, read
+
+    settings = read(ServerSettings)
+    model = settings.base_model or str(_small_base_model())
+
+    async def until_told() -> None:
+        await serve_engine(settings, model, say=_say, stop=_told_to_stop())
+
+    asyncio.run(until_told())
+
+
+@app.command()
+def bot() -> None:
+    """Run one bot: it listens and answers in Slack."""
+    import asyncio
+
+    from bot.settings import BotSettings
+    from serving.settings import read
+
+    settings = read(BotSettings)
+    _prepare(settings)
+    from bot.run import run
+
+    asyncio.run(run(settings))
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker: it trains, evaluates, releases, and keeps the servers in step."""
+    import asyncio
+
+    from serving.base import locate
+    from serving.settings import read
+    from training.settings import WorkerSettings
+
+    settings = read(WorkerSettings)
+    base = locate(settings.base_model) if settings.base_model else _small_base_model()
+    _prepare(settings)
+    from training.worker import run
+
+    asyncio.run(run(settings.model_copy(update={"base_model": str(base)})))
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(envvar="MYNAH_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="MYNAH_PORT", min=1, max=65535)] = 3100,
+) -> None:
+    """Run a local Slack, to try things out."""
+    import asyncio
+
+    from deploy.sandbox.app import serve as serve_sandbox
+
+    _say(f"A local Slack on http://{host}:{port} (Web API under /api/, control under /_control/)")
+    asyncio.run(serve_sandbox(host, port))
+
+
+@app.command()
+def train(team: Team = None, json_: Json = False) -> None:
+    """Queue a training run; a worker takes it up."""
+    from bot.store import runs
+    from bot.store.schema import RunTrigger
+    from deploy import facts
+
+    with _store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        run, created = runs.request_run(
+            session, team_id=team_id, trigger=RunTrigger.COMMAND, requested_by="operator", recipe={}
+        )
+        found = facts.run_facts(session, run) | {"created": created}
+    queued = f"run {found['id']} is queued: `mynah status` shows how far it is"
+    _show(found, json_, queued if created else f"run {found['id']} is {found['status']} already")
+
+
+@app.command()
+def status(team: Team = None, json_: Json = False) -> None:
+    """Show what is live, the newest run and its figures, the servers, and what was learned."""
+    from deploy import facts, tables
+
+    with _store() as session:
+        found = facts.status(session, facts.one_team(session, team))
+    _show(found, json_, tables.status(found))
+
+
+@app.command()
+def releases(team: Team = None, json_: Json = False) -> None:
+    """List the releases, newest first."""
+    from deploy import facts, tables
+
+    with _store() as session:
+        found = facts.release_facts(session, facts.one_team(session, team))
+    _show(found, json_, tables.releases(found))
+
+
+@app.command()
+def rollback(
+    release: Annotated[str | None, typer.Argument(help="E.g. v2; else the one before.")] = None,
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Let an earlier release answer, at once."""
+    from bot import releases as changes
+    from deploy import facts
+
+    number = _number(release)
+    with _store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        changes.roll_back(session, team_id, by="operator", number=number)
+        live = changes.live(session, team_id)
+    _show({"live": f"v{live.number}"}, json_, f"v{live.number} is live")
+
+
+@db.command()
+def upgrade() -> None:
+    """Create or migrate the tables."""
+    from deploy import migrate
+
+    migrate.upgrade(_store_settings().database_url)
+    _say("the database is up to date")
+
+
+@app.command()
+def demo(
+    facts: Annotated[int | None, typer.Option(min=8, help="Use only so many facts.")] = None,
+    home: Annotated[Path, typer.Option(help="Where its data goes.")] = Path(".mynah/demo"),
+) -> None:
+    """Play the whole loop with a local Slack, real vLLM and real training."""
+    from deploy.demo import demo as play_demo
+
+    play_demo(facts=facts, home=home)
+
+
+@app.command()
+def play(
+    home: Annotated[Path, typer.Option(help="Where its data goes.")] = Path(".mynah/play"),
+) -> None:
+    """Start the same set of processes as the demo, and leave it up."""
+    from deploy.demo import play as start_play
+
+    start_play(home=home)
+
+
+def _prepare(settings: StoreSettings) -> None:
+    """Logging, and a database with this version's tables."""
+    import logging
+
+    from deploy import migrate
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    if settings.database_url.startswith("sqlite"):
+        migrate.upgrade(settings.database_url)  # one machine: nobody else has to be asked
+    else:
+        migrate.check(settings.database_url)
+
+
+@contextmanager
+def _store(*, write: bool = False) -> Iterator[Session]:
+    from bot.store.database import open_engine, reading, transaction
+    from deploy import migrate
+
+    url = _store_settings().database_url
+    migrate.check(url)
+    engine = open_engine(url)
+    try:
+        with (transaction if write else reading)(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
+def _store_settings() -> StoreSettings:
+    from pydantic import Field, SecretStr
+
+    from bot.settings import StoreSettings
+    from serving.settings import read
+
+    class OperatorSettings(StoreSettings):
+        """Asking the store needs no key of the servers."""
+
+        vllm_api_key: SecretStr = Field(SecretStr(""), exclude=True)
+
+    return read(OperatorSettings)
+
+
+def _small_base_model() -> Path:
+    from deploy.base_model import small_base_model
+
+    return small_base_model(_say)
+
+
+def _told_to_stop() -> Any:
+    import asyncio
+    import signal
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _number(release: str | None) -> int | None:
+    if release is None:
+        return None
+    digits = release.removeprefix("v")
+    if not digits.isdecimal():
+        from deploy.facts import BadInput
+
+        raise BadInput(f"{release!r} is no release; they are called v1, v2 …")
+    return int(digits)
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+def _show(found: Any, as_json: bool, text: str) -> None:
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text)

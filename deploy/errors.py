@@ -1,0 +1,68 @@
+"""Which errors are a person's to mend: one line and an exit status instead of a traceback."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError
+
+from bot.embedder import BadEmbedder
+from bot.releases import ReleaseError
+from bot.store.database import BadDatabaseUrl
+from deploy import base_model
+from deploy.facts import BadInput
+from deploy.local import SetFailed
+from deploy.migrate import StoreNotReady
+from deploy.sandbox.errors import PortTaken
+from serving.base import NoBaseModel
+from serving.command import NoVllm
+from serving.engine import EngineFailed
+from serving.settings import BadSettings
+
+BAD_INPUT = 2
+FAILED = 1
+
+_STATUS: dict[type[Exception], int] = {
+    BadSettings: BAD_INPUT,
+    BadDatabaseUrl: BAD_INPUT,
+    BadEmbedder: BAD_INPUT,
+    NoBaseModel: BAD_INPUT,
+    base_model.NoBaseModel: BAD_INPUT,
+    BadInput: BAD_INPUT,
+    PortTaken: BAD_INPUT,
+    StoreNotReady: FAILED,
+    ReleaseError: FAILED,
+    EngineFailed: FAILED,
+    NoVllm: FAILED,
+    SetFailed: FAILED,
+}
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """The line to show and the exit status; None for an error that is a defect of ours.
+
+    Of a group of errors, as concurrent tasks raise them, the first one that can be explained.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        found = (explain(one) for one in error.exceptions)
+        return next((one for one in found if one is not None), None)
+    if isinstance(error, DBAPIError):
+        why = str(error.orig).strip().splitlines()[0]
+        return f"DATABASE_URL: the database cannot be used: {why}", FAILED
+    for kind, status in _STATUS.items():
+        if isinstance(error, kind):
+            return _line(error), status
+    return _demo_line(error)
+
+
+def _demo_line(error: BaseException) -> tuple[str, int] | None:
+    # Only there when the demo ran; importing it for any other error would be slow.
+    from deploy.demo import DemoFailed
+    from deploy.watch import NothingHappened
+
+    if isinstance(error, (DemoFailed, NothingHappened)):
+        return _line(error), FAILED
+    return None
+
+
+def _line(error: BaseException) -> str:
+    text = str(error) or type(error).__doc__ or type(error).__name__
+    return " ".join(text.split())

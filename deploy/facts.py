@@ -1,0 +1,108 @@
+"""What `mynah status` and `mynah releases` show, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from bot import releases
+from bot.store import runs
+from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
+
+
+class BadInput(Exception):
+    """What was typed names nothing that there is; the message says what there is."""
+
+
+def one_team(session: Session, team_id: str | None) -> str:
+    """The named team, or the only one there is. Raises BadInput."""
+    known = session.exec(select(Team.team_id).order_by(Team.team_id)).all()
+    if not known:
+        raise BadInput("there is no workspace yet: start `mynah bot` once")
+    if team_id is None and len(known) > 1:
+        raise BadInput(f"there are several workspaces, choose one with --team: {_list(known)}")
+    if team_id is not None and team_id not in known:
+        raise BadInput(f"there is no workspace {team_id}, only: {_list(known)}")
+    return team_id or known[0]
+
+
+def status(session: Session, team_id: str) -> dict[str, Any]:
+    """What is live, the newest run with its evaluation, the servers, and how much is known."""
+    release = releases.live(session, team_id)
+    adapter = releases.adapter_of(session, release)
+    newest = runs.newest(session, team_id, 1)
+    return {
+        "team": team_id,
+        "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
+        "run": run_facts(session, newest[0]) if newest else None,
+        "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
+        "examples": _examples(session, team_id),
+    }
+
+
+def run_facts(session: Session, run: Run) -> dict[str, Any]:
+    """One run, how far it is or how it ended, and what its evaluation found."""
+    dataset = session.get(Dataset, run.dataset_id) if run.dataset_id else None
+    adapter = session.get(Adapter, run.adapter_id) if run.adapter_id else None
+    found = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
+    return {
+        "id": run.id,
+        "trigger": run.trigger.value,
+        "status": run.status.value,
+        "phase": run.phase,
+        "progress": round(run.progress, 3),
+        "reasons": run.reasons,
+        "attempts": run.attempts,
+        "dataset": dataset.counts if dataset else None,
+        "adapter": adapter.name if adapter else None,
+        "evaluation": {"passed": found.passed, "reasons": found.reasons, **found.figures}
+        if found
+        else None,
+        "queued_at": run.queued_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
+    """Every release, newest first."""
+    return [
+        {
+            "release": f"v{view.number}",
+            "adapter": view.adapter_name,
+            "live": view.live,
+            "share": view.share,
+            "action": view.action.value,
+            "rolled_back": view.rolled_back,
+            "score": view.score,
+            "by": view.by,
+            "at": view.at.isoformat(),
+        }
+        for view in releases.history(session, team_id)
+    ]
+
+
+def _replica(row: Replica) -> dict[str, Any]:
+    return {
+        "url": row.url,
+        "healthy": row.healthy,
+        "adapters": row.adapters,
+        "error": row.error,
+        "seen_at": row.seen_at.isoformat(),
+    }
+
+
+def _examples(session: Session, team_id: str) -> dict[str, int]:
+    by_status = (
+        select(Example.status, func.count())
+        .where(Example.team_id == team_id)
+        .group_by(col(Example.status))
+    )
+    return {str(kind): count for kind, count in session.exec(by_status)}
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

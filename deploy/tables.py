@@ -1,0 +1,62 @@
+"""The facts of `deploy.facts` in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.report import before_after
+
+
+def status(found: Mapping[str, Any]) -> str:
+    """`mynah status` for the eye."""
+    live = found["live"]
+    lines = [
+        f"live      {live['release']} ({live['adapter'] or 'the base model'})",
+        f"examples  {_counts(found['examples'])}",
+        *[_replica(one) for one in found["replicas"]],
+        *_run(found["run"]),
+    ]
+    return "\n".join(lines)
+
+
+def releases(found: Sequence[Mapping[str, Any]]) -> str:
+    """`mynah releases` for the eye."""
+    rows = [
+        (
+            one["release"],
+            "live" if one["live"] else "rolled back" if one["rolled_back"] else one["action"],
+            one["adapter"] or "base model",
+            "" if one["score"] is None else f"score {one['score']:.2f}",
+            f"by {one['by']}",
+            one["at"][:19],
+        )
+        for one in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)] if rows else []
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _replica(one: Mapping[str, Any]) -> str:
+    if not one["healthy"]:
+        return f"server    {one['url']} down: {one['error'] or 'no answer'}"
+    ready = [f"{name} (loaded in {ready['load_s']} s)" for name, ready in one["adapters"].items()]
+    return f"server    {one['url']} up: {', '.join(ready) or 'no adapters'}"
+
+
+def _run(run: Mapping[str, Any] | None) -> list[str]:
+    if run is None:
+        return ["run       none yet"]
+    how = f"{run['phase']} {run['progress']:.0%}" if run["status"] == "running" else ""
+    lines = [f"run       {run['id']} {run['status']} ({run['trigger']}) {how}".rstrip()]
+    lines += [f"          {reason}" for reason in run["reasons"]]
+    if run["evaluation"]:
+        lines += [f"          {line}" for line in before_after(run["evaluation"])]
+    return lines
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items()) or "none yet"

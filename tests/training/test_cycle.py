@@ -1,0 +1,304 @@
+"""A run from the examples to its end: what it leaves behind, whenever it was killed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlmodel import col, func, select
+
+from bot import releases
+from bot.store.database import open_engine, reading, transaction
+from bot.store.runs import LostRun, claim_run
+from bot.store.schema import (
+    Adapter,
+    Dataset,
+    DatasetExample,
+    Evaluation,
+    Example,
+    ExampleStatus,
+    OutboxMessage,
+    Rollout,
+    Run,
+    RunStatus,
+)
+from serving.client import BASE, Unavailable
+from tests.fake_vllm import FakeVllm
+from tests.lora_files import make_adapter
+from tests.training.stage import (
+    CHANNEL,
+    TEAM,
+    Figures,
+    Verdict,
+    fake_evaluate,
+    fake_train,
+    kept,
+    parts,
+    queue_and_claim,
+    teach,
+    worker_settings,
+)
+from training import cycle
+from training.cycle import Parts
+from training.failures import TrainingFailed
+from training.rows import read
+from training.settings import WorkerSettings
+from training.train import Say, TrainJob
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this point happened."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, fake_vllm: FakeVllm) -> WorkerSettings:
+    return worker_settings(tmp_path, fake_vllm.url)
+
+
+@pytest.fixture
+def base(tmp_path: Path, fake_vllm: FakeVllm) -> Path:
+    return tmp_path / "base-model"
+
+
+async def play(made: Parts) -> RunStatus:
+    """Queue, claim and play one run to its end."""
+    async with kept(made.settings, made.engine):
+        return await cycle.run(*queue_and_claim(made.engine), made)
+
+
+def newest(engine: Engine) -> Run:
+    with reading(engine) as session:
+        return session.exec(select(Run).order_by(col(Run.id).desc())).first() or Run(team_id="")
+
+
+def said(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        rows = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
+        assert {row.channel for row in rows} <= {CHANNEL}
+        return [row.payload["text"] for row in rows]
+
+
+def live_adapter(engine: Engine) -> str | None:
+    with reading(engine) as session:
+        adapter = releases.adapter_of(session, releases.live(session, TEAM))
+        return adapter.name if adapter else None
+
+
+async def test_a_run_that_passes_the_gate_goes_live(
+    engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
+) -> None:
+    """Examples become a dataset, an adapter, an evaluation and a live release, all linked."""
+    teach(engine)
+    assert await play(parts(settings, engine, base)) is RunStatus.RELEASED
+    run = newest(engine)
+    with reading(engine) as session:
+        adapter = session.get_one(Adapter, run.adapter_id)
+        frozen = session.get_one(Dataset, run.dataset_id)
+        evaluation = session.exec(select(Evaluation)).one()
+        members = session.exec(select(func.count()).select_from(DatasetExample)).one()
+    assert live_adapter(engine) == adapter.name
+    assert fake_vllm.loads == [adapter.name]
+    assert Path(adapter.path).parent == settings.adapters_dir
+    assert (evaluation.run_id, evaluation.passed) == (run.id, True)
+    assert evaluation.figures == {"right": 3, "live": BASE}
+    assert len(read(Path(frozen.path))) == members == 32
+    assert run.reasons == ["3 of 3 right"]
+    assert "v2 is live" in said(engine)[0]
+    assert not (settings.data_dir / "runs" / str(run.id)).exists()
+
+
+async def test_a_run_that_the_gate_refuses_changes_nothing(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """The base stays live, the candidate is no longer wanted, and the reasons are told."""
+    teach(engine)
+    verdict = Verdict(passed=False, reasons=("it forgot too much",))
+    assert await play(parts(settings, engine, base, decide=lambda _: verdict)) is RunStatus.KEPT
+    assert live_adapter(engine) is None
+    assert newest(engine).reasons == ["it forgot too much"]
+    assert "it forgot too much" in said(engine)[0]
+    with reading(engine) as session:
+        assert releases.desired_adapters(session) == []
+
+
+async def test_too_little_is_a_refusal_and_nothing_is_trained(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """With too few examples no trainer starts, and the reason says how many are missing."""
+    teach(engine, facts=1)
+
+    def must_not_train(job: TrainJob, say: Say) -> Path:
+        raise AssertionError("trained on too little")
+
+    status = await play(parts(settings, engine, base, train=must_not_train))
+    assert status is RunStatus.REFUSED
+    assert "at least 8 are needed" in said(engine)[0]
+
+
+async def test_the_same_examples_are_not_trained_twice(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """A run over what the last one learned is refused; with one more fact it is not."""
+    teach(engine)
+    made = parts(settings, engine, base)
+    await play(made)
+    assert await play(made) is RunStatus.REFUSED
+    assert newest(engine).reasons == ["nothing new since run 1, which ended as released"]
+    teach(engine, facts=1, start=8)
+    again = parts(settings, engine, base, train=fake_train(base, seed=1))
+    assert await play(again) is RunStatus.RELEASED
+    with reading(engine) as session:
+        figures = session.exec(select(Evaluation).order_by(col(Evaluation.id).desc())).first()
+        first = session.exec(select(Adapter).order_by(col(Adapter.id))).first()
+    assert figures is not None
+    assert first is not None
+    assert figures.figures["live"] == first.name  # the second is measured against the first
+
+
+async def test_a_failure_is_told_with_its_reason(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """Training that comes to nothing ends the run as failed; what was live stays live."""
+    teach(engine)
+
+    def fail(job: TrainJob, say: Say) -> Path:
+        raise TrainingFailed("the loss did not fall")
+
+    assert await play(parts(settings, engine, base, train=fail)) is RunStatus.FAILED
+    assert newest(engine).reasons == ["the loss did not fall"]
+    assert "the loss did not fall" in said(engine)[0]
+    assert live_adapter(engine) is None
+
+
+async def test_a_bad_adapter_never_reaches_a_server(
+    engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
+) -> None:
+    """Weights that are not for this base fail the run before anything is loaded."""
+    teach(engine)
+
+    def train(job: TrainJob, say: Say) -> Path:
+        return make_adapter(job.work_dir / "adapter", base, rank=128)
+
+    assert await play(parts(settings, engine, base, train=train)) is RunStatus.FAILED
+    assert "rank" in newest(engine).reasons[0]
+    assert fake_vllm.loads == []
+
+
+async def test_no_server_is_a_failure_that_says_so(
+    engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
+) -> None:
+    """When no vLLM answers in time, the run ends with that reason."""
+    teach(engine)
+    fake_vllm.down()
+    status = await play(parts(settings, engine, base, patience_s=0.5))
+    assert status is RunStatus.FAILED
+    assert "no vLLM server had base ready in time" in newest(engine).reasons[0]
+
+
+async def test_a_server_that_dies_during_the_evaluation_does_not_fail_the_run(
+    engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
+) -> None:
+    """vLLM restarts without its adapters; they are loaded again, and the evaluation is repeated."""
+    teach(engine)
+    deaths: list[int] = []
+
+    async def evaluate(*args: Any, **kwargs: Any) -> Figures:
+        if not deaths:
+            deaths.append(1)
+            fake_vllm.down()
+            fake_vllm.up()
+            raise Unavailable("connection reset")
+        return await fake_evaluate(*args, **kwargs)
+
+    assert await play(parts(settings, engine, base, evaluate=evaluate)) is RunStatus.RELEASED
+    assert len(fake_vllm.loads) == 2
+
+
+async def test_an_example_taken_back_while_choosing_is_not_learned(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """A revocation between the choice and the freezing counts: the choice is made anew."""
+    teach(engine)
+
+    class Revoking:
+        name = "revoking"
+
+        def embed(self, texts: Sequence[str]) -> Any:
+            from bot.embedder import LexicalEmbedder
+
+            with transaction(engine) as session:
+                session.get_one(Example, 1).status = ExampleStatus.REVOKED
+            return LexicalEmbedder().embed(texts)
+
+    await play(parts(settings, engine, base, embedder=Revoking))
+    with reading(engine) as session:
+        learned = session.exec(select(DatasetExample.example_id)).all()
+    assert 1 not in learned
+    assert len(learned) == 31
+
+
+async def test_a_run_that_was_taken_over_writes_nothing_more(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """A trainer that lost its run stops at its next word, without adapter or release."""
+    teach(engine)
+
+    def train(job: TrainJob, say: Say) -> Path:
+        with transaction(engine) as session:
+            assert claim_run(session, "another", lease_s=60) is not None
+        say("training on", 0.9)
+        raise AssertionError("went on without the run")
+
+    with pytest.raises(LostRun):
+        await play(parts(settings, engine, base, train=train))
+    assert newest(engine).status is RunStatus.RUNNING
+    assert newest(engine).adapter_id is None
+
+
+async def test_killed_at_any_write_it_ends_the_same(
+    migrated_file: Path, tmp_path: Path, settings: WorkerSettings, base: Path
+) -> None:
+    """Whichever write did not come about any more, the next attempt ends with one adapter, one
+    evaluation, one promotion and one message, as if nothing had happened."""
+    ends = []
+    for write in range(1, 40):
+        engine, dying = (open_engine(f"sqlite:///{tmp_path / str(write)}.db") for _ in range(2))
+        shutil.copy(migrated_file, tmp_path / f"{write}.db")
+        event.listen(dying, "commit", die_at(write))
+        teach(engine)
+        async with kept(settings, engine):
+            with suppress(Killed):
+                await cycle.run(*queue_and_claim(engine), parts(settings, dying, base))
+                break  # there are not so many writes
+            await cycle.run(*queue_and_claim(engine), parts(settings, engine, base))
+        ends.append(what_is_left(engine))
+    assert len(ends) >= 8
+    assert set(ends) == {("released", 1, 1, 1, ("promote", "candidate", "promote"), 1, 2)}
+
+
+def die_at(write: int) -> Callable[[Any], None]:
+    """A listener that ends everything instead of letting the nth transaction be committed."""
+    left = iter(range(write - 1, -1, -1))
+
+    def on_commit(_: Any) -> None:
+        if next(left) == 0:
+            raise Killed
+
+    return on_commit
+
+
+def what_is_left(engine: Engine) -> tuple[Any, ...]:
+    """Status, datasets, adapters, evaluations, rollouts in order, messages, attempts."""
+    run = newest(engine)
+    with reading(engine) as session:
+        numbers = [
+            session.exec(select(func.count()).select_from(table)).one()
+            for table in (Dataset, Adapter, Evaluation)
+        ]
+        rollouts = session.exec(select(Rollout.action).order_by(col(Rollout.id))).all()
+    return (run.status.value, *numbers, tuple(map(str, rollouts)), len(said(engine)), run.attempts)

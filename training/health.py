@@ -1,0 +1,92 @@
+"""What a worker tells its operator: alive, ready, and Prometheus figures."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from serving.settings import BadSettings
+
+Ready = Callable[[], Mapping[str, Any] | None]
+
+
+class Figures:
+    """The worker's Prometheus figures, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.active = self._gauge("worker_active", "1 in the worker that holds the lease")
+        self.running = self._gauge("run_running", "1 while a run is trained or evaluated")
+        self.runs = self._gauge("runs", "Runs by status", "status")
+        self.healthy = self._gauge("replica_healthy", "1 while the vLLM server answers", "url")
+        self.adapters = self._gauge("replica_adapters", "Adapters ready on the server", "url")
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"mynah_{name}", what, labels, registry=self.registry)
+
+
+def build(ready: Ready, figures: Figures) -> Starlette:
+    """`/healthz` (the process lives), `/readyz` (`ready()` gives facts, or None for 503), and
+    `/metrics`."""
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(_: Request) -> Response:
+        facts = await asyncio.to_thread(ready)
+        return JSONResponse(facts or {"ready": False}, status_code=200 if facts else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    pages = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+    return Starlette(routes=[Route(path, page) for path, page in pages.items()])
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` in this event loop; yields the port (another one than 0).
+
+    Raises:
+        BadSettings: somebody else listens there, or the address is not this machine's.
+    """
+    listener = _listen(host, port)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the worker's own affair."""
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        why = f"MYNAH_PORT: cannot listen on {host}:{port}: {error.strerror}"
+        raise BadSettings(why) from error
+    listener.listen()
+    return listener

@@ -1,0 +1,191 @@
+"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step.
+
+APScheduler only ticks. Whatever has to survive a restart is in the database, so another worker can
+go on at any moment: the worker's lease, the run's lease and fence, the Replica rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import Engine, func
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
+
+from bot.store import leases
+from bot.store.database import open_engine, reading, transaction
+from bot.store.schema import Run, RunStatus
+from training import health, schedule
+from training.fleet import Fleet
+from training.runner import Runner
+from training.settings import WorkerSettings
+
+log = logging.getLogger("mynah.worker")
+LEASE = "worker"
+TRAINER = (sys.executable, "-m", "training.cycle")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the worker looks, and how soon another one takes over; in seconds."""
+
+    lease_s: float = 15.0  # of the worker, and of the run
+    due_s: float = 2.0
+    look_s: float = 0.5  # for queued runs, and for new wishes for the servers
+    reconcile_s: float = 2.0
+
+
+async def run(
+    settings: WorkerSettings,
+    *,
+    pace: Pace | None = None,
+    trainer: Sequence[str] = TRAINER,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Work until `stop` is set, or SIGTERM or SIGINT come; the database must be up to date.
+
+    Args:
+        trainer: the command to which the run's id and fence are added.
+
+    Raises:
+        BadSettings: the health port is taken.
+        BadDatabaseUrl: as `open_engine`.
+    """
+    stop = stop or _until_told()
+    engine = open_engine(settings.database_url)
+    worker = Worker(settings, engine, pace or Pace(), trainer)
+    try:
+        app = health.build(worker.ready, worker.figures)
+        async with health.serving(app, settings.host, settings.port) as port:
+            log.info("health on http://%s:%s", settings.host, port)
+            worker.start()
+            await stop.wait()
+            await worker.stop()
+    finally:
+        engine.dispose()
+
+
+class Worker:
+    """One worker process: what it ticks, and whether it may act."""
+
+    def __init__(
+        self, settings: WorkerSettings, engine: Engine, pace: Pace, trainer: Sequence[str]
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.pace = pace
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.active = False
+        self.figures = health.Figures()
+        self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
+        self.fleet = Fleet(settings, engine, pace.reconcile_s)
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        # A tick that takes long is simply not started twice; that is nothing to warn about.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._every(self.pace.lease_s / 3, self.hold_lease, standing_by=True)
+        self._every(self.pace.due_s, self._queue_due)
+        self._every(self.pace.look_s, self.runner.look)
+        self._every(self.pace.look_s, self.fleet.look)
+        self._every(self.pace.due_s, self._count, standing_by=True)
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Stop ticking, hand the run back for another worker, and give up the lease."""
+        self._scheduler.shutdown(wait=False)
+        await self.runner.stop()
+        await self.fleet.close()
+        if self.active:
+            self.active = False
+            await asyncio.to_thread(self._release)
+
+    async def hold_lease(self) -> None:
+        """Take or renew the lease that lets this worker act."""
+        held = False
+        try:
+            held = await asyncio.to_thread(self._acquire)
+        finally:
+            if held != self.active:
+                log.info("this worker is %s", "active" if held else "standing by")
+            self.active = held
+
+    def ready(self) -> Mapping[str, Any] | None:
+        """The facts of `/readyz`; None when the database cannot be asked."""
+        try:
+            with reading(self.engine) as session:
+                session.exec(select(func.count()).select_from(Run)).one()
+        except DBAPIError:
+            return None
+        return {"ready": True, "active": self.active, "owner": self.owner}
+
+    def _every(
+        self, seconds: float, work: Callable[[], Awaitable[None]], *, standing_by: bool = False
+    ) -> None:
+        async def tick() -> None:
+            if not (self.active or standing_by):
+                return
+            try:
+                await work()
+            except DBAPIError as error:
+                # The database may be back at the next tick; until then the lease says who acts.
+                log.warning("the database cannot be used: %s", error.orig)
+
+        # A tick that is late or takes long is left out, not queued.
+        self._scheduler.add_job(
+            tick,
+            IntervalTrigger(seconds=seconds),
+            next_run_time=datetime.now(UTC),
+            misfire_grace_time=None,
+        )
+
+    async def _queue_due(self) -> None:
+        for run in await asyncio.to_thread(self._due):
+            log.info("run %s queued (%s)", run.id, run.trigger.value)
+
+    async def _count(self) -> None:
+        self.figures.active.set(self.active)
+        for run_status, number in (await asyncio.to_thread(self._numbers)).items():
+            self.figures.runs.labels(run_status).set(number)
+        self.figures.running.set(self.runner.trainer is not None)
+        for state in self.fleet.states.values():
+            self.figures.healthy.labels(state.url).set(state.healthy)
+            self.figures.adapters.labels(state.url).set(len(state.adapters))
+
+    def _acquire(self) -> bool:
+        with transaction(self.engine) as session:
+            return leases.acquire(session, LEASE, self.owner, self.pace.lease_s)
+
+    def _release(self) -> None:
+        with transaction(self.engine) as session:
+            leases.release(session, LEASE, self.owner)
+
+    def _due(self) -> list[Run]:
+        with transaction(self.engine) as session:
+            return schedule.queue_due(session, self.settings)
+
+    def _numbers(self) -> dict[str, int]:
+        by_status = select(Run.status, func.count()).group_by(col(Run.status))
+        with reading(self.engine) as session:
+            found = dict(session.exec(by_status).all())
+        return {status.value: found.get(status, 0) for status in RunStatus}
+
+
+def _until_told() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
