@@ -117,13 +117,14 @@ def _has_symbol(value: str) -> bool:
 # Looks like an address, is a systemd unit or the image for a dense screen.
 _NOT_TLDS = r"(?:service|socket|timer|target|mount|path|png|jpe?g|svg|gif|webp)"
 _EMAIL = re.compile(
-    r"(?<![\w.%+])(?!git@)[\w.%+'’-]*[\w%+-]\s?(?:@|%40|[\[({]\s?(?:at|@)\s?[\])}])\s?"
+    # Bounded, as RFC 5321 bounds it: an endless run of letters must not be tried from each of them.
+    r"(?<!\w)(?!git@)\w(?:[\w.+'’-]|%(?!40)){0,63}+\s?(?:@|%40|[\[({]\s?(?:at|@)\s?[\])}])\s?"
     r"(?:[\w-]+\s?(?:\.|[\[({]\s?(?:dot|\.)\s?[\])}])\s?)+"
     rf"(?!{_NOT_TLDS}\b)[^\W\d_]{{2,24}}(?![\w@])",
     re.IGNORECASE,
 )
 _EMAIL_ALOUD = re.compile(
-    r"\b[\w.+-]+ at [\w-]+(?: dot [\w-]+)* dot (?:com|org|net|io|de|edu|gov|co|uk|eu|info|dev)\b",
+    r"(?<!\w)\w[\w.+-]{0,63}+ at [\w-]+(?: dot [\w-]+)* dot (?:com|org|net|io|de|edu|gov|co|uk|eu|info|dev)\b",
     re.IGNORECASE,
 )
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Z0-9])", re.IGNORECASE)

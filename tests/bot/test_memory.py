@@ -141,8 +141,9 @@ def test_several_threads_may_search_while_others_teach(engine: Engine, memory: M
     with ThreadPoolExecutor(6) as pool:
         taught = [pool.submit(teach, engine, memory, *pair) for pair in pairs]
         asked = [pool.submit(memory.search, TEAM, "C0HELP", question) for question, _ in pairs]
-        for future in [*taught, *asked]:
-            future.result(timeout=60)
+        assert all(future.result(timeout=60) for future in taught)
+        for search in asked:
+            search.result(timeout=60)
     for question, answer in pairs:
         match = memory.search(TEAM, "C0HELP", question)
         assert match is not None
@@ -236,7 +237,7 @@ def test_the_help_desk_is_quoted_right(
 def test_a_real_faq_is_quoted_right(
     engine: Engine, spec: str, wordings: int, right: float, wrong: float, stray: float
 ) -> None:
-    """On a help desk that nobody here wrote: other people's wordings, and questions never taught."""
+    """On a help desk that nobody here wrote: people's own wordings, and questions never taught."""
     memory = Memory(engine, open_embedder(spec))
     pairs = [
         (wording, row["faq_id"] + " is described in the guide.")

@@ -221,7 +221,9 @@ def test_forty_thousand_characters_take_no_time() -> None:
 
 words = st.text(string.ascii_letters, min_size=3, max_size=10)
 locals_ = st.from_regex(r"[a-z][a-z0-9]{1,8}([._+-][a-z0-9]{2,8})?", fullmatch=True)
-domains = st.from_regex(r"[a-z][a-z0-9]{1,8}(-[a-z0-9]{2,5})?\.(com|de|org|example)", fullmatch=True)
+domains = st.from_regex(
+    r"[a-z][a-z0-9]{1,8}(-[a-z0-9]{2,5})?\.(com|de|org|example)", fullmatch=True
+)
 numbers = st.from_regex(r"\+[1-9][0-9] [1-9][0-9]{2} [0-9]{3} [0-9]{3,4}", fullmatch=True)
 passwords = st.from_regex(r"[A-Za-z]{3,6}[0-9][A-Za-z0-9!#&+]{2,8}", fullmatch=True)
 
@@ -258,11 +260,12 @@ def test_no_form_of_a_password_survives(password: str, other: str) -> None:
     assert quote(password, safe="").casefold() not in left
 
 
-_pieces = st.sampled_from(
-    """password : = is token [secret] [email] @ jane example.com +49 30 1234567 0171- 555 hunter2
+_PIECES = """
+    password : = is token [secret] [email] @ jane example.com +49 30 1234567 0171- 555 hunter2
     -u admin: https:// http://a:b@c %40 . - ( ) DE89370400440532013000 4111111111111111 PIN 4821
-    Bearer -----BEGIN xoxb- eyJ dot at secret api_key" ' ` < > , ; tel call""".split()
-)
+    Bearer -----BEGIN xoxb- eyJ dot at secret api_key " ' ` < > , ; tel call
+"""
+_pieces = st.sampled_from(_PIECES.split())
 messy = st.lists(st.tuples(_pieces, st.sampled_from(["", " ", "\n"])), max_size=14).map(
     lambda pairs: "".join(piece + gap for piece, gap in pairs)
 )

@@ -1,0 +1,238 @@
+"""Examples: cleaned, refused with a reason, retired by newer ones, and forgotten on demand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from bot import examples
+from bot.embedder import LexicalEmbedder
+from bot.examples import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS, draft
+from bot.memory import Memory
+from bot.mrkdwn import plain
+from bot.store.database import reading, transaction
+from bot.store.schema import (
+    Adapter,
+    Audit,
+    Dataset,
+    DatasetExample,
+    Example,
+    ExampleSource,
+    ExampleStatus,
+    Feedback,
+    Run,
+    RunStatus,
+    RunTrigger,
+)
+from tests.bot.taught import TEAM, teach
+
+HELPDESK = Path(__file__).parents[2] / "deploy" / "helpdesk.jsonl"
+QUESTION = "Which port does the web page use?"
+
+
+@pytest.fixture
+def memory(engine: Engine) -> Memory:
+    return Memory(engine, LexicalEmbedder())
+
+
+@pytest.mark.parametrize(
+    ("marked_up", "text"),
+    [
+        ("<@U0MYNAH> which port?", "which port?"),
+        ("Hi <@U0MYNAH|mynah>, which port?", "Hi , which port?"),
+        ("<!here> <!subteam^S1|@staff> look", "look"),
+        (
+            "see <https://a.example/x?a=1&amp;b=2|the guide>",
+            "see the guide (https://a.example/x?a=1&b=2)",
+        ),
+        ("see <https://a.example|a.example>", "see https://a.example"),
+        ("ask in <#C1|help> or <#C2>", "ask in #help or #C2"),
+        ("<mailto:jane@example.com|jane@example.com>", "jane@example.com"),
+        ("`a &lt; b` &amp;&amp; c", "`a < b` && c"),
+        ("key:\n  nested: 1\n\n\n\nend  ", "key:\n  nested: 1\n\nend"),
+    ],
+)
+def test_slack_markup_becomes_plain_text(marked_up: str, text: str) -> None:
+    """Mentions go, links are spelled out, escapes are undone, indentation stays."""
+    assert plain(marked_up) == text
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("", "Port 7411.", "the question is empty"),
+        ("<@U0MYNAH>", "Port 7411.", "the question is empty"),
+        ("Hello everyone!", "Port 7411.", "the question is only a greeting"),
+        ("<https://a.example/x>", "Port 7411.", "the question is only a link"),
+        ("???", "Port 7411.", "it has no words"),
+        ("port", "Port 7411.", "the question is too short"),
+        ("word " * MAX_QUESTION_CHARS, "Port 7411.", "the question is longer than"),
+        (QUESTION, "", "the answer is empty"),
+        (QUESTION, "thanks!", "the answer is only a greeting"),
+        (QUESTION, "https://a.example/x", "the answer is only a link"),
+        (QUESTION, "jane@example.com", "nothing is left of the answer"),
+        (QUESTION, "x" * (MAX_ANSWER_CHARS + 1), "the answer is longer than"),
+        (QUESTION, QUESTION.upper(), "only repeats the question"),
+        (QUESTION, "Which version do you run? On which system?", "is a question itself"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_with_a_reason(
+    question: str, answer: str, reason: str
+) -> None:
+    """Each refusal says in words what is wrong."""
+    refusal = draft(question, answer).refusal
+    assert refusal is not None
+    assert reason in refusal
+
+
+@pytest.mark.parametrize("answer", ["7411", "Port 7411. Did you open it?", "Yes, on port 7411."])
+def test_short_and_friendly_answers_are_welcome(answer: str) -> None:
+    """A bare figure, or an answer that ends by asking back, teaches something."""
+    assert draft(QUESTION, answer).refusal is None
+
+
+def test_the_demo_help_desk_is_accepted_unchanged() -> None:
+    """Every question and answer of the help desk becomes an example as it is."""
+    for line in HELPDESK.read_text().splitlines():
+        row = json.loads(line)
+        for wording in row["wordings"] if "answer" in row else ():
+            made = draft(wording, row["answer"])
+            assert (made.question, made.answer, made.refusal) == (wording, row["answer"], None)
+
+
+def test_a_draft_is_clean_and_redacted() -> None:
+    """Question, answer and rejected answer lose markup and personal data together."""
+    made = draft(
+        "<@U0MYNAH> my password is s3cr3tX, which port?",
+        "Port 7411. Change s3cr3tX, mail <mailto:jane@example.com|Jane>.",
+        rejected="Try s3cr3tX on port 80.",
+        scope="C0PRIV",
+    )
+    assert made.question == "my password is [secret], which port?"
+    assert made.answer == "Port 7411. Change [secret], mail Jane ([email])."
+    assert made.rejected == "Try [secret] on port 80."
+    assert (made.scope, made.refusal) == ("C0PRIV", None)
+    assert draft(QUESTION, "Port 7411.", rejected="port 7411").rejected is None
+
+
+def test_the_same_feedback_makes_one_example(engine: Engine, memory: Memory) -> None:
+    """Adding again after a crash returns the example that is already there."""
+    first = teach(engine, memory, QUESTION, "Port 7411.")
+    assert first.feedback_id is not None
+    with transaction(engine) as session:
+        again = examples.add(
+            session,
+            draft("Another question entirely?", "Another answer."),
+            team_id=TEAM,
+            feedback_id=first.feedback_id,
+            approved_by="U0STAFF",
+            sources=[("C0HELP", "1.1")],
+        )
+    assert (again.id, again.question) == (first.id, QUESTION)
+
+
+def test_a_refused_draft_is_stored_with_its_reason(engine: Engine, memory: Memory) -> None:
+    """Nothing that staff approved vanishes without a trace."""
+    refused = teach(engine, memory, QUESTION, "thanks!")
+    assert refused.status == ExampleStatus.REFUSED
+    assert refused.reason == "the answer is only a greeting, thanks or a yes or no"
+
+
+def test_a_newer_answer_retires_the_older_one(engine: Engine, memory: Memory) -> None:
+    """Same words, same scope and team, other answer: the newest word counts. The rest stays."""
+    old = teach(engine, memory, QUESTION, "Port 80.")
+    same = teach(engine, memory, QUESTION, "Port 80.", user="U0STAFF2")
+    scoped = teach(engine, memory, QUESTION, "Port 81.", scope="C0PRIV")
+    other_team = teach(engine, memory, QUESTION, "Port 82.", team_id="T0OTHER")
+    new = teach(engine, memory, QUESTION.lower().rstrip("?"), "Port 7411.")
+    teach(engine, memory, QUESTION, "ok")  # refused: retires nothing
+    expected = {old.id: "retired", same.id: "retired", scoped.id: "live", other_team.id: "live"}
+    with reading(engine) as session:
+        for key, status in {**expected, new.id: "live"}.items():
+            assert session.get_one(Example, key).status == status
+        assert (
+            session.get_one(Example, old.id).reason == f"example:{new.id} answers the same question"
+        )
+
+
+def test_revoking_takes_the_example_out(engine: Engine, memory: Memory) -> None:
+    """A revoked example keeps its text for the audit, and is revoked once."""
+    taught = teach(engine, memory, QUESTION, "Port 7411.")
+    assert taught.feedback_id is not None
+    with transaction(engine) as session:
+        gone = examples.revoke(session, taught.feedback_id, "taken back")
+        assert gone is not None
+        assert (gone.status, gone.reason) == (ExampleStatus.REVOKED, "taken back")
+        assert gone.changed_at > taught.changed_at
+        assert examples.revoke(session, taught.feedback_id, "again") is None
+        assert examples.revoke(session, 999, "never was") is None
+
+
+def _train_on(engine: Engine, example: Example) -> str:
+    """Store that an adapter was trained on `example`; return the adapter's name."""
+    assert example.id is not None
+    name = "mynah-0123456789ab"
+    with transaction(engine) as session:
+        dataset = Dataset(team_id=TEAM, content_hash="d", path="d.jsonl")
+        adapter = Adapter(
+            team_id=TEAM, name=name, sha256="0", path="p", base_model="b", base_sha256="1", rank=8
+        )
+        session.add_all([dataset, adapter])
+        session.flush()
+        assert dataset.id is not None
+        session.add(
+            DatasetExample(
+                dataset_id=dataset.id, example_id=example.id, team_id=TEAM, split="train"
+            )
+        )
+        session.add(
+            Run(
+                team_id=TEAM,
+                trigger=RunTrigger.COMMAND,
+                status=RunStatus.RELEASED,
+                dataset_id=dataset.id,
+                adapter_id=adapter.id,
+            )
+        )
+    return name
+
+
+def test_a_deleted_message_is_forgotten(engine: Engine, memory: Memory) -> None:
+    """Its example loses text and vector, its approval is revoked, and the adapters that were
+    trained on it are named in the audit table. Other teams and channels are not touched."""
+    taught = teach(engine, memory, QUESTION, "Port 7411.")
+    kept = teach(engine, memory, "Where are the logs?", "In /srv/journal.")
+    name = _train_on(engine, taught)
+    with transaction(engine) as session:
+        source = session.exec(
+            select(ExampleSource).where(ExampleSource.example_id == taught.id)
+        ).one()
+        assert examples.forget_message(session, TEAM, "C0OPS", source.ts) == []
+        assert examples.forget_message(session, "T0OTHER", "C0HELP", source.ts) == []
+        [gone] = examples.forget_message(session, TEAM, "C0HELP", source.ts)
+        assert examples.forget_message(session, TEAM, "C0HELP", source.ts) == []
+    assert gone.id == taught.id
+    assert (gone.question, gone.answer, gone.embedding) == ("", "", None)
+    with reading(engine) as session:
+        assert session.get_one(Example, kept.id).status == ExampleStatus.LIVE
+        assert session.get_one(Feedback, taught.feedback_id).revoked_at is not None
+        said = session.exec(select(Audit).where(Audit.action == "example.revoke")).one()
+    assert (said.subject, said.detail["adapters"]) == (f"example:{taught.id}", [name])
+    assert memory.search(TEAM, "C0HELP", QUESTION) is None or (
+        memory.search(TEAM, "C0HELP", QUESTION).example_id == kept.id  # type: ignore[union-attr]
+    )
+
+
+def test_refused_text_is_forgotten_too(engine: Engine, memory: Memory) -> None:
+    """What was never learned is still stored, and goes with its message."""
+    refused = teach(engine, memory, QUESTION, "ok")
+    with transaction(engine) as session:
+        source = session.exec(
+            select(ExampleSource).where(ExampleSource.example_id == refused.id)
+        ).one()
+        [gone] = examples.forget_message(session, TEAM, "C0HELP", source.ts)
+    assert (gone.question, gone.status) == ("", ExampleStatus.REVOKED)

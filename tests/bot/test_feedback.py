@@ -1,0 +1,177 @@
+"""Feedback: each person's newest rating of an answer counts, once, until it is taken back."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from bot import examples, feedback
+from bot.store.database import reading, transaction
+from bot.store.schema import (
+    Answer,
+    AnswerMode,
+    Audit,
+    Example,
+    ExampleStatus,
+    Feedback,
+    FeedbackKind,
+    Question,
+    Release,
+)
+from tests.bot.taught import TEAM
+
+_clock = count(1)
+
+
+def _rate(engine: Engine, kind: FeedbackKind, ts: str = "1.1", **more: Any) -> tuple[int, bool]:
+    """Record a rating by U0STAFF in #help; approvals and corrections get an example."""
+    with transaction(engine) as session:
+        fields: dict[str, Any] = {"team_id": TEAM, "channel": "C0HELP", "user": "U0STAFF", **more}
+        given, new = feedback.record(session, target_ts=ts, kind=kind, **fields)
+        assert given.id is not None
+        if new and kind in (FeedbackKind.APPROVE, FeedbackKind.CORRECT):
+            draft = examples.draft("Which port is it?", given.correction or f"Port {ts}.")
+            examples.add(
+                session,
+                draft,
+                team_id=given.team_id,
+                feedback_id=given.id,
+                approved_by=given.user,
+                sources=[("C0HELP", ts)],
+            )
+        return given.id, new
+
+
+def _take_back(engine: Engine, kind: FeedbackKind, ts: str = "1.1", **more: Any) -> Feedback | None:
+    with transaction(engine) as session:
+        fields: dict[str, Any] = {"team_id": TEAM, "channel": "C0HELP", "user": "U0STAFF", **more}
+        return feedback.revoke(session, target_ts=ts, kind=kind, **fields)
+
+
+def _counts(engine: Engine) -> list[int | None]:
+    """The ids of the ratings that count."""
+    with reading(engine) as session:
+        rows = session.exec(select(Feedback).order_by("id"))
+        return [row.id for row in rows if row.revoked_at is None]
+
+
+def _status(engine: Engine, feedback_id: int) -> ExampleStatus:
+    with reading(engine) as session:
+        return session.exec(select(Example).where(Example.feedback_id == feedback_id)).one().status
+
+
+def _answer(engine: Engine) -> int:
+    """An answer of the bot, to be rated."""
+    with transaction(engine) as session:
+        ts = f"9.{next(_clock)}"
+        place: dict[str, Any] = {"team_id": TEAM, "channel": "C0HELP"}
+        question = Question(thread_ts=ts, ts=ts, user="U0ASKER", text="Which port?", **place)
+        release = Release(team_id=TEAM, number=next(_clock))
+        session.add_all([question, release])
+        session.flush()
+        answer = Answer(
+            question_id=question.id or 0,
+            release_id=release.id or 0,
+            mode=AnswerMode.CLOSED_BOOK,
+            text="Port 80.",
+            **place,
+        )
+        session.add(answer)
+        session.flush()
+        assert answer.id is not None
+        return answer.id
+
+
+def test_the_same_rating_twice_is_recorded_once(engine: Engine) -> None:
+    """An event delivered again returns the first row, marked as not new."""
+    first, new = _rate(engine, FeedbackKind.APPROVE)
+    again, newer = _rate(engine, FeedbackKind.APPROVE)
+    assert (first, new, newer) == (again, True, False)
+    assert _counts(engine) == [first]
+
+
+def test_two_people_each_have_their_say(engine: Engine) -> None:
+    """One person's rating never touches another's."""
+    mine, _ = _rate(engine, FeedbackKind.APPROVE)
+    theirs, _ = _rate(engine, FeedbackKind.REJECT, user="U0STAFF2")
+    elsewhere, _ = _rate(engine, FeedbackKind.REJECT, team_id="T0OTHER")
+    assert _counts(engine) == [mine, theirs, elsewhere]
+    assert _status(engine, mine) == ExampleStatus.LIVE
+
+
+def test_a_newer_rating_revokes_the_older_and_its_example(engine: Engine) -> None:
+    """✅ and then ❌ by the same person: what was learned is unlearned."""
+    approved, _ = _rate(engine, FeedbackKind.APPROVE)
+    rejected, new = _rate(engine, FeedbackKind.REJECT)
+    assert new
+    assert _counts(engine) == [rejected]
+    assert _status(engine, approved) == ExampleStatus.REVOKED
+
+
+def test_a_correction_replaces_the_approval_of_the_same_answer(engine: Engine) -> None:
+    """The reply that corrects is another message, but rates the same answer."""
+    answer = _answer(engine)
+    approved, _ = _rate(engine, FeedbackKind.APPROVE, answer_id=answer)
+    corrected, _ = _rate(
+        engine, FeedbackKind.CORRECT, "1.2", answer_id=answer, correction="Port 7411."
+    )
+    assert _counts(engine) == [corrected]
+    assert _status(engine, approved) == ExampleStatus.REVOKED
+    assert _status(engine, corrected) == ExampleStatus.LIVE
+
+
+def test_a_changed_correction_is_a_new_rating(engine: Engine) -> None:
+    """The same message with other words replaces what was learned from it before."""
+    first, _ = _rate(engine, FeedbackKind.CORRECT, correction="Port 80 it is.")
+    second, new = _rate(engine, FeedbackKind.CORRECT, correction="Port 7411 it is.")
+    assert new
+    assert _counts(engine) == [second]
+    assert _status(engine, first) == ExampleStatus.REVOKED
+
+
+def test_asking_for_help_is_no_rating(engine: Engine) -> None:
+    """🆘 beside ✅ takes nothing back."""
+    approved, _ = _rate(engine, FeedbackKind.APPROVE)
+    escalated, _ = _rate(engine, FeedbackKind.ESCALATE)
+    assert _counts(engine) == [approved, escalated]
+    assert _status(engine, approved) == ExampleStatus.LIVE
+
+
+@pytest.mark.parametrize("kind", [FeedbackKind.APPROVE, FeedbackKind.CORRECT])
+def test_taking_a_rating_back_revokes_its_example(engine: Engine, kind: FeedbackKind) -> None:
+    """Removing the reaction unlearns; giving it again is a new rating."""
+    first, _ = _rate(engine, kind)
+    taken = _take_back(engine, kind)
+    assert taken is not None
+    assert taken.id == first
+    assert _counts(engine) == []
+    assert _status(engine, first) == ExampleStatus.REVOKED
+    second, new = _rate(engine, kind)
+    assert (new, _counts(engine)) == (True, [second])
+    assert _status(engine, second) == ExampleStatus.LIVE
+
+
+def test_only_ones_own_rating_of_that_kind_is_taken_back(engine: Engine) -> None:
+    """Another person's, another message's or another kind's rating stays, and None says so."""
+    given, _ = _rate(engine, FeedbackKind.APPROVE)
+    assert _take_back(engine, FeedbackKind.REJECT) is None
+    assert _take_back(engine, FeedbackKind.APPROVE, "1.2") is None
+    assert _take_back(engine, FeedbackKind.APPROVE, user="U0STAFF2") is None
+    assert _take_back(engine, FeedbackKind.APPROVE, team_id="T0OTHER") is None
+    assert _counts(engine) == [given]
+
+
+def test_every_rating_and_every_taking_back_is_audited(engine: Engine) -> None:
+    """Who said what of which answer can be read afterwards."""
+    _rate(engine, FeedbackKind.APPROVE)
+    _take_back(engine, FeedbackKind.APPROVE)
+    with reading(engine) as session:
+        rows = session.exec(select(Audit).order_by("id"))
+        said = [(row.actor, row.action, row.subject) for row in rows]
+    assert said[0] == ("U0STAFF", "feedback.approve", "feedback:1")
+    assert ("U0STAFF", "feedback.revoke", "feedback:1") in said
+    assert ("U0STAFF", "example.revoke", "example:1") in said
