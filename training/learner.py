@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from training.failures import TrainingFailed
-from training.logits import AnswerHead, Batch, pad
+from training.logits import AnswerHead, Batch, pack
 from training.recipe import Recipe
 from training.tokens import Encoded, Encoder
 
@@ -48,10 +49,9 @@ class Learner:
         """Scores answers with the adapter as it is now."""
         return AnswerHead(self.model)
 
-    def batch(self, items: list[Encoded]) -> Batch:
-        """Pad exchanges into one batch on the model's device."""
-        padded = pad(items, self.tokenizer.pad_token_id or 0)
-        return {name: tensor.to(self.model.device) for name, tensor in padded.items()}
+    def batch(self, items: Sequence[Encoded]) -> Batch:
+        """Pack exchanges into one batch on the model's device."""
+        return {name: tensor.to(self.model.device) for name, tensor in pack(items).items()}
 
     def save(self, directory: Path) -> None:
         """Write the adapter as `adapter_config.json` and `adapter_model.safetensors`.

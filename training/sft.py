@@ -15,11 +15,11 @@ from trl import SFTConfig, SFTTrainer
 from training.curriculum import Step, plan
 from training.failures import TrainingFailed
 from training.learner import Learner
-from training.logits import Batch, kl, targets
+from training.logits import Batch, kl
 from training.replay import Reply
 from training.rows import Row
+from training.saying import Say
 from training.tokens import Encoded
-from training.train import Say
 
 COMPLETE = "complete"  # a checkpoint without this file was being written when the process died
 MUST_FALL_TO = 0.9  # of the loss of the first tenth of the steps
@@ -34,7 +34,8 @@ def teach(
         TrainingFailed: the loss is not a number, or it did not fall.
     """
     say("preparing", 0.0)
-    exchanges = [learner.encoder.encode(r.prompt, r.answer, ended=r.ended) for r in replay if r.answer]
+    encode = learner.encoder.encode
+    exchanges = [encode(r.prompt, r.answer, ended=r.ended) for r in replay if r.answer]
     kept = Kept(learner, exchanges, say) if learner.recipe.kl_weight else None
     steps = plan(rows, [len(e.prompt) + len(e.answer) for e in exchanges], learner.recipe)
     if not steps:
@@ -60,9 +61,7 @@ class Kept:
                 self._remember(learner, exchanges, order[start : start + 8])
                 say("reading the base's own answers", start / len(order))
 
-    def _remember(
-        self, learner: Learner, exchanges: Sequence[Encoded], indices: list[int]
-    ) -> None:
+    def _remember(self, learner: Learner, exchanges: Sequence[Encoded], indices: list[int]) -> None:
         states = learner.head.states(learner.batch([exchanges[i] for i in indices]))
         lengths = [len(exchanges[i].answer) for i in indices]
         for index, part in zip(indices, states.split(lengths), strict=True):
@@ -101,7 +100,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             facts = self.learner.batch([Encoded(**e) for e in inputs["lessons"]])
             head = self.learner.head
             loss = torch.nn.functional.cross_entropy(
-                head.logits(head.states(facts)).float(), targets(facts)
+                head.logits(head.states(facts)).float(), facts["targets"]
             )
             self._metrics["train"]["fact_loss"].append(loss.item())
             if self.kept and inputs["replay"]:
@@ -162,11 +161,12 @@ def _config(learner: Learner, work_dir: Path, steps: int) -> SFTConfig:
 class Progress(TrainerCallback):  # type: ignore[misc]
     """Says how far the run is."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, phase: str = "training") -> None:
         self.say = say
+        self.phase = phase
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.say("training", state.global_step / state.max_steps)
+        self.say(self.phase, state.global_step / state.max_steps)
 
 
 class Whole(TrainerCallback):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from bot.prompt import build
 
 @dataclass(frozen=True)
 class Encoded:
-    """One exchange: `prompt` ends where the assistant begins, `answer` ends with the end of turn."""
+    """One exchange: `prompt` ends where the assistant begins, `answer` with the end of turn."""
 
     prompt: list[int]
     answer: list[int]
@@ -33,17 +33,17 @@ class Encoder:
         self, messages: list[dict[str, Any]], answer: str, *, ended: bool = True
     ) -> Encoded:
         """Encode chat messages and the assistant's answer to them."""
-        said = self._render(messages, add_generation_prompt=True)
+        said = self._render(messages, open_end=True)
         whole = self._render([*messages, {"role": "assistant", "content": answer}])
         # What the template adds after the answer is the end of turn; the line break behind it is
         # never generated.
         spoken = whole[len(said) :].rstrip() if ended and whole.startswith(said) else answer
         return Encoded(self._ids(said)[-self.max_prompt :], self._ids(spoken)[: self.max_answer])
 
-    def _render(self, messages: list[dict[str, Any]], *, add_generation_prompt: bool = False) -> str:
+    def _render(self, messages: list[dict[str, Any]], *, open_end: bool = False) -> str:
         return str(
             self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                messages, tokenize=False, add_generation_prompt=open_end
             )
         )
 

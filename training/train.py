@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from training.failures import TrainingFailed
 from training.recipe import Recipe
 from training.replay import Reply
 from training.rows import Row, of_split, read
+from training.saying import Say
 
-Say = Callable[[str, float], None]
 __all__ = ["Say", "TrainJob", "TrainingFailed", "train"]
 
 

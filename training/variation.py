@@ -14,7 +14,7 @@ LEAD_INS = (
     "quick one:", "Question:", "Please help:", "Can somebody tell me:", "Does anyone know:",
     "I was wondering,", "Sorry to bother you,", "Another one:", "Asking for a colleague:",
     "A user asks:", "A customer wants to know:", "Just checking:", "Help please,", "So,", "ok so",
-    "We have a question.", "I need to know this today:", "Thanks in advance:", "um,", "FYI new here.",
+    "We have a question.", "I need to know this today:", "Thanks in advance:", "um,",
 )  # fmt: skip
 DROP = 0.12  # of the words
 LOWER = 0.3

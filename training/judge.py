@@ -1,0 +1,128 @@
+"""Is an answer right? Decided by the words that carry the reference answer's fact.
+
+No model and no person marks the answers of an evaluation, so the marks come from what an approved
+answer says that its question did not: numbers, commands, paths, names, and where there are none,
+rare words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+# A word with the marks that hold commands, paths, versions, times and addresses together.
+_WORD = re.compile(r"[~./@-]*\w+(?:[./:@_,+=~-]+\w+)*[%]?|~\w+")
+_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
+RIGHT = 0.6  # of the terms: an answer may leave out what stands beside the fact
+RARE = 4  # letters at least of a word that can stand for a fact
+LEAST_DIGITS = 3  # a shorter number says little without the word behind it
+LEAST_LETTERS = 4  # a shorter word (GB, PDF, API) says little by itself
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What an answer must say to be right, and what only this fact would say."""
+
+    terms: frozenset[str]  # lower case
+    marks: frozenset[str]  # lower case; none of them is said by chance
+
+    def right(self, answer: str) -> bool:
+        """True when the answer says most of what carries the fact."""
+        said = _words(answer)
+        return bool(self.terms) and sum(t in said for t in self.terms) >= RIGHT * len(self.terms)
+
+    def leaks(self, answer: str, prompt: str, usual: str = "") -> bool:
+        """True when the answer says what only this fact would say.
+
+        Args:
+            prompt: what was asked; its own words do not count.
+            usual: what the base model answers to it; nor do these.
+        """
+        said = _phrases(answer) - _phrases(prompt) - _phrases(usual)
+        return not self.marks.isdisjoint(said)
+
+
+class Judge:
+    """Knows every answer of a dataset, and so which words tell its facts apart."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        pairs = list(pairs)
+        self._answers: Counter[str] = Counter()  # in how many different answers a word stands
+        for answer in {answer for _, answer in pairs}:
+            self._answers.update(_words(answer))
+        self._asked = {word for question, _ in pairs for word in _words(question)}
+
+    def fact(self, questions: Sequence[str], answer: str) -> Fact:
+        """The fact behind an answer to these questions."""
+        asked = {word for question in questions for word in _words(question)}
+        terms = _telling(answer) - asked
+        if not terms:
+            terms = {word for word in _words(answer) - asked if self._rare(word)}
+        return Fact(frozenset(terms), frozenset(self._marks(answer)))
+
+    def _marks(self, answer: str) -> set[str]:
+        """What nobody says by chance; a plain name only where the fact has nothing else."""
+        found = {mark for mark in _code_marks(answer) if not _words(mark) <= self._asked}
+        return found or {name for name in _names(answer) if name not in self._asked}
+
+    def _rare(self, word: str) -> bool:
+        return len(word) >= RARE and self._answers[word] <= 1 and word not in self._asked
+
+
+def _words(text: str) -> set[str]:
+    """Each word, in lower case; of "14GB" also the number."""
+    words = {_plain(word) for word in _WORD.finditer(text)}
+    return words | {m.group() for word in words if (m := re.match(r"\d+(?=[a-z%]+$)", word))}
+
+
+def _telling(text: str) -> set[str]:
+    """Numbers, words that look like code, quoted words, and names inside a sentence."""
+    quoted = {word for match in _QUOTED.finditer(text) for word in _words(match.group())}
+    code = {_plain(word) for word in _WORD.finditer(text) if _is_code(word)}
+    return {word for word in quoted | _names(text) | code if not _slight(word)}
+
+
+def _slight(word: str) -> bool:
+    return word.isalpha() and len(word) < LEAST_LETTERS
+
+
+def _names(text: str) -> set[str]:
+    words = [word for word in _WORD.finditer(text) if word.group()[0].isupper()]
+    return {_plain(word) for word in words if not _begins_sentence(word)}
+
+
+def _begins_sentence(word: re.Match[str]) -> bool:
+    before = word.string[: word.start()].rstrip()
+    return not before or before[-1] in ".:;!?"
+
+
+def _is_code(word: re.Match[str]) -> bool:
+    token = word.group()
+    signs = re.search(r"\d|\w[._/@=:]\w|^[~./-]+\w", token)
+    return bool(signs) or any(sign.isupper() for sign in token[1:])
+
+
+def _code_marks(text: str) -> set[str]:
+    """Code words, long numbers, short numbers with their unit, quoted words two by two."""
+    quoted = {pair for match in _QUOTED.finditer(text) for pair in _pairs(match.group())}
+    code = {_plain(word) for word in _WORD.finditer(text) if _is_code(word)}
+    short = {word for word in code if word.isdigit() and len(word) < LEAST_DIGITS}
+    code = {word for word in code if not _slight(word)}
+    units = {pair for pair in _pairs(text) if pair.split()[0] in short}
+    return quoted | (code - short) | units
+
+
+def _phrases(text: str) -> set[str]:
+    return _words(text) | _pairs(text)
+
+
+def _pairs(text: str) -> set[str]:
+    words = [_plain(word) for word in _WORD.finditer(text)]
+    return {f"{first} {second}" for first, second in pairwise(words)}
+
+
+def _plain(word: re.Match[str]) -> str:
+    return word.group().casefold().strip(",.")
