@@ -99,7 +99,7 @@ def _content(call: Call) -> Content:
         raise SlackError("markdown_text_conflict")
     check_text(markdown, MARKDOWN_CHARS)
     blocks = check_blocks(args.nested("blocks", "invalid_blocks_format") or [])
-    attachments = args.nested("attachments", "invalid_attachments") or []
+    attachments = _attachments(call) or []
     if not (text or markdown).strip() and not blocks and not attachments:
         raise SlackError("no_text")
     return Content(text or markdown, blocks, attachments, _metadata(call, None))
@@ -111,7 +111,7 @@ def _changed(call: Call, message: Message) -> Content:
     text = args.text("text") or args.text("markdown_text")
     kept = [] if text else message.blocks
     blocks = args.nested("blocks", "invalid_blocks_format")
-    attachments = args.nested("attachments", "invalid_attachments")
+    attachments = _attachments(call)
     content = Content(
         text or ("" if blocks else message.text),
         kept if blocks is None else check_blocks(blocks),
@@ -121,6 +121,13 @@ def _changed(call: Call, message: Message) -> Content:
     if not content.text and not content.blocks and not content.attachments:
         raise SlackError("no_text")
     return content
+
+
+def _attachments(call: Call) -> list[dict[str, Any]] | None:
+    attachments = call.args.nested("attachments", "invalid_attachments")
+    if attachments is not None and not isinstance(attachments, list):
+        raise SlackError("invalid_attachments")
+    return attachments
 
 
 def _metadata(call: Call, before: dict[str, Any] | None) -> dict[str, Any] | None:

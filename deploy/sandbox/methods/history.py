@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from deploy.sandbox.errors import SlackError
 from deploy.sandbox.messages import Message
 from deploy.sandbox.methods.method import Call, Method, page
 
@@ -35,11 +37,20 @@ def _in_channel(message: Message) -> bool:
 
 
 def _between(call: Call, message: Message) -> bool:
-    ts, inclusive = float(message.ts), call.args.flag("inclusive")
-    oldest, latest = call.args.text("oldest"), call.args.text("latest")
-    if oldest and (ts < float(oldest) or (ts == float(oldest) and not inclusive)):
+    ts, inclusive = Decimal(message.ts), call.args.flag("inclusive")
+    oldest, latest = _bound(call, "oldest"), _bound(call, "latest")
+    if oldest is not None and (ts < oldest or (ts == oldest and not inclusive)):
         return False
-    return not (latest and (ts > float(latest) or (ts == float(latest) and not inclusive)))
+    return latest is None or ts < latest or (ts == latest and inclusive)
+
+
+def _bound(call: Call, name: str) -> Decimal | None:
+    """A ts among the arguments; exact, for a float cannot hold every microsecond."""
+    text = call.args.text(name)
+    try:
+        return Decimal(text) if text else None
+    except InvalidOperation:
+        raise SlackError(f"invalid_ts_{name}") from None
 
 
 def _messages(call: Call, part: list[Message], cursor: str) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def _stream(call: Call) -> tuple[Channel, Message]:
 
 def _markdown(call: Call) -> str:
     chunks = call.args.nested("chunks", "invalid_chunks") or []
+    if not isinstance(chunks, list):
+        raise SlackError("invalid_chunks")
     text = call.args.text("markdown_text")
     text += "".join(str(chunk.get("text", "")) for chunk in chunks if isinstance(chunk, dict))
     check_text(text, MARKDOWN_CHARS)
