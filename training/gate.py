@@ -37,7 +37,7 @@ def _proof(figures: Figures) -> list[str]:
         return [f"it learned nothing: 0 of {ours.of} held-out wordings right"]
     if ours.hits < live.hits:
         return [f"it knows less than what is live: {_known(figures)}"]
-    if figures.gain_over_live < LEAST_GAIN:
+    if not figures.gain_over_live >= LEAST_GAIN:  # NaN is no gain
         return [
             f"it is no better than what is live: {_known(figures)}, log-probability of the right"
             f" answers {figures.gain_over_live:+.2f} a token (at least {LEAST_GAIN:+.2f})"

@@ -17,6 +17,7 @@ from itertools import pairwise
 _WORD = re.compile(r"[~./@-]*\w+(?:[./:@_,+=~-]+\w+)*[%]?|~\w+")
 _QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
 RIGHT = 0.6  # of the terms: an answer may leave out what stands beside the fact
+RIGHT_WORDS = 0.4  # of the terms where they are plain words, which have synonyms
 RARE = 4  # letters at least of a word that can stand for a fact
 LEAST_DIGITS = 3  # a shorter number says little without the word behind it
 LEAST_LETTERS = 4  # a shorter word (GB, PDF, API) says little by itself
@@ -28,11 +29,14 @@ class Fact:
 
     terms: frozenset[str]  # lower case
     marks: frozenset[str]  # lower case; none of them is said by chance
+    share: float = RIGHT  # of the terms
 
     def right(self, answer: str) -> bool:
         """True when the answer says most of what carries the fact."""
         said = _words(answer)
-        return bool(self.terms) and sum(t in said for t in self.terms) >= RIGHT * len(self.terms)
+        return bool(self.terms) and sum(t in said for t in self.terms) >= self.share * len(
+            self.terms
+        )
 
     def leaks(self, answer: str, prompt: str, usual: str = "") -> bool:
         """True when the answer says what only this fact would say.
@@ -58,10 +62,11 @@ class Judge:
     def fact(self, questions: Sequence[str], answer: str) -> Fact:
         """The fact behind an answer to these questions."""
         asked = {word for question in questions for word in _words(question)}
-        terms = _telling(answer) - asked
-        if not terms:
-            terms = {word for word in _words(answer) - asked if self._rare(word)}
-        return Fact(frozenset(terms), frozenset(self._marks(answer)))
+        marks = frozenset(self._marks(answer))
+        if terms := _telling(answer) - asked:
+            return Fact(frozenset(terms), marks)
+        words = {word for word in _words(answer) - asked if self._rare(word)}
+        return Fact(frozenset(words), marks, RIGHT_WORDS)
 
     def _marks(self, answer: str) -> set[str]:
         """What nobody says by chance; a plain name only where the fact has nothing else."""
