@@ -72,7 +72,9 @@ def lesson(row: Fact, rows: Sequence[Fact], epoch: int, recipe: Recipe) -> Lesso
     """The wording of one row in one epoch: a function of seed, epoch and row alone."""
     rng = random.Random(f"words {recipe.seed} {epoch} {row.example_id}")  # noqa: S311
     others = [o.question for o in rows if o.cluster == row.cluster and o.question != row.question]
-    return Lesson(vary(row.question, others, rng, share=recipe.vary), row.answer)
+    strangers = [o.question for o in rows if o.cluster != row.cluster]
+    question = vary(row.question, others, rng, share=recipe.vary, strangers=strangers)
+    return Lesson(question, row.answer)
 
 
 def _replay_batches(lengths: Sequence[int], steps: int, recipe: Recipe) -> list[list[int]]:

@@ -16,14 +16,23 @@ LEAD_INS = (
     "A user asks:", "A customer wants to know:", "Just checking:", "Help please,", "So,", "ok so",
     "We have a question.", "I need to know this today:", "Thanks in advance:", "um,",
 )  # fmt: skip
-DROP = 0.12  # of the words
-LOWER = 0.3
-NO_MARK = 0.3
 LEAD = 0.4
 ANOTHER = 0.25
+MOST_DROPPED = 0.24  # of the words; each time a share between none and this
+INSERTED = 0.0  # of the words, from other questions
+SHUFFLED = 0.0
+LOWER = 0.3
+NO_MARK = 0.3
 
 
-def vary(question: str, others: Sequence[str], rng: random.Random, *, share: float) -> str:
+def vary(
+    question: str,
+    others: Sequence[str],
+    rng: random.Random,
+    *,
+    share: float,
+    strangers: Sequence[str] = (),
+) -> str:
     """Word `question` anew with probability `share`; else return it unchanged.
 
     Args:
@@ -31,12 +40,20 @@ def vary(question: str, others: Sequence[str], rng: random.Random, *, share: flo
         others: other wordings of the same question, from trained rows only.
         rng: the source of every choice.
         share: how often anything changes at all, 0 to 1.
+        strangers: questions about something else, whose words may get in between.
     """
     if rng.random() >= share:
         return question
-    text = _drop_words(question, rng)
+    parts = [question]
     if others and rng.random() < ANOTHER:
-        text = f"{text} {rng.choice(others)}"
+        parts.append(rng.choice(others))
+    dropped = rng.random() * MOST_DROPPED
+    parts = [_thin(part, dropped, rng) for part in parts]
+    rng.shuffle(parts)
+    words = _mixed(" ".join(parts).split(), strangers, rng)
+    if rng.random() < SHUFFLED:
+        words = _turned(words, rng)
+    text = " ".join(words)
     if rng.random() < LEAD:
         text = f"{rng.choice(LEAD_INS)} {text}"
     if rng.random() < LOWER:
@@ -46,7 +63,26 @@ def vary(question: str, others: Sequence[str], rng: random.Random, *, share: flo
     return text or question
 
 
-def _drop_words(text: str, rng: random.Random) -> str:
+def _thin(text: str, dropped: float, rng: random.Random) -> str:
     words = text.split()
-    kept = [word for word in words if rng.random() >= DROP]
+    kept = [word for word in words if rng.random() >= dropped]
     return " ".join(kept) if len(kept) >= 2 else text
+
+
+def _mixed(words: list[str], strangers: Sequence[str], rng: random.Random) -> list[str]:
+    if not strangers or not INSERTED:
+        return words
+    mixed: list[str] = []
+    for word in words:
+        if rng.random() < INSERTED:
+            mixed.append(rng.choice(rng.choice(strangers).split()))
+        mixed.append(word)
+    return mixed
+
+
+def _turned(words: list[str], rng: random.Random) -> list[str]:
+    """The end of the question before its beginning."""
+    if len(words) < 4:
+        return words
+    at = rng.randrange(1, len(words))
+    return words[at:] + words[:at]
