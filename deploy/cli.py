@@ -202,7 +202,8 @@ def _prepare(settings: StoreSettings) -> None:
     from deploy import migrate
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings.database_url.startswith("sqlite"):
         migrate.upgrade(settings.database_url)  # one machine: nobody else has to be asked
     else:
@@ -225,7 +226,8 @@ def _store(*, write: bool = False) -> Iterator[Session]:
 
 
 def _store_settings() -> StoreSettings:
-    from pydantic import Field, SecretStr
+    from pydantic import SecretStr
+    from pydantic_settings import SettingsConfigDict
 
     from bot.settings import StoreSettings
     from serving.settings import read
@@ -233,7 +235,9 @@ def _store_settings() -> StoreSettings:
     class OperatorSettings(StoreSettings):
         """Asking the store needs no key of the servers."""
 
-        vllm_api_key: SecretStr = Field(SecretStr(""), exclude=True)
+        model_config = SettingsConfigDict(validate_default=False)
+
+        vllm_api_key: SecretStr = SecretStr("")
 
     return read(OperatorSettings)
 

@@ -29,7 +29,7 @@ from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import read as read_settings
-from training import dataset, ending
+from training import dataset, ending, report
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
 from training.failures import TrainingFailed
@@ -74,6 +74,7 @@ class Evaluate(Protocol):
         rows: Sequence[Row],
         recipe: Recipe,
         say: Say,
+        cache: Path,
     ) -> BaseModel: ...
 
 
@@ -85,7 +86,7 @@ class Parts:
     engine: Engine
     base: Callable[[], Path]
     embedder: Callable[[], Embedder]
-    replay: Callable[[VllmClient, BaseSpec, Path], Awaitable[list[Reply]]]
+    replay: Callable[[VllmClient, Path], Awaitable[list[Reply]]]  # the path: a file to keep them
     train: Callable[[TrainJob, Say], Path]
     evaluate: Evaluate
     decide: Callable[[Any], Verdict]  # of what `evaluate` returned
@@ -153,8 +154,8 @@ class _Cycle:
 
         spec = base_spec(self.parts.base())
         self.say("asking the base model", 0.0)
-        cache = self.data_dir / "replay"
-        replay = await self.servers.ask(BASE, lambda client: self.parts.replay(client, spec, cache))
+        cache = self._cache(spec, "replay")
+        replay = await self.servers.ask(BASE, lambda client: self.parts.replay(client, cache))
         job = TrainJob(
             dataset=Path(frozen.path),
             base_model=str(self.parts.base()),
@@ -184,6 +185,7 @@ class _Cycle:
         if done is not None:
             return done
         rows = read(Path(frozen.path))
+        cache = self._cache(base_spec(self.parts.base()), "forgetting")
         file = AdapterFile(adapter.name, adapter.sha256, Path(adapter.path), adapter.rank)
         figures = await self.servers.ask(
             adapter.name,
@@ -195,14 +197,16 @@ class _Cycle:
                 rows=rows,
                 recipe=self.recipe,
                 say=self.say,
+                cache=cache,
             ),
         )
         verdict = self.parts.decide(figures)
+        found = figures.model_dump(mode="json")
         evaluation = Evaluation(
             team_id=self.team_id,
             run_id=self.run_id,
             adapter_id=adapter.id or 0,
-            figures=figures.model_dump(mode="json"),
+            figures=found | {"score": report.score(found)},
             passed=verdict.passed,
             reasons=list(verdict.reasons),
         )
@@ -267,6 +271,12 @@ class _Cycle:
             update_run(session, self.run_id, self.fence, adapter_id=adapter.id)
         return adapter
 
+    def _cache(self, spec: BaseSpec, name: str) -> Path:
+        """Where the base model's own answers are kept: they are the same for every run."""
+        directory = self.data_dir / "base-answers"
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory / f"{name}-{spec.sha256[:12]}.jsonl"
+
     def _refuse_again(self, session: Session, frozen: Dataset) -> None:
         rows = (
             select(Run)
@@ -307,8 +317,8 @@ def real_parts(settings: WorkerSettings) -> Parts:
     from training.replay import base_answers, load_prompts
     from training.train import train
 
-    async def replay(client: VllmClient, base: BaseSpec, cache: Path) -> list[Reply]:
-        return await base_answers(client, load_prompts(), cache / f"{base.sha256[:12]}.jsonl")
+    async def replay(client: VllmClient, cache: Path) -> list[Reply]:
+        return await base_answers(client, load_prompts(), cache)
 
     return Parts(
         settings=settings,

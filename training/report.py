@@ -7,6 +7,10 @@ from typing import Any
 
 from bot.store.schema import Run, RunStatus
 
+_ASKED = {
+    "wordings": "other wordings of taught questions",
+    "questions": "questions never taught",
+}
 _HEADLINES = {
     RunStatus.RELEASED: ":white_check_mark: Run {run}: v{number} is live.",
     RunStatus.KEPT: ":no_entry_sign: Run {run}: trained, but not released. Nothing changed.",
@@ -39,5 +43,38 @@ def summary(
 
 
 def before_after(figures: Mapping[str, Any]) -> list[str]:
-    """The evaluation in lines; a figure that was not measured is left out."""
-    return []
+    """The evaluation in lines: base → what was live → candidate.
+
+    Args:
+        figures: `training.evaluate.Figures` as stored; what is missing is left out.
+    """
+    lines = []
+    for name, what in (
+        ("wordings", "other wordings of taught questions"),
+        ("questions", "questions never taught"),
+    ):
+        marks = figures.get(name)
+        if marks and marks["candidate"]["of"]:
+            lines.append(f"right answers, {what}: {_marks(marks)}")
+    if leak := figures.get("leak"):
+        lines.append(f"unrelated questions answered with taught facts: {_count(leak)}")
+    if (kl := figures.get("kl")) is not None:
+        lines.append(f"distance from the base model: KL {kl:.3f} a token")
+    return lines
+
+
+def score(figures: Mapping[str, Any]) -> float | None:
+    """The one number beside a release: its share of right answers to held-out wordings."""
+    marks = figures.get("wordings")
+    if not marks or not marks["candidate"]["of"]:
+        return None
+    return round(float(marks["candidate"]["hits"] / marks["candidate"]["of"]), 4)
+
+
+def _marks(marks: Mapping[str, Any]) -> str:
+    base, live, now = (marks[name]["hits"] for name in ("base", "live", "candidate"))
+    return f"base {base}, before {live}, now {now} of {marks['candidate']['of']}"
+
+
+def _count(count: Mapping[str, int]) -> str:
+    return f"{count['hits']} of {count['of']}"

@@ -73,6 +73,8 @@ class Runner:
         command = [*self._command, str(number), str(run.fence)]
         self.trainer = await Trainer.start(command, self._settings, file)
         log.info("run %s: attempt %s, process %s", number, run.attempts, self.trainer.pid)
+        if self._stopping:  # meanwhile the worker was told to stop
+            await self.trainer.stop()
         try:
             status = await self._watch(self.trainer, number, run.fence)
             log.info("run %s: the trainer ended with %s", number, status)

@@ -17,7 +17,7 @@ from training.settings import WorkerSettings
 
 T = TypeVar("T")
 TRIES = 3  # of one step: a model that takes each server down must not do so for ever
-LOOK_S = 0.3
+LOOK_S = 0.1
 
 
 class NoServer(Exception):

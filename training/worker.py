@@ -13,7 +13,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,8 +32,10 @@ from training.fleet import Fleet
 from training.runner import Runner
 from training.settings import WorkerSettings
 
+Work = Callable[[], Coroutine[Any, Any, None]]
 log = logging.getLogger("mynah.worker")
 LEASE = "worker"
+STOP_S = 10.0  # for what is just being looked at; a server that hangs is not waited for
 TRAINER = (sys.executable, "-m", "training.cycle")
 
 
@@ -92,6 +94,7 @@ class Worker:
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
         self.fleet = Fleet(settings, engine, pace.reconcile_s)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._ticking: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Begin to tick."""
@@ -106,6 +109,9 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop ticking, hand the run back for another worker, and give up the lease."""
+        self._scheduler.pause()
+        if self._ticking:  # cancelled in the middle, a claim would be made and forgotten
+            await asyncio.wait(self._ticking, timeout=STOP_S)
         self._scheduler.shutdown(wait=False)
         await self.runner.stop()
         await self.fleet.close()
@@ -133,13 +139,20 @@ class Worker:
         return {"ready": True, "active": self.active, "owner": self.owner}
 
     def _every(
-        self, seconds: float, work: Callable[[], Awaitable[None]], *, standing_by: bool = False
+        self,
+        seconds: float,
+        work: Work,
+        *,
+        standing_by: bool = False,
     ) -> None:
         async def tick() -> None:
             if not (self.active or standing_by):
                 return
+            task = asyncio.create_task(work())
+            self._ticking.add(task)
+            task.add_done_callback(self._ticking.discard)
             try:
-                await work()
+                await task
             except DBAPIError as error:
                 # The database may be back at the next tick; until then the lease says who acts.
                 log.warning("the database cannot be used: %s", error.orig)

@@ -19,7 +19,6 @@ from bot.store.database import transaction
 from bot.store.runs import claim_run, request_run
 from bot.store.schema import Example, RunTrigger
 from serving.adapters import AdapterFile
-from serving.base import BaseSpec
 from serving.client import VllmClient
 from tests.fake_vllm import API_KEY, CONTROL_KEY
 from tests.lora_files import make_adapter
@@ -125,6 +124,7 @@ async def fake_evaluate(
     rows: Sequence[Row],
     recipe: Recipe,
     say: Say,
+    cache: Path,
 ) -> Figures:
     """Asks the candidate one thing, as the real evaluation does many times."""
     say("evaluating", 0.0)
@@ -132,7 +132,7 @@ async def fake_evaluate(
     return Figures(live=live)
 
 
-async def fake_replay(client: VllmClient, base: BaseSpec, cache: Path) -> list[Reply]:
+async def fake_replay(client: VllmClient, cache: Path) -> list[Reply]:
     """The base model's answer to one prompt."""
     answer = await client.complete([{"role": "user", "content": "Hello"}])
     return [Reply("Hello", answer.text)]

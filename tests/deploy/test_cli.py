@@ -1,0 +1,317 @@
+"""`mynah`: facts in JSON and for the eye, and one clear line for everything a person can mend."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from bot import releases
+from bot.store.database import reading, transaction
+from bot.store.schema import Adapter, Evaluation, Example, Replica, Run, RunStatus, RunTrigger
+from deploy.cli import main
+from tests.vllm_server import free_port
+
+TEAM = "T0MYNAH"
+KEY = "a-random-secret-0123456789"
+NOT_READY = "mynah: the database is not ready: run `mynah db upgrade`\n"
+Mynah = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def mynah(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Mynah:
+    """Run `mynah` as a shell would, in an empty directory: its status, stdout and stderr."""
+    for name in os.environ:
+        if name.startswith(("MYNAH_", "SLACK_", "DATABASE_URL")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # what a command adds goes again
+
+    def run(*words: str, **settings: str) -> tuple[int, str, str]:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["mynah", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def url(mynah: Mynah, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test's own store is the one that `mynah` uses."""
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    return sqlite_url
+
+
+@pytest.fixture
+def team(engine: Engine) -> Engine:
+    with transaction(engine) as session:
+        releases.ensure_team(session, TEAM)
+    return engine
+
+
+def released(engine: Engine) -> None:
+    """A run whose adapter went live as v2, on one server."""
+    name = "mynah-0123456789ab"
+    hits = {"base": 1, "live": 1, "candidate": 17}
+    marks = {model: {"of": 20, "hits": count} for model, count in hits.items()}
+    with transaction(engine) as session:
+        adapter = Adapter(
+            team_id=TEAM, name=name, sha256="0" * 64, path=f"/adapters/{name}",
+            base_model="small", base_sha256="1" * 64, rank=32,
+        )  # fmt: skip
+        session.add(adapter)
+        session.flush()
+        run = Run(
+            team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED,
+            reasons=["17 of 20 right"], adapter_id=adapter.id,
+        )  # fmt: skip
+        session.add(run)
+        session.flush()
+        evaluation = Evaluation(
+            team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, passed=True,
+            figures={"wordings": marks, "kl": 0.12, "score": 0.85}, reasons=["17 of 20 right"],
+        )  # fmt: skip
+        session.add(evaluation)
+        session.flush()
+        release = releases.add_candidate(session, TEAM, adapter.id or 0, by="gate")
+        releases.promote(session, release, by="gate")
+        ready = {name: {"load_s": 0.4, "ready_at": "2026-01-01T00:00:00+00:00"}}
+        session.add(Replica(url="http://127.0.0.1:8000", healthy=True, adapters=ready))
+        session.add(
+            Example(team_id=TEAM, question="q", answer="a", approved_by="U", content_hash="h")
+        )
+
+
+@pytest.mark.usefixtures("url")
+def test_status_shows_the_run_its_figures_and_the_servers(mynah: Mynah, team: Engine) -> None:
+    """One JSON object with what is live, the newest run, the replicas and the counts."""
+    released(team)
+    status, out, _ = mynah("status", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["live"] == {"release": "v2", "adapter": "mynah-0123456789ab"}
+    assert found["run"]["status"] == "released"
+    assert found["run"]["evaluation"]["kl"] == 0.12
+    assert found["replicas"][0]["adapters"]["mynah-0123456789ab"]["load_s"] == 0.4
+    assert found["examples"] == {"live": 1}
+    _, out, _ = mynah("status")
+    assert "base 1, before 1, now 17 of 20" in out
+    assert "v2 (mynah-0123456789ab)" in out
+
+
+@pytest.mark.usefixtures("url")
+def test_status_before_anything_happened(mynah: Mynah, team: Engine) -> None:
+    """A new workspace has its base and no run; that is no error."""
+    status, out, _ = mynah("status", "--json")
+    assert status == 0
+    assert json.loads(out)["run"] is None
+    assert json.loads(out)["live"] == {"release": "v1", "adapter": None}
+
+
+@pytest.mark.usefixtures("url")
+def test_releases_and_rollback(mynah: Mynah, team: Engine) -> None:
+    """The list tells what is live; rolling back changes it, and once more is a clear refusal."""
+    released(team)
+    _, out, _ = mynah("releases", "--json")
+    assert [(one["release"], one["live"], one["score"]) for one in json.loads(out)] == [
+        ("v2", True, 0.85),
+        ("v1", False, None),
+    ]
+    assert mynah("rollback") == (0, "v1 is live\n", "")
+    status, out, err = mynah("rollback")
+    assert (status, out, err) == (1, "", "mynah: v1 is live and nothing is earlier than it\n")
+    assert mynah("rollback", "v2")[1] == "v2 is live\n"
+    assert "v2" in mynah("releases")[1].splitlines()[0]
+
+
+@pytest.mark.usefixtures("url")
+def test_train_queues_one_run(mynah: Mynah, team: Engine) -> None:
+    """Asked twice, there is one run."""
+    assert "run 1 is queued: `mynah status`" in mynah("train")[1]
+    assert mynah("train")[1] == "run 1 is queued already\n"
+    with reading(team) as session:
+        assert len(session.exec(select(Run)).all()) == 1
+
+
+def test_db_upgrade_makes_the_tables(mynah: Mynah, tmp_path: Path) -> None:
+    """A new database can be used after `mynah db upgrade`, and not before."""
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    status, _, err = mynah("status", DATABASE_URL=url)
+    assert (status, err) == (1, NOT_READY)
+    assert mynah("db", "upgrade")[0] == 0
+    assert mynah("status")[2] == "mynah: there is no workspace yet: start `mynah bot` once\n"
+
+
+BOT = {
+    "MYNAH_VLLM_API_KEY": KEY,
+    "MYNAH_EMBEDDER": "none",
+    "SLACK_BOT_TOKEN": "xoxb-1",
+    "SLACK_APP_TOKEN": "xapp-1",
+}
+WORKER = {"MYNAH_VLLM_API_KEY": KEY, "MYNAH_CONTROL_KEY": KEY, "MYNAH_BASE_MODEL": "BASE"}
+NO_BASE = WORKER | {"MYNAH_BASE_MODEL": "/no/model"}
+NOBODY = "postgresql://mynah:s3cret-pass@127.0.0.1:1/mynah"
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "status", "line"),
+    [
+        ("bot", {}, 2, "MYNAH_VLLM_API_KEY is not set; SLACK_BOT_TOKEN is not set"),
+        ("bot", BOT | {"SLACK_BOT_TOKEN": "nonsense"}, 2, "SLACK_BOT_TOKEN: must be a bot token"),
+        ("bot", BOT | {"MYNAH_PORT": "99999"}, 2, "MYNAH_PORT"),
+        ("bot", BOT | {"DATABASE_URL": "mysql://x"}, 2, "DATABASE_URL is not a SQLite or"),
+        ("bot", BOT | {"DATABASE_URL": NOBODY}, 1, "DATABASE_URL: the database cannot be used"),
+        ("bot", BOT | {"MYNAH_DATA_DIR": "/proc/no"}, 2, "DATABASE_URL: cannot make the directory"),
+        ("bot", BOT | {"SLACK_API_URL": "http://127.0.0.1:1/"}, 2, "Slack cannot be reached"),
+        ("worker", {}, 2, "MYNAH_VLLM_API_KEY is not set; MYNAH_CONTROL_KEY is not set"),
+        ("worker", WORKER | {"MYNAH_TRAIN_CRON": "often"}, 2, "MYNAH_TRAIN_CRON: must be a five"),
+        ("worker", WORKER | {"MYNAH_TIMEZONE": "Mars/Base"}, 2, "MYNAH_TIMEZONE: must be a time"),
+        ("worker", WORKER | {"MYNAH_CONTROL_KEY": "short"}, 2, "MYNAH_CONTROL_KEY: must be a"),
+        (
+            "worker",
+            NO_BASE,
+            2,
+            "there is no directory /no/model",
+        ),
+        ("worker", WORKER | {"MYNAH_HOST": "192.0.2.1"}, 2, "cannot listen on 192.0.2.1:3001"),
+        ("serve", {}, 2, "MYNAH_VLLM_API_KEY is not set; MYNAH_CONTROL_KEY is not set"),
+        ("serve", NO_BASE, 1, "there is no directory /no/model"),
+        ("rollback v9", {"DATABASE_URL": "TEAM"}, 1, "there is no release v9"),
+        ("rollback last", {"DATABASE_URL": "TEAM"}, 2, "'last' is no release; they are called v1"),
+        ("status --team T9", {"DATABASE_URL": "TEAM"}, 2, "no workspace T9, only: T0MYNAH"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(
+    mynah: Mynah,
+    team: Engine,
+    sqlite_url: str,
+    fake_base: Path,
+    words: str,
+    settings: dict[str, str],
+    status: int,
+    line: str,
+) -> None:
+    """A wrong setting, name or address: one line on stderr, no traceback, no secret."""
+    replaced = {"TEAM": sqlite_url, "BASE": str(fake_base)}
+    given = {name: replaced.get(value, value) for name, value in settings.items()}
+    ended, out, err = mynah(*words.split(), **given)
+    assert line in err.splitlines()[-1]  # above it there may be lines of the log
+    assert ended == status
+    assert "Traceback" not in err
+    assert out == ""
+    assert "s3cret-pass" not in err
+    assert KEY not in err
+
+
+@pytest.fixture
+def fake_base(tmp_path: Path) -> Path:
+    from tests.lora_files import make_base
+
+    return make_base(tmp_path / "base-model")
+
+
+def test_a_taken_sandbox_port_is_one_line(mynah: Mynah) -> None:
+    """The sandbox says which port is taken, and where."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, _, err = mynah("sandbox", MYNAH_PORT=str(port))
+    assert status == 2
+    assert str(port) in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", ["", "flap", "status --flap", "sandbox --port x"])
+def test_wrong_words_are_bad_input(mynah: Mynah, words: str) -> None:
+    """An unknown command or option shows how it is used, and exits with 2."""
+    status, out, err = mynah(*words.split())
+    assert status == 2
+    assert "Usage:" in out + err
+    assert "Traceback" not in err
+
+
+def test_every_command_has_help(mynah: Mynah) -> None:
+    """`--help` works everywhere and needs no settings."""
+    listed = mynah("--help")[1]
+    for command in COMMANDS:
+        status, out, _ = mynah(*command.split(), "--help")
+        assert status == 0
+        assert "Usage:" in out
+        assert command.split()[0] in listed
+
+
+COMMANDS = (
+    "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "db upgrade",
+    "demo", "play",
+)  # fmt: skip
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`mynah --help` is quick because it loads neither SQL nor Bolt nor torch."""
+    script = (
+        "import sys; from deploy.cli import app; "
+        "print(sorted({'sqlmodel', 'slack_bolt', 'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_a_worker_upgrades_sqlite_and_stops_on_sigterm(tmp_path: Path, fake_base: Path) -> None:
+    """`mynah worker` needs no preparation on SQLite, tells that it is ready, and ends with 0."""
+    port = free_port()
+    env = os.environ | WORKER | {
+        "MYNAH_DATA_DIR": str(tmp_path),
+        "MYNAH_BASE_MODEL": str(fake_base),
+        "MYNAH_PORT": str(port),
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "deploy", "worker"], env=env, stderr=-1)
+    try:
+        _until_ready(f"http://127.0.0.1:{port}/readyz")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert b"Traceback" not in err
+
+
+def test_on_postgresql_the_operator_upgrades(mynah: Mynah, pg_empty_url: str) -> None:
+    """On PostgreSQL `mynah bot` changes no tables by itself; it says what to run."""
+    status, _, err = mynah("bot", **BOT, DATABASE_URL=pg_empty_url)
+    assert status == 1
+    assert err == NOT_READY
+    assert mynah("db", "upgrade")[0] == 0
+
+
+def _until_ready(url: str) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            reply: Any = httpx.get(url, trust_env=False)
+            if reply.is_success and reply.json()["active"]:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"{url} did not get ready")
