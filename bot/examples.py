@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from sqlmodel import Session, col, select
 
 from bot import audit
 from bot.mrkdwn import plain
-from bot.redaction import bare, redact, redact_together
+from bot.quality import normalised, refusal, same
+from bot.redaction import redact, redact_together
 from bot.store.schema import (
     Adapter,
     DatasetExample,
@@ -25,9 +25,6 @@ from bot.store.schema import (
 )
 
 __all__ = ["Draft", "add", "draft", "forget_message", "of_feedback", "plain", "redact", "revoke"]
-
-MAX_QUESTION_CHARS = 2000  # what the prompt keeps of a question
-MAX_ANSWER_CHARS = 3000  # what one Slack text block holds, so that quoting needs no cutting
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,8 @@ def draft(
     clean_question, clean_answer, clean_rejected = redact_together(texts, keep)
     if same(clean_rejected, clean_answer):
         clean_rejected = ""
-    refusal = _refuse_question(clean_question) or _refuse_answer(clean_question, clean_answer)
-    return Draft(clean_question, clean_answer, clean_rejected or None, scope, refusal)
+    reason = refusal(clean_question, clean_answer)
+    return Draft(clean_question, clean_answer, clean_rejected or None, scope, reason)
 
 
 def add(
@@ -161,16 +158,6 @@ def adapters_trained_on(session: Session, example_id: int) -> list[str]:
     return sorted(set(session.exec(trained)))
 
 
-def normalised(text: str) -> str:
-    """`text` as far as it matters for being the same question: words in lower case."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two texts say the same words."""
-    return normalised(one) == normalised(other)
-
-
 def _content_hash(draft: Draft) -> str:
     # The first half stands for question and scope, so that a newer answer finds the older ones.
     return _half_hash(normalised(draft.question), draft.scope or "") + _half_hash(draft.answer)
@@ -237,51 +224,3 @@ def _audit_revoked(session: Session, example: Example, why: str) -> None:
         why=why,
         adapters=adapters,
     )
-
-
-_LINK = re.compile(r"\w+://\S+")
-_FILLER_TEXT = """
-    hi hello hey hiya yo moin hallo good morning afternoon evening day there all everyone team
-    folks guys thanks thank you thx ty cheers ok okay yes no yep nope sure great cool nice please
-    pls welcome works worked that it did done same me too plus one lol hmm anyone anybody here can
-    could someone somebody help i need have a question bye np problem
-"""
-_FILLER = frozenset(_FILLER_TEXT.split())
-
-
-def _refuse_question(question: str) -> str | None:
-    if len(question) > MAX_QUESTION_CHARS:
-        return f"the question is longer than {MAX_QUESTION_CHARS} characters"
-    return _refuse_empty("question", question, fewest_words=2)
-
-
-def _refuse_answer(question: str, answer: str) -> str | None:
-    if len(answer) > MAX_ANSWER_CHARS:
-        return f"the answer is longer than {MAX_ANSWER_CHARS} characters"
-    if reason := _refuse_empty("answer", answer, fewest_words=1):
-        return reason
-    if same(question, answer):
-        return "the answer only repeats the question"
-    if _asks_back(answer):
-        return "the answer is a question itself"
-    return None
-
-
-def _refuse_empty(what: str, text: str, fewest_words: int) -> str | None:
-    if not text:
-        return f"the {what} is empty"
-    words = normalised(bare(text)).split()
-    if not words:
-        return f"nothing is left of the {what} after redaction, or it has no words"
-    if not normalised(_LINK.sub(" ", bare(text))):
-        return f"the {what} is only a link"
-    if set(words) <= _FILLER:
-        return f"the {what} is only a greeting, thanks or a yes or no"
-    if len(words) < fewest_words:
-        return f"the {what} is too short"
-    return None
-
-
-def _asks_back(answer: str) -> bool:
-    ends = re.findall(r"[.!?…](?=\s|$)", answer.strip())
-    return answer.strip().endswith("?") and set(ends) == {"?"}

@@ -10,7 +10,7 @@ know the country to see a national number.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
 from bot.sensitive import RULES, Rule, Span
@@ -110,10 +110,3 @@ def _respaced(value: str, placeholder: str) -> re.Pattern[str]:
 def bare(text: str) -> str:
     """Return `text` without placeholders: what is left to learn from."""
     return PLACEHOLDER.sub(" ", text)
-
-
-def values(text: str) -> Iterator[str]:
-    """Yield what would be redacted, rule by rule."""
-    for rule in RULES:
-        for span in rule.spans(text):
-            yield _at(text, span)

@@ -124,7 +124,8 @@ _EMAIL = re.compile(
     re.IGNORECASE,
 )
 _EMAIL_ALOUD = re.compile(
-    r"(?<!\w)\w[\w.+-]{0,63}+ at [\w-]+(?: dot [\w-]+)* dot (?:com|org|net|io|de|edu|gov|co|uk|eu|info|dev)\b",
+    r"(?<!\w)\w[\w.+-]{0,63}+ at [\w-]+(?: dot [\w-]+)*"
+    r" dot (?:com|org|net|io|de|edu|gov|co|uk|eu|info|dev)\b",
     re.IGNORECASE,
 )
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Z0-9])", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Teaching in tests: an approved answer becomes an example, as a staff member's ✅ would make it."""
+"""Teaching in tests: an approved answer becomes an example, as after a ✅ by staff."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ from sqlmodel import select
 
 from bot import examples
 from bot.embedder import LexicalEmbedder
-from bot.examples import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS, draft
+from bot.examples import draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
+from bot.quality import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Adapter,
@@ -142,16 +143,17 @@ def test_a_refused_draft_is_stored_with_its_reason(engine: Engine, memory: Memor
     assert refused.reason == "the answer is only a greeting, thanks or a yes or no"
 
 
-def test_a_newer_answer_retires_the_older_one(engine: Engine, memory: Memory) -> None:
+def test_a_newer_answer_retires_the_older_one(store: Engine) -> None:
     """Same words, same scope and team, other answer: the newest word counts. The rest stays."""
-    old = teach(engine, memory, QUESTION, "Port 80.")
-    same = teach(engine, memory, QUESTION, "Port 80.", user="U0STAFF2")
-    scoped = teach(engine, memory, QUESTION, "Port 81.", scope="C0PRIV")
-    other_team = teach(engine, memory, QUESTION, "Port 82.", team_id="T0OTHER")
-    new = teach(engine, memory, QUESTION.lower().rstrip("?"), "Port 7411.")
-    teach(engine, memory, QUESTION, "ok")  # refused: retires nothing
+    memory = Memory(store, LexicalEmbedder())
+    old = teach(store, memory, QUESTION, "Port 80.")
+    same = teach(store, memory, QUESTION, "Port 80.", user="U0STAFF2")
+    scoped = teach(store, memory, QUESTION, "Port 81.", scope="C0PRIV")
+    other_team = teach(store, memory, QUESTION, "Port 82.", team_id="T0OTHER")
+    new = teach(store, memory, QUESTION.lower().rstrip("?"), "Port 7411.")
+    teach(store, memory, QUESTION, "ok")  # refused: retires nothing
     expected = {old.id: "retired", same.id: "retired", scoped.id: "live", other_team.id: "live"}
-    with reading(engine) as session:
+    with reading(store) as session:
         for key, status in {**expected, new.id: "live"}.items():
             assert session.get_one(Example, key).status == status
         assert (
@@ -201,13 +203,14 @@ def _train_on(engine: Engine, example: Example) -> str:
     return name
 
 
-def test_a_deleted_message_is_forgotten(engine: Engine, memory: Memory) -> None:
+def test_a_deleted_message_is_forgotten(store: Engine) -> None:
     """Its example loses text and vector, its approval is revoked, and the adapters that were
     trained on it are named in the audit table. Other teams and channels are not touched."""
-    taught = teach(engine, memory, QUESTION, "Port 7411.")
-    kept = teach(engine, memory, "Where are the logs?", "In /srv/journal.")
-    name = _train_on(engine, taught)
-    with transaction(engine) as session:
+    memory = Memory(store, LexicalEmbedder())
+    taught = teach(store, memory, QUESTION, "Port 7411.")
+    kept = teach(store, memory, "Where are the logs?", "In /srv/journal.")
+    name = _train_on(store, taught)
+    with transaction(store) as session:
         source = session.exec(
             select(ExampleSource).where(ExampleSource.example_id == taught.id)
         ).one()
@@ -217,7 +220,7 @@ def test_a_deleted_message_is_forgotten(engine: Engine, memory: Memory) -> None:
         assert examples.forget_message(session, TEAM, "C0HELP", source.ts) == []
     assert gone.id == taught.id
     assert (gone.question, gone.answer, gone.embedding) == ("", "", None)
-    with reading(engine) as session:
+    with reading(store) as session:
         assert session.get_one(Example, kept.id).status == ExampleStatus.LIVE
         assert session.get_one(Feedback, taught.feedback_id).revoked_at is not None
         said = session.exec(select(Audit).where(Audit.action == "example.revoke")).one()

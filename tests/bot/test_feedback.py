@@ -103,25 +103,25 @@ def test_two_people_each_have_their_say(engine: Engine) -> None:
     assert _status(engine, mine) == ExampleStatus.LIVE
 
 
-def test_a_newer_rating_revokes_the_older_and_its_example(engine: Engine) -> None:
+def test_a_newer_rating_revokes_the_older_and_its_example(store: Engine) -> None:
     """✅ and then ❌ by the same person: what was learned is unlearned."""
-    approved, _ = _rate(engine, FeedbackKind.APPROVE)
-    rejected, new = _rate(engine, FeedbackKind.REJECT)
+    approved, _ = _rate(store, FeedbackKind.APPROVE)
+    rejected, new = _rate(store, FeedbackKind.REJECT)
     assert new
-    assert _counts(engine) == [rejected]
-    assert _status(engine, approved) == ExampleStatus.REVOKED
+    assert _counts(store) == [rejected]
+    assert _status(store, approved) == ExampleStatus.REVOKED
 
 
-def test_a_correction_replaces_the_approval_of_the_same_answer(engine: Engine) -> None:
+def test_a_correction_replaces_the_approval_of_the_same_answer(store: Engine) -> None:
     """The reply that corrects is another message, but rates the same answer."""
-    answer = _answer(engine)
-    approved, _ = _rate(engine, FeedbackKind.APPROVE, answer_id=answer)
+    answer = _answer(store)
+    approved, _ = _rate(store, FeedbackKind.APPROVE, answer_id=answer)
     corrected, _ = _rate(
-        engine, FeedbackKind.CORRECT, "1.2", answer_id=answer, correction="Port 7411."
+        store, FeedbackKind.CORRECT, "1.2", answer_id=answer, correction="Port 7411."
     )
-    assert _counts(engine) == [corrected]
-    assert _status(engine, approved) == ExampleStatus.REVOKED
-    assert _status(engine, corrected) == ExampleStatus.LIVE
+    assert _counts(store) == [corrected]
+    assert _status(store, approved) == ExampleStatus.REVOKED
+    assert _status(store, corrected) == ExampleStatus.LIVE
 
 
 def test_a_changed_correction_is_a_new_rating(engine: Engine) -> None:
@@ -155,14 +155,14 @@ def test_taking_a_rating_back_revokes_its_example(engine: Engine, kind: Feedback
     assert _status(engine, second) == ExampleStatus.LIVE
 
 
-def test_only_ones_own_rating_of_that_kind_is_taken_back(engine: Engine) -> None:
+def test_only_ones_own_rating_of_that_kind_is_taken_back(store: Engine) -> None:
     """Another person's, another message's or another kind's rating stays, and None says so."""
-    given, _ = _rate(engine, FeedbackKind.APPROVE)
-    assert _take_back(engine, FeedbackKind.REJECT) is None
-    assert _take_back(engine, FeedbackKind.APPROVE, "1.2") is None
-    assert _take_back(engine, FeedbackKind.APPROVE, user="U0STAFF2") is None
-    assert _take_back(engine, FeedbackKind.APPROVE, team_id="T0OTHER") is None
-    assert _counts(engine) == [given]
+    given, _ = _rate(store, FeedbackKind.APPROVE)
+    assert _take_back(store, FeedbackKind.REJECT) is None
+    assert _take_back(store, FeedbackKind.APPROVE, "1.2") is None
+    assert _take_back(store, FeedbackKind.APPROVE, user="U0STAFF2") is None
+    assert _take_back(store, FeedbackKind.APPROVE, team_id="T0OTHER") is None
+    assert _counts(store) == [given]
 
 
 def test_every_rating_and_every_taking_back_is_audited(engine: Engine) -> None:

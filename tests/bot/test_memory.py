@@ -38,7 +38,7 @@ def test_an_empty_memory_and_an_empty_question_match_nothing(memory: Memory) -> 
     assert memory.decide(None, quote=True) == "none"
 
 
-def test_an_approved_answer_serves_the_next_question_at_once(
+    """There is no match without examples or words, and then nothing is quoted."""
     engine: Engine, memory: Memory
 ) -> None:
     """The question after the approval finds the answer, and who approved it."""
@@ -53,25 +53,27 @@ def test_an_approved_answer_serves_the_next_question_at_once(
 
 
 def test_what_another_process_approves_or_revokes_counts_at_the_next_question(
-    engine: Engine, memory: Memory
+    store: Engine,
 ) -> None:
     """A second Memory on the same store sees the first one's changes without being told."""
-    elsewhere = Memory(engine, LexicalEmbedder())
-    taught = teach(engine, elsewhere, "Which port has the web page?", "Port 7411.")
+    memory = Memory(store, LexicalEmbedder())
+    elsewhere = Memory(store, LexicalEmbedder())
+    taught = teach(store, elsewhere, "Which port has the web page?", "Port 7411.")
     assert memory.search(TEAM, "C0HELP", "port of the web page") is not None
-    with transaction(engine) as session:
+    with transaction(store) as session:
         assert taught.feedback_id is not None
         examples.revoke(session, taught.feedback_id, "taken back")
     assert memory.search(TEAM, "C0HELP", "port of the web page") is None
 
 
-def test_a_change_committed_late_is_not_missed(engine: Engine, memory: Memory) -> None:
+def test_a_change_committed_late_is_not_missed(store: Engine) -> None:
     """A row whose time is older than the newest one seen still reaches memory: its transaction was
     slower, or its machine's clock is behind."""
-    teach(engine, memory, "Which port has the web page?", "Port 7411.")
+    memory = Memory(store, LexicalEmbedder())
+    teach(store, memory, "Which port has the web page?", "Port 7411.")
     assert memory.search(TEAM, "C0HELP", "port of the web page") is not None
-    late = teach(engine, memory, "Where are the log files kept?", "In /srv/journal.")
-    with transaction(engine) as session:
+    late = teach(store, memory, "Where are the log files kept?", "In /srv/journal.")
+    with transaction(store) as session:
         row = session.get_one(Example, late.id)
         row.changed_at -= timedelta(seconds=20)
     match = memory.search(TEAM, "C0HELP", "where are log files")
@@ -79,9 +81,10 @@ def test_a_change_committed_late_is_not_missed(engine: Engine, memory: Memory) -
     assert match.answer == "In /srv/journal."
 
 
-def test_scope_and_team_are_walls(engine: Engine, memory: Memory) -> None:
+def test_scope_and_team_are_walls(store: Engine) -> None:
     """A private channel's example is used there alone; another workspace sees nothing."""
-    teach(engine, memory, "What is the door code rule?", "Ask the warden.", scope="C0PRIV")
+    memory = Memory(store, LexicalEmbedder())
+    teach(store, memory, "What is the door code rule?", "Ask the warden.", scope="C0PRIV")
     assert memory.search(TEAM, "C0HELP", "door code rule") is None
     assert memory.search("T0OTHER", "C0PRIV", "door code rule") is None
     inside = memory.search(TEAM, "C0PRIV", "door code rule")
@@ -137,7 +140,7 @@ def test_answers_that_agree_do_not_dispute_each_other(engine: Engine, memory: Me
 
 def test_several_threads_may_search_while_others_teach(engine: Engine, memory: Memory) -> None:
     """Searching and teaching at the same time neither fails nor loses an example."""
-    pairs = [(f"How do I tune dial{n} of the engine?", f"Turn it to {n}.") for n in range(24)]
+    pairs = [(f"How do I tune dial{n} of the store?", f"Turn it to {n}.") for n in range(24)]
     with ThreadPoolExecutor(6) as pool:
         taught = [pool.submit(teach, engine, memory, *pair) for pair in pairs]
         asked = [pool.submit(memory.search, TEAM, "C0HELP", question) for question, _ in pairs]

@@ -1,0 +1,72 @@
+"""What is too poor to be learned from: each refusal says why, for the person who approved it."""
+
+from __future__ import annotations
+
+import re
+
+from bot.redaction import bare
+
+MAX_QUESTION_CHARS = 2000  # what the prompt keeps of a question
+MAX_ANSWER_CHARS = 3000  # what one Slack text block holds, so that quoting needs no cutting
+
+_LINK = re.compile(r"\w+://\S+")
+_FILLER_TEXT = """
+    hi hello hey hiya yo moin hallo good morning afternoon evening day there all everyone team
+    folks guys thanks thank you thx ty cheers ok okay yes no yep nope sure great cool nice please
+    pls welcome works worked that it did done same me too plus one lol hmm anyone anybody here can
+    could someone somebody help i need have a question bye np problem
+"""
+_FILLER = frozenset(_FILLER_TEXT.split())
+
+
+def refusal(question: str, answer: str) -> str | None:
+    """Why nothing can be learned from a clean question and answer, in words; None if it can."""
+    return _refuse_question(question) or _refuse_answer(question, answer)
+
+
+def normalised(text: str) -> str:
+    """`text` as far as it matters for being the same question: words in lower case."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts say the same words."""
+    return normalised(one) == normalised(other)
+
+
+def _refuse_question(question: str) -> str | None:
+    if len(question) > MAX_QUESTION_CHARS:
+        return f"the question is longer than {MAX_QUESTION_CHARS} characters"
+    return _refuse_empty("question", question, fewest_words=2)
+
+
+def _refuse_answer(question: str, answer: str) -> str | None:
+    if len(answer) > MAX_ANSWER_CHARS:
+        return f"the answer is longer than {MAX_ANSWER_CHARS} characters"
+    if reason := _refuse_empty("answer", answer, fewest_words=1):
+        return reason
+    if same(question, answer):
+        return "the answer only repeats the question"
+    if _asks_back(answer):
+        return "the answer is a question itself"
+    return None
+
+
+def _refuse_empty(what: str, text: str, fewest_words: int) -> str | None:
+    if not text:
+        return f"the {what} is empty"
+    words = normalised(bare(text)).split()
+    if not words:
+        return f"nothing is left of the {what} after redaction, or it has no words"
+    if not normalised(_LINK.sub(" ", bare(text))):
+        return f"the {what} is only a link"
+    if set(words) <= _FILLER:
+        return f"the {what} is only a greeting, thanks or a yes or no"
+    if len(words) < fewest_words:
+        return f"the {what} is too short"
+    return None
+
+
+def _asks_back(answer: str) -> bool:
+    ends = re.findall(r"[.!?…](?=\s|$)", answer.strip())
+    return answer.strip().endswith("?") and set(ends) == {"?"}
