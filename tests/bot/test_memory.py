@@ -32,13 +32,13 @@ def memory(engine: Engine) -> Memory:
 
 
 def test_an_empty_memory_and_an_empty_question_match_nothing(memory: Memory) -> None:
-    """There is no match without examples or without words, and then nothing is quoted."""
+    """There is no match without examples or words, and then nothing is quoted."""
     assert memory.search(TEAM, "C0HELP", "Which port?") is None
     assert memory.search(TEAM, "C0HELP", "  ") is None
     assert memory.decide(None, quote=True) == "none"
 
 
-    """There is no match without examples or words, and then nothing is quoted."""
+def test_an_approved_answer_serves_the_next_question_at_once(
     engine: Engine, memory: Memory
 ) -> None:
     """The question after the approval finds the answer, and who approved it."""
