@@ -30,8 +30,13 @@ DEAF_S = 120.0  # alive but not answering /health for so long: started again
 STEADY_S = 300.0  # a life this long makes the next restart quick again
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 LOG_BYTES = 10 * 1024 * 1024
-# vLLM's last exception says "see root cause above": these lines name the cause itself.
-CAUSE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): (?!Engine core initialization failed).+")
+# An exception's last line, as Python or vLLM's log prints it, and pydantic's reason below it. The
+# very last one only says "see root cause above".
+CAUSE = re.compile(
+    r"^(?:\(\w+ pid=\d+\) )?(?:ERROR [^\]]*\] )?"
+    r"((?:\w+\.)*\w*(?:Error|Exception): (?!Engine core initialization failed).+(?:\n {2}\S.*)?)",
+    re.MULTILINE,
+)
 
 
 class EngineFailed(Exception):
@@ -170,7 +175,9 @@ class Engine:
         with self.log.open(encoding="utf-8", errors="replace") as stream:
             stream.seek(self._log_start)
             causes = CAUSE.findall(stream.read())
-        return f": {causes[-1][:300]}; see {self.log}" if causes else f"; see {self.log}"
+        if not causes:
+            return f"; see {self.log}"
+        return f": {' '.join(causes[-1].split())[:300]}; see {self.log}"
 
 
 async def serve(

@@ -1,0 +1,229 @@
+"""The guard: what passes, with which key, and what never does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message
+
+from serving.adapters import AdapterFile, publish
+from serving.base import base_spec
+from serving.guard import CONTROL, INFERENCE, LOAD, UNLOAD, Guard
+from tests.lora_files import make_adapter, make_base, random_tensors, write_adapter
+
+KEY, CONTROL_KEY = "inference-key-0123456789", "control-key-0123456789"
+
+
+async def _reached(request: Request) -> Response:
+    """The app behind the guard: says what reached it."""
+    return JSONResponse({"reached": request.url.path, "body": (await request.body()).decode()})
+
+
+@pytest.fixture
+def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guard:
+    values = {
+        "MYNAH_VLLM_API_KEY": KEY,
+        "MYNAH_CONTROL_KEY": CONTROL_KEY,
+        "MYNAH_ADAPTERS_DIR": str(tmp_path / "adapters"),
+        "MYNAH_BASE_DIR": str(make_base(tmp_path / "base")),
+        "MYNAH_MAX_RANK": "16",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    routes = [Route("/{path:path}", _reached, methods=["GET", "POST", "PUT", "DELETE"])]
+    return Guard(Starlette(routes=routes))
+
+
+@pytest.fixture
+async def http(guard: Guard) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(guard)
+    async with httpx.AsyncClient(transport=transport, base_url="http://guard") as client:
+        yield client
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> AdapterFile:
+    base = tmp_path / "base"
+    return publish(make_adapter(tmp_path / "s", base), tmp_path / "adapters", base_spec(base))
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def _request(adapter: AdapterFile, **more: Any) -> dict[str, Any]:
+    return {"lora_name": adapter.name, "lora_path": str(adapter.path)} | more
+
+
+async def _load(http: httpx.AsyncClient, body: Mapping[str, Any]) -> tuple[int, str]:
+    reply = await http.post(LOAD, json=body, headers=_bearer(CONTROL_KEY))
+    return reply.status_code, reply.json().get("error", {}).get("message", "")
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(INFERENCE))
+async def test_inference_needs_its_key(http: httpx.AsyncClient, method: str, path: str) -> None:
+    """Inference, models, health and metrics pass with the inference key and with no other."""
+    assert (await http.request(method, path, headers=_bearer(KEY))).status_code == 200
+    wrong = [{}, {"Authorization": KEY}, *map(_bearer, ("wrong", CONTROL_KEY, ""))]
+    for headers in wrong:
+        assert (await http.request(method, path, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(CONTROL))
+async def test_control_needs_its_own_key(http: httpx.AsyncClient, method: str, path: str) -> None:
+    """The inference key, which every bot holds, cannot change what is loaded."""
+    for headers in ({}, _bearer("wrong"), _bearer(KEY), _bearer("")):
+        reply = await http.request(method, path, headers=headers)
+        assert (reply.status_code, "reached" in reply.text) == (401, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/adapters"),
+        ("DELETE", "/adapters/mynah-0123456789ab"),
+        ("POST", "/invocations"),
+        ("POST", "/tokenize"),
+        ("POST", "/v1/embeddings"),
+        ("POST", "/sleep"),
+        ("POST", "/pause"),
+        ("GET", "/docs"),
+        ("GET", "/"),
+        ("GET", "/v1/chat/completions"),
+        ("DELETE", "/v1/models"),
+        ("GET", "//v1/models"),
+        ("GET", "/v1/models/"),
+        ("GET", "/v1/models/../../adapters"),
+        ("POST", "/V1/chat/completions"),
+        ("GET", LOAD),
+    ],
+)
+async def test_every_other_route_is_closed(http: httpx.AsyncClient, method: str, path: str) -> None:
+    """Whatever is not on the list gives 403 with either key, and does not reach vLLM."""
+    for key in (KEY, CONTROL_KEY):
+        reply = await http.request(method, path, headers=_bearer(key))
+        assert reply.status_code == 403
+        assert "is not served here" in reply.json()["error"]["message"]
+
+
+async def test_loading_passes_the_request_on(http: httpx.AsyncClient, adapter: AdapterFile) -> None:
+    """A good adapter is passed on with its body as it was."""
+    reply = await http.post(LOAD, json=_request(adapter), headers=_bearer(CONTROL_KEY))
+    assert reply.status_code == 200
+    assert json.loads(reply.json()["body"]) == _request(adapter)
+
+
+async def test_unloading_passes_the_request_on(http: httpx.AsyncClient) -> None:
+    """Unloading needs a name of ours, and no file: the files may be gone."""
+    headers = _bearer(CONTROL_KEY)
+    name = {"lora_name": "mynah-0123456789ab"}
+    assert (await http.post(UNLOAD, json=name, headers=headers)).status_code == 200
+    reply = await http.post(UNLOAD, json={"lora_name": "other"}, headers=headers)
+    assert reply.status_code == 403
+
+
+async def test_names_paths_and_options(
+    http: httpx.AsyncClient, adapter: AdapterFile, tmp_path: Path
+) -> None:
+    """Only our names, only their own directory, and nothing besides name and path."""
+    inside = adapter.path.parent
+    (inside / "mynah-000000000000").symlink_to("/etc")
+    refused = [
+        _request(adapter, lora_name="base"),
+        _request(adapter, lora_name="mynah-0123456789AB"),
+        _request(adapter, lora_name=adapter.name + "\n"),
+        _request(adapter, lora_name=None),
+        _request(adapter, lora_path=None),
+        _request(adapter, lora_path=f"adapters/{adapter.name}"),
+        _request(adapter, lora_path=str(tmp_path / "s")),
+        _request(adapter, lora_path=str(inside)),
+        _request(adapter, lora_path=str(inside / ".." / "s")),
+        _request(adapter, lora_path=str(adapter.path) + "\0"),
+        _request(adapter, lora_name="mynah-000000000000"),
+        {"lora_name": "mynah-000000000000", "lora_path": str(inside / "mynah-000000000000")},
+        _request(adapter, load_inplace=True),
+        _request(adapter, load_inplace=False),
+        _request(adapter, is_3d_lora_weight=True),
+    ]
+    for body in refused:
+        assert (await _load(http, body))[0] == 403, body
+    assert (await _load(http, _request(adapter)))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"lora_name": 1, "lora_name": 2}', b'{"a": "' + b"x" * 70_000 + b'"}'],
+)
+async def test_strange_bodies(http: httpx.AsyncClient, body: bytes) -> None:
+    """A body that is not one small JSON object with each key once is refused."""
+    reply = await http.post(LOAD, content=body, headers=_bearer(CONTROL_KEY))
+    assert reply.status_code == 403
+
+
+async def test_a_bad_adapter_never_reaches_the_engine(
+    http: httpx.AsyncClient, tmp_path: Path, adapter: AdapterFile
+) -> None:
+    """NaN weights, a wrong hash and a rank above this server's limit: 403 and the reason."""
+    base = tmp_path / "base"
+    key = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+    tensors = random_tensors(base)
+    tensors[key][0, 0] = np.nan
+    write_adapter(tmp_path / "adapters" / "mynah-0123456789ab", tensors)
+    path = str(tmp_path / "adapters" / "mynah-0123456789ab")
+    status, line = await _load(http, {"lora_name": "mynah-0123456789ab", "lora_path": path})
+    assert (status, "not what its name says" in line) == (403, True)
+    big = publish(
+        make_adapter(tmp_path / "big", base, rank=32), tmp_path / "adapters", base_spec(base)
+    )
+    assert await _load(http, _request(big)) == (403, f"{big.name}: rank is 32, must be 1 to 16")
+
+
+async def test_nan_under_its_right_name(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    """An adapter with NaN under the right hash is refused for its NaN."""
+    tensors = random_tensors(tmp_path / "base")
+    next(iter(tensors.values()))[0, 0] = np.nan
+    staged = write_adapter(tmp_path / "nan", tensors)
+    digest = hashlib.sha256((staged / "adapter_model.safetensors").read_bytes()).hexdigest()
+    target = tmp_path / "adapters" / f"mynah-{digest[:12]}"
+    target.parent.mkdir(exist_ok=True)
+    staged.rename(target)
+    status, line = await _load(http, {"lora_name": target.name, "lora_path": str(target)})
+    assert (status, "holds NaN" in line) == (403, True)
+
+
+async def test_websockets_are_closed(guard: Guard) -> None:
+    """A WebSocket is closed before it is accepted, whatever its key."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "websocket", "path": "/v1/realtime", "headers": headers}
+    await guard(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+@pytest.mark.parametrize("missing", ["MYNAH_VLLM_API_KEY", "MYNAH_CONTROL_KEY"])
+def test_no_guard_without_keys(guard: Guard, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Without a key, or with an empty one, the server does not start: it must not stand open."""
+    monkeypatch.setenv(missing, "")
+    with pytest.raises(ValueError, match=missing):
+        Guard(Starlette())
+    monkeypatch.delenv(missing)
+    with pytest.raises(KeyError, match=missing):
+        Guard(Starlette())

@@ -1,0 +1,165 @@
+"""Against the real vLLM: loading, swapping under a stream, the guard, torch's own numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from serving.adapters import WEIGHTS, AdapterFile, publish, validate
+from serving.base import base_spec
+from serving.client import ChatMessage, Delta, ModelMissing, Refused, VllmClient
+from serving.replicas import reconcile
+from tests.lora_files import make_adapter, random_tensors, write_adapter
+from tests.torch_logprobs import torch_logprobs
+from tests.vllm_server import Vllm, real_vllm
+
+pytestmark = pytest.mark.slow
+QUESTION: list[ChatMessage] = [
+    {"role": "system", "content": "You are the support assistant. Answer briefly."},
+    {"role": "user", "content": "What is the capital of Austria?"},
+]
+
+
+@pytest.fixture
+async def client(vllm: Vllm) -> AsyncIterator[VllmClient]:
+    """A client of the shared server, which is left without adapters."""
+    async with vllm.client() as client:
+        yield client
+        await reconcile(client, [], None)
+
+
+def _adapter(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
+    staging = make_adapter(directory / f"staging-{seed}", vllm.base_dir, seed=seed)
+    return publish(staging, vllm.adapters_dir, base_spec(vllm.base_dir))
+
+
+async def test_base_answers(client: VllmClient) -> None:
+    """The base model answers, streamed or whole, with one log-probability a token."""
+    whole = await client.complete(QUESTION, max_tokens=12)
+    assert whole.text.strip()
+    assert 1 <= len(whole.logprobs) <= 12
+    assert all(-50 < each <= 0 for each in whole.logprobs)
+    pieces = [piece async for piece in client.stream(QUESTION, max_tokens=12)]
+    assert len(pieces) > 3
+    assert sum(len(piece.logprobs) for piece in pieces) == len(whole.logprobs)
+
+
+async def test_swap_under_a_stream(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
+    """While an answer streams, another adapter is loaded and the answering one is unloaded: the
+    stream ends whole, the new one answers, and the old one is missing for new questions."""
+    old, new = (_adapter(vllm, tmp_path, seed) for seed in (1, 2))
+    state = await reconcile(client, [old], None)
+    pieces: list[Delta] = []
+    begun = asyncio.Event()
+
+    async def ask() -> None:
+        async for piece in client.stream(QUESTION, model=old.name, max_tokens=60):
+            pieces.append(piece)
+            begun.set()
+
+    asking = asyncio.create_task(ask())
+    await begun.wait()
+    state = await reconcile(client, [new], state)
+    assert not asking.done()
+    assert list(state.adapters) == [new.name]
+    assert state.adapters[new.name].load_s < 20
+    assert set(await client.models()) == {"base", new.name}
+    with pytest.raises(ModelMissing):
+        await client.complete(QUESTION, model=old.name)
+    await asking
+    assert sum(len(piece.logprobs) for piece in pieces) > 3
+    print(f"load_s {state.adapters[new.name].load_s}")
+
+
+async def test_adapters_differ_and_leave_the_base_alone(
+    client: VllmClient, vllm: Vllm, tmp_path: Path
+) -> None:
+    """Two adapters and the base give three different scores; the base's is the same before,
+    beside and after them."""
+    one, two = (_adapter(vllm, tmp_path, seed) for seed in (1, 2))
+    before = await client.score(QUESTION, "It is Vienna.")
+    await reconcile(client, [one, two], None)
+    by_name = {
+        name: sum(await client.score(QUESTION, "It is Vienna.", model=name))
+        for name in (one.name, two.name, "base")
+    }
+    await reconcile(client, [], None)
+    after = await client.score(QUESTION, "It is Vienna.")
+    assert len({round(score, 1) for score in by_name.values()}) == 3
+    assert by_name["base"] == pytest.approx(sum(before), abs=0.5)
+    assert after == pytest.approx(before, abs=0.2)
+
+
+async def test_nan_never_loads(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
+    """An adapter with NaN, put under its right name, is refused by the guard inside vLLM, and the
+    base answers as before."""
+    tensors = random_tensors(vllm.base_dir)
+    next(iter(tensors.values()))[0, 0] = np.nan
+    staged = write_adapter(tmp_path / "nan", tensors)
+    name = f"mynah-{hashlib.sha256((staged / WEIGHTS).read_bytes()).hexdigest()[:12]}"
+    target = staged.rename(vllm.adapters_dir / name)
+    with pytest.raises(Refused, match="NaN"):
+        await client.load_adapter(name, target)
+    assert list(await client.models()) == ["base"]
+    assert (await client.complete(QUESTION, max_tokens=3)).text
+
+
+async def test_closed_routes_and_wrong_keys(vllm: Vllm) -> None:
+    """The routes that vLLM itself leaves open are closed, and a wrong key is one clear line."""
+    closed = [("POST", "/adapters"), ("POST", "/invocations"), ("POST", "/tokenize")]
+    headers = {"Authorization": f"Bearer {vllm.control_key}"}
+    async with httpx.AsyncClient(base_url=vllm.url, headers=headers) as http:
+        for method, path in closed:
+            assert (await http.request(method, path, json={})).status_code == 403
+    async with VllmClient(vllm.url, api_key="wrong", control_key=vllm.api_key) as stranger:
+        with pytest.raises(Refused, match="401 missing or wrong key"):
+            await stranger.complete(QUESTION)
+        with pytest.raises(Refused, match="401 missing or wrong key"):
+            await stranger.unload_adapter("mynah-000000000000")
+
+
+async def test_keys_are_not_logged(client: VllmClient, vllm: Vllm) -> None:
+    """vLLM's log holds neither key nor question."""
+    await client.complete(QUESTION, max_tokens=1)
+    log = vllm.log.read_text()
+    assert vllm.api_key not in log
+    assert vllm.control_key not in log
+    assert "Austria" not in log
+
+
+async def test_too_long_a_question(client: VllmClient) -> None:
+    """40,000 characters are Refused with the server's reason, and nothing else suffers."""
+    with pytest.raises(Refused, match="2048"):
+        await client.complete([{"role": "user", "content": "word " * 8000}])
+    assert await client.healthy()
+
+
+async def test_score_is_what_generation_said(client: VllmClient) -> None:
+    """Scoring the model's own answer gives the log-probabilities it was generated with."""
+    answer = await client.complete(QUESTION, max_tokens=8)
+    scored = await client.score(QUESTION, answer.text)
+    # bfloat16 differs a little between reading a prompt and generating.
+    assert scored[: len(answer.logprobs)] == pytest.approx(answer.logprobs, abs=0.3)
+
+
+async def test_served_adapter_equals_torch(tmp_path: Path) -> None:
+    """On a float32 server, base and adapter give torch's log-probabilities to three decimals."""
+    completion = "Port 8443 is used by the relay."
+    with real_vllm(tmp_path, dtype="float32") as server:
+        adapter = _adapter(server, tmp_path, 3)
+        async with server.client() as client:
+            await reconcile(client, [adapter], None)
+            for name, path in (("base", None), (adapter.name, adapter.path)):
+                served = await client.score(QUESTION, completion, model=name)
+                expected = torch_logprobs(server.base_dir, path, QUESTION, completion)
+                print(name, max(abs(a - b) for a, b in zip(served, expected, strict=True)))
+                assert served == pytest.approx(expected, abs=2e-3)
+                assert not math.isclose(sum(served), 0)
+        assert validate(adapter.path, base_spec(server.base_dir)) == adapter
