@@ -36,21 +36,30 @@ class HealthServer(uvicorn.Server):
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind the port. Raises BadSettings when that is not possible."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
     except OSError as error:
+        listener.close()
         why = f"MYNAH_HOST, MYNAH_PORT: cannot listen on {host}:{port}: {error.strerror}"
         raise BadSettings(why) from error
     return listener
 
 
-def server(engine: Engine, connected: Connected) -> HealthServer:
-    """The server; run it with `serve(sockets=[listen(…)])` and stop it by `should_exit`."""
-    app = build(engine, connected)
-    return HealthServer(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
+async def serve(app: Starlette, listener: socket.socket) -> None:
+    """Serve until cancelled."""
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1
+    )
+    server = HealthServer(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(serving)
+    finally:
+        # Cancelled itself, uvicorn would leave its sockets in the event loop.
+        server.should_exit = True
+        await serving
 
 
 def build(engine: Engine, connected: Connected) -> Starlette:

@@ -42,7 +42,7 @@ from serving.client import VllmClient
 from serving.settings import BadSettings
 
 log = logging.getLogger(__name__)
-GRACE_S = 10.0  # what is under way may take this long when the process is told to stop
+GRACE_S = 5.0  # what is under way may take this long when the process is told to stop
 CLEAN_EVERY_S = 3600.0
 
 
@@ -94,24 +94,26 @@ async def run(settings: BotSettings) -> None:
         slack.client.proxy = app.client.proxy
         slack.client.wss_uri = socket_url
         stack.push_async_callback(slack.close_async)
-        web = health.server(engine, slack.client.is_connected)
+        web = health.build(engine, slack.client.is_connected)
 
         _warn(settings)
         stop = _told_to_stop()
         async with asyncio.TaskGroup() as tasks:
             pumps = [tasks.create_task(pump.run()) for pump in (dispatcher, poster)]
-            tasks.create_task(web.serve(sockets=[listener]))
-            cleaner = tasks.create_task(_clean(engine, settings.inbox_days))
+            others = [
+                tasks.create_task(health.serve(web, listener)),
+                tasks.create_task(_clean(engine, settings.inbox_days)),
+            ]
             await slack.connect_async()  # type: ignore[no-untyped-call]
             log.info("Mynah is in %s as %s", identity.team or identity.team_id, identity.user_id)
             await stop.wait()
             log.info("stopping")
-            await slack.disconnect_async()  # type: ignore[no-untyped-call]
-            cleaner.cancel()
+            await slack.close_async()  # type: ignore[no-untyped-call]
             for pump in (dispatcher, poster):
                 pump.stop()
             await _finish(pumps)
-            web.should_exit = True
+            for other in others:
+                other.cancel()
 
 
 async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:

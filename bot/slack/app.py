@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
@@ -64,33 +64,52 @@ def build_app(
 
 
 class _Intake:
-    """The global middleware in front of everything."""
+    """The global middleware in front of everything.
+
+    What arrives while a transaction is under way is stored together in the next one: a burst is
+    acknowledged in time, and rows get their ids in the order of arrival.
+    """
 
     def __init__(self, engine: Engine, wake: asyncio.Event, identity: Identity) -> None:
         self._engine = engine
         self._wake = wake
         self._identity = identity
-        # One at a time, first come, first served: rows get their ids in the order of arrival.
-        self._order = asyncio.Lock()
+        self._arrived: list[tuple[Delivery, asyncio.Future[bool]]] = []
+        self._turn = asyncio.Lock()
 
     async def __call__(
         self, req: AsyncBoltRequest, next: Callable[[], Awaitable[Any]]
     ) -> BoltResponse:
         what = delivery.read(req.body, self._identity)
-        if what is None:
-            return BoltResponse(status=200, body="")
-        try:
-            async with self._order:
-                await asyncio.to_thread(self._store, what)
-        except SQLAlchemyError as error:
-            log.error("not acknowledged, because it could not be stored: %s", error)
+        if what is not None and not await self._stored(what):
             return BoltResponse(status=500, body="")
-        self._wake.set()
         return BoltResponse(status=200, body="")
 
-    def _store(self, what: Delivery) -> None:
+    async def _stored(self, what: Delivery) -> bool:
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._arrived.append((what, stored))
+        async with self._turn:
+            if not stored.done():
+                await self._store_arrived()
+        return stored.result()
+
+    async def _store_arrived(self) -> None:
+        batch, self._arrived = self._arrived, []
+        done = False
+        try:
+            await asyncio.to_thread(self._store, [what for what, _ in batch])
+            done = True
+            self._wake.set()
+        except SQLAlchemyError as error:
+            log.error("not acknowledged, because it could not be stored: %s", error)
+        finally:
+            for _, stored in batch:
+                stored.set_result(done)
+
+    def _store(self, batch: Sequence[Delivery]) -> None:
         with transaction(self._engine) as session:
-            inbox.receive(
-                session, team_id=self._identity.team_id, event_id=what.event_id, kind=what.kind,
-                lane=what.lane, payload=what.payload,
-            )  # fmt: skip
+            for what in batch:
+                inbox.receive(
+                    session, team_id=self._identity.team_id, event_id=what.event_id,
+                    kind=what.kind, lane=what.lane, payload=what.payload,
+                )  # fmt: skip

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.workspace import Identity
+from bot.store.schema import FeedbackKind
 
 Body = Mapping[str, Any]
+SPOKEN = (None, "thread_broadcast", "file_share")  # subtypes that are a person's own words
+RATINGS = {
+    "white_check_mark": FeedbackKind.APPROVE,
+    "x": FeedbackKind.REJECT,
+    "memo": FeedbackKind.CORRECT,
+}
 _INTERACTIVE = {
     "block_actions": "action",
     "view_submission": "view",
@@ -31,12 +39,15 @@ class Delivery:
 
 
 def read(body: Body, identity: Identity) -> Delivery | None:
-    """What to store of a request's body; None for what the bot itself did and for unknown types."""
+    """What to store of a request's body; None for what nothing is ever done about.
+
+    Most messages in a workspace are none of Mynah's business: they are not copied into its store.
+    """
     # The old verification token is a secret that nothing needs.
     payload = {name: value for name, value in body.items() if name != "token"}
     if body.get("type") == "event_callback":
         event = body["event"]
-        if _by_bot(event, identity):
+        if not concerns(event, identity):
             return None
         return Delivery(body["event_id"], "event", lane_of(event), payload)
     if "command" in body:
@@ -71,12 +82,36 @@ def _subject(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _by_bot(event: Mapping[str, Any], identity: Identity) -> bool:
-    """Whether the bot itself did it. A message of the bot's that somebody deletes is news."""
-    if event.get("subtype") == "message_deleted":
+def concerns(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether an event is a question, a rating, or about a message that was edited or deleted."""
+    if event["type"] in ("reaction_added", "reaction_removed"):
+        rated: bool = event["reaction"] in RATINGS and event["item"].get("type") == "message"
+        return rated and event.get("user") != identity.user_id
+    if event["type"] not in ("message", "app_mention"):
         return False
-    actor = event["message"] if event.get("subtype") == "message_changed" else event
-    return actor.get("user") == identity.user_id or actor.get("bot_id") == identity.bot_id
+    if event.get("subtype") == "message_deleted":
+        return True
+    if event.get("subtype") == "message_changed":
+        return _is_rewritten(event, identity)
+    return _is_question(event, identity)
+
+
+def _is_rewritten(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether a person changed the words; else Slack added the preview of a link, or a reply."""
+    message, before = event["message"], event.get("previous_message") or {}
+    if message.get("user") == identity.user_id:
+        return False
+    return message.get("subtype") == "tombstone" or message.get("text") != before.get("text")
+
+
+def _is_question(event: Mapping[str, Any], identity: Identity) -> bool:
+    if not event.get("user") or event.get("bot_id") or event.get("subtype") not in SPOKEN:
+        return False
+    if event["user"] in ("USLACKBOT", identity.user_id):
+        return False
+    direct = event.get("channel_type") == "im" or event["channel"].startswith("D")
+    mention = rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>"
+    return direct or re.search(mention, event.get("text", "")) is not None
 
 
 def _digest(payload: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,12 +13,12 @@ from bot import examples, inbox, outbox
 from bot.mrkdwn import plain
 from bot.prompt import Turn
 from bot.slack import blocks
+from bot.slack.delivery import SPOKEN
 from bot.slack.workspace import Message, Workspace
 from bot.store.database import transaction
 from bot.store.once import insert_once
 from bot.store.schema import Answer, InboxEvent, Question, now
 
-SPOKEN = (None, "thread_broadcast", "file_share")  # subtypes that are a person's own words
 EMPTY = "Ask me something, and I will answer here. `/mynah help` says what else I can do."
 
 
@@ -38,7 +37,7 @@ class Messages:
             await self._write(_delete, event["channel"], event["deleted_ts"])
         elif event.get("subtype") == "message_changed":
             await self._changed(event)
-        elif self._is_question(event):
+        else:
             await self._ask(event)
 
     async def read_thread(self, question: Question) -> list[Turn]:
@@ -52,18 +51,6 @@ class Messages:
         own = message.get("user") == self._workspace.identity.user_id
         return Turn("assistant" if own else "user", plain(message.get("text", "")))
 
-    def _is_question(self, event: Mapping[str, Any]) -> bool:
-        if not event.get("user") or event.get("bot_id") or event.get("subtype") not in SPOKEN:
-            return False
-        if event["user"] in ("USLACKBOT", self._workspace.identity.user_id):
-            return False
-        direct = event.get("channel_type") == "im" or event["channel"].startswith("D")
-        return direct or event["type"] == "app_mention" or self._mentions_bot(event)
-
-    def _mentions_bot(self, event: Mapping[str, Any]) -> bool:
-        bot = re.escape(self._workspace.identity.user_id)
-        return re.search(rf"<@{bot}(\|[^>]*)?>", event.get("text", "")) is not None
-
     async def _ask(self, event: Mapping[str, Any]) -> None:
         text = _storable(plain(event.get("text", "")))
         kind = await self._workspace.channel_kind(event["channel"])
@@ -75,10 +62,10 @@ class Messages:
         await self._write(_enqueue if text else _greet, question)
 
     async def _changed(self, event: Mapping[str, Any]) -> None:
-        message, before = event["message"], event.get("previous_message") or {}
+        message = event["message"]
         if message.get("subtype") == "tombstone":  # a deleted message whose thread lives on
             await self._write(_delete, event["channel"], message["ts"])
-        elif message.get("text") != before.get("text"):  # else: a preview of a link was added
+        else:
             text = _storable(plain(message.get("text", "")))
             await self._write(_edit, event["channel"], message["ts"], text)
 

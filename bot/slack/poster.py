@@ -104,10 +104,11 @@ class Poster:
         return await send[row.kind](row)
 
     async def _post(self, row: OutboxMessage) -> str:
-        if row.attempts > 1 and (ts := await self._adopt(row)) is not None:
-            return ts
-        # The call must end before the lease does: after that somebody else would post.
-        await self._mark(lambda session: outbox.renew(session, row, self._owner, self._lease_s))
+        if row.attempts > 1:
+            if (ts := await self._adopt(row)) is not None:
+                return ts
+            # The call must end before the lease does: after that somebody else would post.
+            await self._mark(lambda session: outbox.renew(session, row, self._owner, self._lease_s))
         where = {"thread_ts": row.thread_ts} if row.thread_ts else {}
         reply = await self._call(
             self._client.chat_postMessage, channel=row.channel, **where,

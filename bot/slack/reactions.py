@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.dispatcher import Elsewhere, Later
-from bot.slack.delivery import lane
+from bot.slack.delivery import RATINGS, lane
 from bot.slack.roles import Roles
 from bot.slack.teaching import Teaching
 from bot.slack.workspace import Message, Workspace
-from bot.store.schema import FeedbackKind, InboxEvent, now
+from bot.store.schema import InboxEvent, now
 
-KINDS = {
-    "white_check_mark": FeedbackKind.APPROVE,
-    "x": FeedbackKind.REJECT,
-    "memo": FeedbackKind.CORRECT,
-}
 # Slack may show a message without the reaction that it has just told of: look again for this long.
 SETTLED_S = 5.0
 
@@ -39,9 +34,7 @@ class Reactions:
             Elsewhere: the message is a reply; the reaction takes its turn in the thread's lane.
         """
         event = row.payload["event"]
-        kind, item = KINDS.get(event["reaction"]), event["item"]
-        if kind is None or item.get("type") != "message":
-            return
+        kind, item = RATINGS[event["reaction"]], event["item"]
         if event["type"] == "reaction_added" and not await self._roles.is_staff(event["user"]):
             return
         message = await self._workspace.message(item["channel"], item["ts"])

@@ -14,7 +14,7 @@ from bot import examples, feedback
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
-from bot.slack.messages import SPOKEN
+from bot.slack.delivery import SPOKEN
 from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
 from bot.store.database import reading, transaction

@@ -1,4 +1,4 @@
-"""A whole house for tests: a local Slack, a stand-in for vLLM, a store, and the real bot in between."""
+"""A whole house for tests: a local Slack, a stand-in for vLLM, a store, and the real bot."""
 
 from __future__ import annotations
 
@@ -151,14 +151,16 @@ class House:
 
     def open_rows(self) -> list[tuple[str, str, str | None]]:
         """What the queues still hold."""
-        rows = [*self.rows(InboxEvent), *self.rows(OutboxMessage)]
+        rows = self._queued()
         left = (Status.WAITING, Status.CLAIMED)
         return [(row.lane, row.status, row.error) for row in rows if row.status in left]
 
     def failed(self) -> list[str | None]:
         """Why rows were given up."""
-        rows = [*self.rows(InboxEvent), *self.rows(OutboxMessage)]
-        return [row.error for row in rows if row.status == Status.FAILED]
+        return [row.error for row in self._queued() if row.status == Status.FAILED]
+
+    def _queued(self) -> list[InboxEvent | OutboxMessage]:
+        return [*self.rows(InboxEvent), *self.rows(OutboxMessage)]
 
     def write(self, change: Callable[[Session], None]) -> None:
         """Change the store, as the worker would."""
@@ -173,11 +175,14 @@ class House:
 
     # The bot.
 
+    def settings(self, **extra: str) -> BotSettings:
+        """The bot's settings here, as it would read them."""
+        return BotSettings(_env_file=None, **(self.environment | extra))  # type: ignore[arg-type]
+
     @asynccontextmanager
     async def bot(self, **extra: str) -> AsyncIterator[None]:
         """The real bot, in this process."""
-        settings = BotSettings(_env_file=None, **(self.environment | extra))
-        task = asyncio.create_task(run(settings))
+        task = asyncio.create_task(run(self.settings(**extra)))
         try:
             await self._ready(lambda: task.result() if task.done() else None)
             yield
@@ -212,6 +217,14 @@ class House:
 
 def _check_alive(child: asyncio.subprocess.Process) -> None:
     assert child.returncode is None, "the bot ended"
+
+
+async def until(true: Callable[[], bool], within_s: float = 20, step_s: float = 0.02) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        await asyncio.sleep(step_s)
 
 
 async def kill(child: asyncio.subprocess.Process, how: signal.Signals = signal.SIGKILL) -> None:

@@ -1,9 +1,14 @@
-"""Asking: mentions, direct messages, threads."""
+"""Asking: mentions, direct messages, threads, and messages that are no questions."""
 
 from __future__ import annotations
 
-from bot.store.schema import Answer, AnswerMode, Question
-from tests.bot.slack.house import House
+import asyncio
+import time
+from collections.abc import Sequence
+
+from bot.store.schema import Answer, AnswerMode, ChannelKind, InboxEvent, Question
+from serving.client import ChatMessage
+from tests.bot.slack.house import BOT, HELP, House
 
 
 async def test_mention_gets_one_answer_in_its_thread(house: House) -> None:
@@ -17,9 +22,132 @@ async def test_mention_gets_one_answer_in_its_thread(house: House) -> None:
     assert answer["text"] == "base heard: What port does the console use?"
     assert answer["metadata"]["event_type"] == "mynah_outbox"
     mark = answer["metadata"]["event_payload"]
-    assert mark["release"] == "v1" and mark["adapter"] is None and mark["mode"] == "closed_book"
+    assert (mark["release"], mark["adapter"], mark["mode"]) == ("v1", None, "closed_book")
     assert answer["blocks"][-1]["elements"][0]["text"] == "v1 · not verified"
     [row] = house.rows(Answer)
     assert (row.ts, row.mode, row.confidence) == (answer["ts"], AnswerMode.CLOSED_BOOK, -0.25)
     assert len(house.rows(Question)) == 1
     assert house.failed() == []
+
+
+async def test_direct_message_needs_no_mention(house: House) -> None:
+    """Every direct message is a question, and it is walled in as such."""
+    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    channel = opened["channel"]["id"]
+    async with house.bot():
+        ts = await house.say("asker", "Where are the logs?", channel=channel)
+        answer = await house.answer(ts, channel)
+    assert answer["text"] == "base heard: Where are the logs?"
+    assert [row.channel_kind for row in house.rows(Question)] == [ChannelKind.IM]
+
+
+async def test_follow_up_has_the_thread_as_context(house: House) -> None:
+    """A question in a thread reaches the model with the earlier turns, by who said them."""
+    async with house.bot():
+        ts = await house.ask("Which port?")
+        await house.answer(ts)
+        await house.say("asker2", "I wonder too", thread_ts=ts)
+        await house.ask("And on Windows?", thread_ts=ts)
+        await house.answer(ts, count=2)
+    turns = [(one["role"], one["content"]) for one in house.vllm.asked[-1]["messages"][1:]]
+    assert turns == [
+        ("user", "Which port?"),
+        ("assistant", "base heard: Which port?"),
+        ("user", "I wonder too"),
+        ("user", "And on Windows?"),
+    ]
+
+
+async def test_only_questions_to_the_bot_are_answered(house: House) -> None:
+    """Chatter, another bot, a join message and the bot's own words get no answer."""
+    await house.sandbox.seed(
+        users=[{"id": "U9BOT", "name": "other", "is_bot": True, "token": "xoxb-other"}]
+    )
+    async with house.bot():
+        await house.say("asker", "Lunch, anyone?")
+        await house.sandbox.client("xoxb-mynah").chat_postMessage(channel=HELP, text=f"<@{BOT}> me")
+        await house.quiet()
+    assert house.rows(Question) == []
+    assert house.vllm.asked == []
+
+
+async def test_empty_mention_is_greeted(house: House) -> None:
+    """A mention without a question gets a hint, once, and no model is asked."""
+    async with house.bot():
+        answer = await house.asked("")
+        await house.quiet()
+    assert "Ask me something" in answer["text"]
+    assert house.vllm.asked == []
+
+
+async def test_forty_thousand_characters(house: House) -> None:
+    """The longest message that Slack takes is answered; its prompt is cut."""
+    async with house.bot():
+        text = "why? " * 7_990
+        answer = await house.asked(text)
+    assert answer["text"].startswith("base heard: why? why?")
+    assert len(house.vllm.asked[-1]["messages"][-1]["content"]) == 2000
+    [question] = house.rows(Question)
+    assert len(question.text) > 39_000
+    assert house.failed() == []
+
+
+async def test_answer_cannot_notify_or_link(house: House) -> None:
+    """What a model writes is text: it mentions nobody and calls no channel together."""
+    house.vllm.script = lambda messages, model: "ask <!channel> or <@U0ADMIN> & co"
+    async with house.bot():
+        answer = await house.asked("Who knows?")
+    assert answer["text"] == "ask &lt;!channel&gt; or &lt;@U0ADMIN&gt; &amp; co"
+
+
+async def test_threads_are_answered_side_by_side(house: House) -> None:
+    """Four slow questions in four threads take little longer than one."""
+    house.vllm.delay_s = 1.0
+    async with house.bot():
+        before = time.monotonic()
+        asked = [await house.ask(f"Question {n}?") for n in range(4)]
+        await asyncio.gather(*(house.answer(ts) for ts in asked))
+        took = time.monotonic() - before
+    assert took < 2.5
+
+
+async def test_questions_of_one_thread_are_answered_in_order(house: House) -> None:
+    """A slow first question is answered before a quick second one in the same thread."""
+
+    def slow_first(messages: Sequence[ChatMessage], model: str) -> str:
+        time.sleep(0.6 if "first" in messages[-1]["content"] else 0)
+        return messages[-1]["content"]
+
+    house.vllm.script = slow_first
+    async with house.bot():
+        ts = await house.ask("the first")
+        await house.ask("the second", thread_ts=ts)
+        await house.answer(ts, count=2)
+        assert [one["text"] for one in await house.answers(ts)] == ["the first", "the second"]
+
+
+async def test_model_that_is_away_is_waited_for(house: House) -> None:
+    """With vLLM down a question waits, and is answered once when it is back."""
+    async with house.bot():
+        house.vllm.down()
+        ts = await house.ask("Still there?")
+        await asyncio.sleep(2.5)
+        assert await house.answers(ts) == []
+        [waiting] = [row for row in house.rows(InboxEvent) if row.kind == "question"]
+        assert str(waiting.error).startswith("waiting:")
+        house.vllm.up()
+        await house.answer(ts)
+        await house.quiet()
+        assert len(await house.answers(ts)) == 1
+    assert house.failed() == []
+
+
+async def test_answer_that_broke_off_is_made_anew(house: House) -> None:
+    """A stream that ends in the middle is not taken for an answer."""
+    house.vllm.break_after = 2
+    async with house.bot():
+        ts = await house.ask("one two three four five")
+        await asyncio.sleep(0.5)
+        house.vllm.break_after = None
+        answer = await house.answer(ts)
+    assert answer["text"] == "base heard: one two three four five"

@@ -1,0 +1,159 @@
+"""Commands: admins train, look and roll back; everybody else gets a friendly line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session
+
+from bot import releases
+from bot.store.schema import Adapter, Evaluation, Release, Run, RunStatus, RunTrigger
+from tests.bot.slack.house import House, until
+
+TEAM = "T0MYNAH"
+NAME = "mynah-0123456789ab"
+
+
+def promoted(session: Session) -> None:
+    """Make v2, with an adapter that passed, and let it answer."""
+    run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED)
+    adapter = Adapter(
+        team_id=TEAM, name=NAME, sha256="0" * 64, path="/nowhere", base_model="b",
+        base_sha256="0", rank=8,
+    )  # fmt: skip
+    session.add_all([run, adapter])
+    session.flush()
+    assert run.id is not None
+    assert adapter.id is not None
+    session.add(
+        Evaluation(team_id=TEAM, run_id=run.id, adapter_id=adapter.id, passed=True, figures={})
+    )
+    release = releases.add_candidate(session, TEAM, adapter.id, by="gate")
+    releases.promote(session, release, by="gate", reason="better")
+
+
+async def reply(house: House, text: str, who: str = "admin", channel: str = "C0HELP") -> str:
+    """Type `/mynah TEXT` and wait for what only the typist sees."""
+    before = len(await house.responses(channel))
+    typed = await house.sandbox.command(text, token=f"xoxp-{who}", channel=channel)
+    assert typed["ok"], typed
+    for _ in range(400):
+        if len(found := await house.responses(channel)) > before:
+            return found[-1]
+        await asyncio.sleep(0.02)
+    raise AssertionError("no reply to the command")
+
+
+@pytest.mark.parametrize("text", ["train", "status", "releases", "rollback", "rollback v1"])
+@pytest.mark.parametrize("who", ["asker", "staff", "guest"])
+async def test_commands_are_for_admins(house: House, who: str, text: str) -> None:
+    """Others are refused kindly, and nothing happens."""
+    async with house.bot():
+        assert await reply(house, text, who) == (
+            "Only Mynah's admins can do that. Ask one of them, or see `/mynah help` for what you "
+            "can do."
+        )
+    assert house.rows(Run) == []
+
+
+async def test_everybody_gets_help(house: House) -> None:
+    """Help, no word at all, and an unknown word explain what there is."""
+    async with house.bot():
+        for text in ("help", "", "dance"):
+            assert "`/mynah rollback [v2]`" in await reply(house, text, "guest")
+
+
+async def test_train_queues_one_run(house: House) -> None:
+    """`train` queues a run; asked again, it names the one that waits; the admins' channel knows."""
+    async with house.bot():
+        assert await reply(house, "train") == "Run 1 is queued. I will say how it ends."
+        assert await reply(house, "train") == (
+            "Run 1 is queued already. `/mynah status` tells more."
+        )
+        await house.quiet()
+        told = [one["text"] for one in await house.sandbox.messages("C0ADMIN")]
+    [run] = house.rows(Run)
+    assert (run.trigger, run.requested_by) == (RunTrigger.COMMAND, "U0ADMIN")
+    assert run.report_channel == "C0ADMIN"
+    assert told == ["<@U0ADMIN> asked for run 1."]
+
+
+async def test_status_and_releases(house: House) -> None:
+    """Both tell what is live; a run's progress and reasons are shown."""
+    async with house.bot():
+        house.write(promoted)
+        assert await reply(house, "status") == (
+            f"*Live:* v2 ({NAME})\n*Memory:* 0 approved answers\n*Last run:* 1, released\n"
+            "*Servers:* the worker has not looked yet"
+        )
+        lines = (await reply(house, "releases")).split("\n")
+    assert lines[0].startswith(f"• v2 ({NAME}): *live*, since ")
+    assert lines[1].startswith("• v1 (the base model): promote, since ")
+
+
+async def test_rollback_is_at_once(house: House) -> None:
+    """From the command to the next answer by the old release it takes less than a second."""
+    async with house.bot():
+        house.write(promoted)
+        house.vllm.adapters[NAME] = "/nowhere"
+        ts = await house.ask("Who are you?")
+        answer = await house.answer(ts)
+        assert answer["text"] == f"{NAME} heard: Who are you?"
+        assert answer["metadata"]["event_payload"]["release"] == "v2"
+        before = time.monotonic()
+        await house.sandbox.command("rollback")
+        again = await house.asked("Who are you now?")
+        took = time.monotonic() - before
+        assert again["metadata"]["event_payload"] | {"id": 0} == {
+            "id": 0, "release": "v1", "adapter": None, "mode": "closed_book",
+        }  # fmt: skip
+        assert took < 1.0
+        await house.ask("In the old thread?", thread_ts=ts)
+        assert (await house.answer(ts, count=2))["text"] == "base heard: In the old thread?"
+        await house.quiet()
+        told = [one["text"] for one in await house.sandbox.messages("C0ADMIN")]
+    assert told == ["<@U0ADMIN> rolled back from v2 to v1."]
+
+
+async def test_rollback_during_an_answer_remakes_it(house: House) -> None:
+    """An answer that the rolled-back release was writing is made anew by the old one."""
+    async with house.bot():
+        house.write(promoted)
+        house.vllm.adapters[NAME] = "/nowhere"
+        house.vllm.delay_s = 1.0
+        ts = await house.ask("Who are you?")
+        await until(lambda: bool(house.vllm.asked))
+        assert "Rolled back from v2 to v1" in await reply(house, "rollback")
+        assert (await house.answer(ts))["text"] == "base heard: Who are you?"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("rollback", "Nothing was rolled back: v1 is live and nothing is earlier than it."),
+        ("rollback v7", "Nothing was rolled back: there is no release v7."),
+        ("rollback v1", "Nothing was rolled back: v1 is live already."),
+        ("rollback yesterday", "Name a release as in `/mynah rollback v2`, or none for the one"),
+        ("rollback v1 v2", "Name a release as in `/mynah rollback v2`, or none for the one"),
+        ("rollback v99999999999", "Name a release as in `/mynah rollback v2`, or none for"),
+    ],
+)
+async def test_rollback_that_cannot_be(house: House, text: str, complaint: str) -> None:
+    """A roll back to nowhere says why, and changes nothing."""
+    async with house.bot():
+        assert (await reply(house, text)).startswith(complaint)
+    assert len(house.rows(Release)) == 1
+
+
+async def test_release_that_no_server_has_is_waited_for(house: House, tmp_path: Path) -> None:
+    """An adapter that is not loaded yet is waited for; the question is not lost."""
+    async with house.bot():
+        house.write(promoted)
+        ts = await house.ask("Who are you?")
+        await asyncio.sleep(1.5)
+        assert await house.answers(ts) == []
+        house.vllm.adapters[NAME] = "/nowhere"
+        assert (await house.answer(ts))["text"] == f"{NAME} heard: Who are you?"
