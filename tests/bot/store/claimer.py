@@ -2,7 +2,7 @@
 
 drain: handle rows until none is left; a line of JSON for each: id, lane, and when it began and
 ended (seconds of the machine's monotonic clock). hold: claim one row, say so, and never commit.
-take: claim one row for a second, commit, say so, and stay.
+take: claim one row, commit, say so, and stay.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _hold(engine: Engine, owner: str) -> None:
 
 def _take(engine: Engine, owner: str) -> None:
     with transaction(engine) as session:
-        event = inbox.claim(session, owner, lease_s=1)
+        event = inbox.claim(session, owner)
     print(event and event.id, flush=True)
     time.sleep(60)
 
