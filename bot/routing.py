@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 
 from sqlalchemy import Engine
 from sqlmodel import select
@@ -82,6 +83,7 @@ async def _gather(
     client: VllmClient, messages: Sequence[ChatMessage], model: str, max_tokens: int
 ) -> Completion:
     # Streamed: the read time-out is about silence, and a cancelled question stops the engine.
-    deltas = [delta async for delta in client.stream(messages, model=model, max_tokens=max_tokens)]
+    async with aclosing(client.stream(messages, model=model, max_tokens=max_tokens)) as stream:
+        deltas = [delta async for delta in stream]
     logprobs = tuple(value for delta in deltas for value in delta.logprobs)
     return Completion("".join(delta.text for delta in deltas), logprobs, "stop")

@@ -8,13 +8,15 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine
@@ -90,30 +92,39 @@ async def run(settings: BotSettings) -> None:
             engine, web_client(settings, patient=False), workspace, wakes.outbox, owner=owner,
             lease_s=settings.lease_s,
         )  # fmt: skip
-        slack = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
-        slack.client.proxy = app.client.proxy
-        slack.client.wss_uri = socket_url
+        slack = _socket(settings, app, socket_url)
         stack.push_async_callback(slack.close_async)
-        web = health.build(engine, slack.client.is_connected)
+        await _work(
+            slack,
+            pumps=(dispatcher, poster),
+            others=(
+                health.serve(health.build(engine, slack.client.is_connected), listener),
+                _clean(engine, settings.inbox_days),
+            ),
+        )
 
-        _warn(settings)
-        stop = _told_to_stop()
-        async with asyncio.TaskGroup() as tasks:
-            pumps = [tasks.create_task(pump.run()) for pump in (dispatcher, poster)]
-            others = [
-                tasks.create_task(health.serve(web, listener)),
-                tasks.create_task(_clean(engine, settings.inbox_days)),
-            ]
-            await slack.connect_async()  # type: ignore[no-untyped-call]
-            log.info("Mynah is in %s as %s", identity.team or identity.team_id, identity.user_id)
-            await stop.wait()
-            log.info("stopping")
-            await slack.close_async()  # type: ignore[no-untyped-call]
-            for pump in (dispatcher, poster):
-                pump.stop()
-            await _finish(pumps)
-            for other in others:
-                other.cancel()
+
+async def _work(
+    slack: AsyncSocketModeHandler,
+    *,
+    pumps: Sequence[Dispatcher | Poster],
+    others: Sequence[Coroutine[Any, Any, None]],
+) -> None:
+    """Connect and work until told to stop; then take nothing new, and finish what is under way."""
+    stop = _told_to_stop()
+    async with asyncio.TaskGroup() as tasks:
+        pumping = [tasks.create_task(pump.run()) for pump in pumps]
+        beside = [tasks.create_task(other) for other in others]
+        await slack.connect_async()  # type: ignore[no-untyped-call]
+        log.info("connected to Slack")
+        await stop.wait()
+        log.info("stopping")
+        await slack.close_async()  # type: ignore[no-untyped-call]
+        for pump in pumps:
+            pump.stop()
+        await _finish(pumping)
+        for task in beside:
+            task.cancel()
 
 
 async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -129,6 +140,14 @@ def _told_to_stop() -> asyncio.Event:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     return stop
+
+
+def _socket(settings: BotSettings, app: AsyncApp, url: str) -> AsyncSocketModeHandler:
+    """The Socket Mode connection, to be opened at `url`."""
+    slack = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
+    slack.client.proxy = app.client.proxy
+    slack.client.wss_uri = url
+    return slack
 
 
 def _clients(settings: BotSettings) -> list[VllmClient]:
@@ -173,6 +192,7 @@ def _handlers(
     wakes: Wakes,
 ) -> Mapping[str, Handler]:
     """Which code handles which kind of inbox row."""
+    _warn(settings)
     roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
     messages = Messages(engine, workspace, said=wakes.both)
     teaching = Teaching(engine, workspace, memory, widen=settings.widen_channels)

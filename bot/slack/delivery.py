@@ -101,7 +101,8 @@ def _is_rewritten(event: Mapping[str, Any], identity: Identity) -> bool:
     message, before = event["message"], event.get("previous_message") or {}
     if message.get("user") == identity.user_id:
         return False
-    return message.get("subtype") == "tombstone" or message.get("text") != before.get("text")
+    same: bool = message.get("text") == before.get("text")
+    return message.get("subtype") == "tombstone" or not same
 
 
 def _is_question(event: Mapping[str, Any], identity: Identity) -> bool:

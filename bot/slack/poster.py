@@ -57,7 +57,7 @@ class Poster:
         self._team_id = workspace.identity.team_id
         self._owner = owner
         self._lease_s = lease_s
-        self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
+        self._pump = Pump(self._claim, self.deliver, wake, at_once=at_once)
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -71,7 +71,8 @@ class Poster:
         with transaction(self._engine) as session:
             return outbox.claim(session, self._owner, self._lease_s, team_id=self._team_id)
 
-    async def _work(self, row: OutboxMessage) -> None:
+    async def deliver(self, row: OutboxMessage) -> None:
+        """Say one claimed row, and mark it; whatever goes wrong is left for the next try."""
         try:
             await self._say(row)
         except LostClaim as lost:

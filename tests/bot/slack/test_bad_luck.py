@@ -118,8 +118,8 @@ async def test_kill_between_post_and_mark(house: House) -> None:
     with house.engine.connect() as blocker:
         ts = await house.ask("Am I posted?")
         await until(lambda: len(house.rows(OutboxMessage)) == 1)
-            # From the claim on nobody else can write: the message is posted, and not marked.
-            await until(lambda: any(row.attempts for row in house.rows(OutboxMessage)), step_s=0.001)
+        # From the claim on nobody else can write: the message is posted, and not marked.
+        await until(lambda: any(row.attempts for row in house.rows(OutboxMessage)), step_s=0.001)
         blocker.exec_driver_sql("ROLLBACK")
         blocker.exec_driver_sql("BEGIN IMMEDIATE")
         await house.answer(ts)

@@ -1,0 +1,105 @@
+"""Deliveries: what is stored, under which id, in which lane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.slack import delivery
+from bot.slack.workspace import Identity
+
+ME = Identity("T1", "U0BOT", "B0BOT")
+Event = dict[str, Any]
+
+
+def body(event: Event) -> Event:
+    """An event as Slack wraps it."""
+    return {"type": "event_callback", "event_id": "Ev1", "token": "secret", "event": event}
+
+
+def message(**more: Any) -> Event:
+    """A message of a person in a channel."""
+    plain = {"type": "message", "channel": "C1", "user": "U1", "ts": "5.0", "text": "<@U0BOT> hi"}
+    return {**plain, **more}
+
+
+def changed(new: Event, old: Event) -> Event:
+    """A `message_changed` event."""
+    return {
+        "type": "message", "subtype": "message_changed", "channel": "C1", "ts": "9.0",
+        "message": new, "previous_message": old,
+    }  # fmt: skip
+
+
+def reaction(name: str, **more: Any) -> Event:
+    """A `reaction_added` event."""
+    item = {"type": "message", "channel": "C1", "ts": "5.0"}
+    return {"type": "reaction_added", "user": "U1", "reaction": name, "item": item, **more}
+
+
+@pytest.mark.parametrize(
+    ("event", "lane"),
+    [
+        (message(), "C1:5.0"),
+        (message(type="app_mention"), "C1:5.0"),
+        (message(thread_ts="3.0"), "C1:3.0"),
+        (message(text="<@U0BOT|mynah> hi"), "C1:5.0"),
+        (message(channel="D1", channel_type="im", text="hi"), "D1:5.0"),
+        (message(subtype="file_share"), "C1:5.0"),
+        (changed(message(text="b", thread_ts="3.0"), message(text="a")), "C1:3.0"),
+        (changed(message(subtype="tombstone"), message()), "C1:5.0"),
+        (
+            {"type": "message", "subtype": "message_deleted", "channel": "C1", "ts": "9.0",
+             "deleted_ts": "5.0", "previous_message": message(thread_ts="3.0")},
+            "C1:3.0",
+        ),
+        (
+            {"type": "message", "subtype": "message_deleted", "channel": "C1", "ts": "9.0",
+             "deleted_ts": "5.0"},
+            "C1:5.0",
+        ),
+        (reaction("memo"), "C1:5.0"),
+    ],
+)  # fmt: skip
+def test_what_concerns_mynah_is_stored(event: Event, lane: str) -> None:
+    """Questions, edits, deletions and ratings are stored, in the lane of their thread."""
+    found = delivery.read(body(event), ME)
+    assert found is not None
+    assert (found.event_id, found.kind, found.lane) == ("Ev1", "event", lane)
+    assert "token" not in found.payload
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        message(text="lunch?"),
+        message(user="U0BOT"),
+        message(bot_id="B9"),
+        message(user="USLACKBOT"),
+        message(subtype="channel_join"),
+        message(subtype="bot_message"),
+        changed(message(), message()),
+        changed(message(user="U0BOT", text="b"), message(user="U0BOT", text="a")),
+        reaction("tada"),
+        reaction("memo", user="U0BOT"),
+        reaction("memo", item={"type": "file", "file": "F1"}),
+        {"type": "member_joined_channel", "user": "U1", "channel": "C1"},
+    ],
+)
+def test_what_does_not_is_not(event: Event) -> None:
+    """Other people's talk, bots, previews of links and foreign events are not kept."""
+    assert delivery.read(body(event), ME) is None
+
+
+def test_commands_and_interactions_have_ids() -> None:
+    """A command is known by its trigger; an interaction without one by its content."""
+    command = delivery.read({"command": "/mynah", "trigger_id": "1.2"}, ME)
+    assert command is not None
+    assert (command.event_id, command.kind, command.lane) == ("1.2", "command", "commands")
+    closed = delivery.read({"type": "view_closed", "view": {"id": "V1"}}, ME)
+    again = delivery.read({"view": {"id": "V1"}, "type": "view_closed"}, ME)
+    assert closed is not None
+    assert again is not None
+    assert closed.event_id == again.event_id
+    assert delivery.read({"type": "something_new"}, ME) is None

@@ -1,0 +1,153 @@
+"""The poster: each outbox row is one message in Slack, also when two processes hold it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Engine, update
+from sqlmodel import select
+
+from bot import outbox
+from bot.slack import blocks
+from bot.slack.app import web_client
+from bot.slack.metadata import marked
+from bot.slack.poster import Poster
+from bot.slack.workspace import Identity, Workspace
+from bot.store.database import reading, transaction
+from bot.store.schema import OutboxKind, OutboxMessage, Status
+from tests.bot.slack.house import HELP, House, Message, until
+
+ME = Identity("T0MYNAH", "U0MYNAH", "B0MYNAH")
+
+
+def poster(house: House, owner: str, lease_s: float = 5) -> Poster:
+    """A poster in this house."""
+    settings = house.settings()
+    workspace = Workspace(web_client(settings, patient=True), ME)
+    client = web_client(settings, patient=False)
+    return Poster(house.engine, client, workspace, asyncio.Event(), owner=owner, lease_s=lease_s)
+
+
+def say(engine: Engine, text: str, **more: object) -> OutboxMessage:
+    """Queue a message to the help channel."""
+    with transaction(engine) as session:
+        return outbox.say(
+            session, team_id=ME.team_id, key=text, channel=HELP, payload=blocks.note(text),
+            **more,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def row(engine: Engine) -> OutboxMessage:
+    """The one row."""
+    with reading(engine) as session:
+        return session.exec(select(OutboxMessage)).one()
+
+
+async def said(house: House) -> list[Message]:
+    """What stands in the help channel."""
+    return [one for one in await house.sandbox.messages() if not one.get("deleted")]
+
+
+@asynccontextmanager
+async def running(one: Poster) -> AsyncIterator[None]:
+    """A poster at work."""
+    task = asyncio.create_task(one.run())
+    try:
+        yield
+    finally:
+        one.stop()
+        await task
+
+
+async def test_message_to_a_channel_is_adopted(house: House) -> None:
+    """A message outside of threads, posted by a process that died, is found in the history."""
+    made = say(house.engine, "hello")
+    assert made.id is not None
+    bot = house.sandbox.client("xoxb-mynah")
+    sent = await bot.chat_postMessage(channel=HELP, **marked(made.payload, made.id))
+    with transaction(house.engine) as session:
+        outbox.claim(session, "dead", lease_s=-1)
+    async with running(poster(house, "heir")):
+        await until(lambda: row(house.engine).status is Status.DONE)
+    assert row(house.engine).ts == sent["ts"]
+    assert len(await said(house)) == 1
+
+
+async def test_twins_are_deleted(house: House) -> None:
+    """Two messages of one row, left by processes that died, become one."""
+    made = say(house.engine, "hello")
+    assert made.id is not None
+    bot = house.sandbox.client("xoxb-mynah")
+    for _ in range(2):
+        await bot.chat_postMessage(channel=HELP, **marked(made.payload, made.id))
+    with transaction(house.engine) as session:
+        outbox.claim(session, "dead", lease_s=-1)
+    async with running(poster(house, "heir")):
+        await until(lambda: row(house.engine).status is Status.DONE)
+    assert [one["ts"] for one in await said(house)] == [row(house.engine).ts]
+
+
+async def test_late_holder_deletes_what_it_posted(house: House) -> None:
+    """Who posted after its claim was lost takes its message back, once the other's stands."""
+    made = say(house.engine, "hello")
+    bot = house.sandbox.client("xoxb-mynah")
+    late = poster(house, "late")
+    with transaction(house.engine) as session:
+        claimed = outbox.claim(session, "late", lease_s=60)
+        session.execute(update(OutboxMessage).values(lease_owner="other"))
+    assert claimed is not None
+    ending = asyncio.create_task(late.deliver(claimed))
+    await asyncio.sleep(0.5)
+    assert len(await said(house)) == 1
+    theirs = await bot.chat_postMessage(channel=HELP, **marked(made.payload, made.id or 0))
+    with transaction(house.engine) as session:
+        session.execute(update(OutboxMessage).values(status=Status.DONE, ts=theirs["ts"]))
+    await ending
+    assert [one["ts"] for one in await said(house)] == [theirs["ts"]]
+
+
+async def test_late_holder_keeps_what_was_adopted(house: House) -> None:
+    """When the other adopted the late holder's message, it stays."""
+    say(house.engine, "hello")
+    late = poster(house, "late")
+    with transaction(house.engine) as session:
+        claimed = outbox.claim(session, "late", lease_s=60)
+        session.execute(update(OutboxMessage).values(lease_until=None, lease_owner="other"))
+    assert claimed is not None
+    ending = asyncio.create_task(late.deliver(claimed))
+    await asyncio.sleep(0.5)
+    [message] = await said(house)
+    with transaction(house.engine) as session:
+        session.execute(update(OutboxMessage).values(status=Status.DONE, ts=message["ts"]))
+    await ending
+    assert [one["ts"] for one in await said(house)] == [message["ts"]]
+
+
+async def test_message_that_slack_will_never_take_is_given_up(house: House) -> None:
+    """A channel that is gone does not block the rest; the reason is kept."""
+    with transaction(house.engine) as session:
+        outbox.say(session, team_id=ME.team_id, key="k", channel="C9GONE", payload={"text": "hi"})
+    async with running(poster(house, "one")):
+        await until(lambda: row(house.engine).status is Status.FAILED)
+    assert row(house.engine).error == "Slack: channel_not_found"
+
+
+async def test_update_and_delete(house: House) -> None:
+    """A row can change or delete a message; a message that is gone already is no trouble."""
+    bot = house.sandbox.client("xoxb-mynah")
+    sent = await bot.chat_postMessage(channel=HELP, text="old")
+    async with running(poster(house, "one")):
+        say(house.engine, "new", kind=OutboxKind.UPDATE, ts=sent["ts"])
+        await until(lambda: row(house.engine).status is Status.DONE)
+        assert [one["text"] for one in await said(house)] == ["new"]
+        with transaction(house.engine) as session:
+            for key in ("d1", "d2"):
+                outbox.say(
+                    session, team_id=ME.team_id, key=key, channel=HELP, payload={},
+                    kind=OutboxKind.DELETE, ts=sent["ts"],
+                )  # fmt: skip
+        await until(lambda: house.open_rows() == [])
+    assert await said(house) == []
+    assert house.failed() == []
