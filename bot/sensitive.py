@@ -64,11 +64,17 @@ _GIVEAWAY = (
     r"|token|credentials?|(?:api|access|auth|private|encryption|licen[cs]e|account|master|signing)"
     r"[-_ ]?key|apikey)"
 )
+_VALUE = r"['\"`]?(?P<value>[^\s'\"`,;<>\[\](){}]{4,})"
 _ASSIGNED = re.compile(
-    rf"(?<![A-Za-z]){_GIVEAWAY}['\"`]?\s{{0,3}}(?::=|=>|->|=|:)\s{{0,3}}['\"`]?"
-    r"(?P<value>[^\s'\"`,;<>\[\](){}]{4,})(?=['\"`,;.!?)]?\s*(?:$|\n|[,;]|['\"`])|\s|[)}\]])",
-    re.IGNORECASE,
+    rf"(?<![A-Za-z]){_GIVEAWAY}['\"`]?\s{{0,3}}(?::=|=>|->|=)\s{{0,3}}{_VALUE}", re.IGNORECASE
 )
+# After a colon a sentence may follow ("password: see the vault"): a word counts where it ends the
+# line, within a sentence only what no word looks like.
+_LISTED = re.compile(
+    rf"(?<![A-Za-z]){_GIVEAWAY}['\"`]?\s{{0,3}}:\s{{0,3}}{_VALUE}(?=['\"`]?(?:\s*$|[,;)}}\]]))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NAMED = re.compile(rf"(?<![A-Za-z]){_GIVEAWAY}['\"`]?\s{{0,3}}:\s{{0,3}}{_VALUE}", re.IGNORECASE)
 _SAID = re.compile(
     rf"(?<![A-Za-z]){_GIVEAWAY}\s+(?:is|was|ist|war)\s*(?:now|set to|currently)?:?\s*['\"`]?"
     r"(?P<value>[^\s'\"`,;<>\[\](){}]{4,})",
@@ -103,9 +109,9 @@ def _given(value: str) -> int:
 
 def _spoken(value: str) -> int:
     """A value in a sentence ("the token is valid …"): only what no word looks like."""
-    length = _given(value)
-    odd = any(sign.isdigit() for sign in value[:length]) and not value[:length].isdigit()
-    return length if odd or _has_symbol(value[:length]) else 0
+    spoken = value[: _given(value)]
+    odd = any(sign.isdigit() for sign in spoken) and (len(spoken) >= 6 or not spoken.isdigit())
+    return len(spoken) if odd or _has_symbol(spoken) else 0
 
 
 def _has_symbol(value: str) -> bool:
@@ -206,6 +212,8 @@ RULES = (
     Rule("[secret]", _CURL_USER, _given),
     Rule("[secret]", _OPTION, _given),
     Rule("[secret]", _ASSIGNED, _given),
+    Rule("[secret]", _LISTED, _given),
+    Rule("[secret]", _NAMED, _spoken),
     Rule("[secret]", _SAID, _spoken),
     Rule("[secret]", _PIN),
     Rule("[email]", _EMAIL),

@@ -27,6 +27,7 @@ def test_lexical_nearness_follows_shared_words() -> None:
     """Word stems that are shared bring texts together, hollow words do not."""
     query, near, far, _ = LexicalEmbedder().embed(TEXTS)
     assert query @ near > 0.5 > 0.2 > query @ far
+    assert not LexicalEmbedder().embed(["How do I get this, please?"]).any()
 
 
 def test_lexical_vectors_are_the_same_in_every_process() -> None:

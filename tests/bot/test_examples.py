@@ -161,6 +161,17 @@ def test_a_newer_answer_retires_the_older_one(store: Engine) -> None:
         )
 
 
+def test_what_was_taken_back_is_not_retired(engine: Engine, memory: Memory) -> None:
+    """A revoked example keeps saying why it went when a newer answer comes."""
+    old = teach(engine, memory, QUESTION, "Port 80.")
+    with transaction(engine) as session:
+        assert old.feedback_id is not None
+        examples.revoke(session, old.feedback_id, "taken back")
+    teach(engine, memory, QUESTION, "Port 7411.")
+    with reading(engine) as session:
+        assert session.get_one(Example, old.id).status == ExampleStatus.REVOKED
+
+
 def test_revoking_takes_the_example_out(engine: Engine, memory: Memory) -> None:
     """A revoked example keeps its text for the audit, and is revoked once."""
     taught = teach(engine, memory, QUESTION, "Port 7411.")

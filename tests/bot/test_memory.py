@@ -116,8 +116,14 @@ def test_examples_of_another_embedder_are_embedded_anew(engine: Engine, memory: 
 def test_a_disputed_match_is_not_quoted(engine: Engine, memory: Memory) -> None:
     """Two answers with different figures, equally close, dispute each other: into the prompt."""
     pairs = [
-        ("Which port does the red server use?", "Port 7411 is the one."),
-        ("Which port does the blue server use?", "Port 9637 is the one."),
+        (
+            "Which port does the red server use?",
+            "The server listens on port 7411 of its own machine.",
+        ),
+        (
+            "Which port does the blue server use?",
+            "The server listens on port 9637 of its own machine.",
+        ),
     ]
     teach_all(engine, memory, pairs)
     match = memory.search(TEAM, "C0HELP", "Which port does the server use?")

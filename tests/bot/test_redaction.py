@@ -110,6 +110,9 @@ def test_known_keys_and_tokens_go_without_a_hint(secret: str) -> None:
     [
         ("password: hunter2", "password: [secret]"),
         ("the password is hunter2!", "the password is [secret]!"),
+        ("password: hunter2 for now", "password: [secret] for now"),
+        ("my password is 123456", "my password is [secret]"),
+        ("password: swordfish\nthanks", "password: [secret]\nthanks"),
         ("DB_PASSWORD=swordfish", "DB_PASSWORD=[secret]"),
         ('{"api_key": "abcdefgh1234"}', '{"api_key": "[secret]"}'),
         ("client-secret = 'abcdEFGH'", "client-secret = '[secret]'"),
@@ -149,13 +152,15 @@ def test_bank_and_card_numbers_go(text: str, redacted: str) -> None:
         "It runs on 192.168.100.200:8080 and fe80::1ff:fe23:4567:890a",
         "Since 2024-05-01T10:00:00+0100, at 03:40 on 01.05.2024 or 05/12/2024 10:30",
         "Epoch 1700000000 or 1700000000000, ts 1700000000.000123",
-        "chmod 0755 bin && chmod 0644 0600 x",
-        "Bits 01 10 11 00 10 01, order 0012345678, ticket INC0012345, id 4111111111111112",
+        "chmod 0755 bin && chmod 0644 0755 0600 x",
+        "Bits 01 10 11 00 11, order 0012345678, ticket INC0012345",
+        "Bytes 01 23 45 67 89 10, id 4111111111111112",
         "MAC 01-23-45-67-89-10 and 00:1B:44:11:3A:B7",
         "sha 9b74c9897bac770ffc029102a200c5de, commit d4ec02d, uuid-less id a1b2c3d4e5f6",
         "git clone git@github.com:team/repo.git, pip install pkg@1.2.3, logo@2x.png",
         "systemctl restart postgresql@14-main.service; docker pull img@sha256:abcdef0123",
         "The token is valid for 130 days; a token: valid once. max_tokens=256, tokens: 4096",
+        "API key: create it under Settings. Your password: choose one yourself, please.",
         "Password: at least 12 characters. The password is required. Reset your password: now!",
         "password=$DB_PASSWORD, token: <your token>, secret: ${SECRET}, key: value",
         "Mount it at secret=/run/secrets/db and use --password-file /etc/pw",
@@ -271,9 +276,15 @@ messy = st.lists(st.tuples(_pieces, st.sampled_from(["", " ", "\n"])), max_size=
 )
 
 
+def test_a_placeholder_is_never_redacted_itself() -> None:
+    """A password that is the name of a placeholder does not nest brackets."""
+    assert redact("password=secret [secret]") == "password=[secret] [secret]"
+
+
 @given(st.one_of(messy, st.text(max_size=60)))
 @example("password: secret [secret]")
 @example("password: email jane@email.com")
+@example("abcde1555-123-4567 password: abcde1")
 def test_redaction_is_idempotent(text: str) -> None:
     """A second pass finds nothing: placeholders never look like something to redact."""
     once = redact(text)
