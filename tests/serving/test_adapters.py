@@ -214,7 +214,11 @@ def test_publish_leaves_only_what_serving_needs(
     """Two readable files, no path of this machine, no pickle; the staging directory stays."""
     staging = make_adapter(tmp_path / "staging", base_dir)
     (staging / "ref").mkdir()
-    good = publish(staging, tmp_path / "adapters", base)
+    before = os.umask(0o077)
+    try:
+        good = publish(staging, tmp_path / "adapters", base)
+    finally:
+        os.umask(before)
     assert {file.name for file in good.path.iterdir()} == {"adapter_config.json", WEIGHTS}
     assert {oct(file.stat().st_mode & 0o777) for file in good.path.iterdir()} == {"0o644"}
     assert good.path.stat().st_mode & 0o777 == 0o755

@@ -59,7 +59,8 @@ async def test_unloads_what_is_not_wanted(
 async def test_server_that_forgot(
     client: VllmClient, fake_vllm: FakeVllm, adapters: list[AdapterFile]
 ) -> None:
-    """A restarted server has no adapters: they are loaded again. Until then nothing is ready."""
+    """A restarted server has no adapters: they are loaded again. Until then nothing is ready.
+    So they are when the restart fell between two rounds."""
     before = await reconcile(client, adapters[:1], None)
     fake_vllm.down()
     down = await reconcile(client, adapters[:1], before)
@@ -70,6 +71,10 @@ async def test_server_that_forgot(
     again = await reconcile(client, adapters[:1], down)
     assert fake_vllm.loads == [adapters[0].name] * 2
     assert again.adapters[adapters[0].name].load_s > 0
+    fake_vllm.down()
+    fake_vllm.up()
+    await reconcile(client, adapters[:1], again)
+    assert fake_vllm.loads == [adapters[0].name] * 3
 
 
 async def test_worker_that_forgot(
