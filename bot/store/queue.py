@@ -67,8 +67,6 @@ def _candidate(session: Session, table: type[Row], team_id: str | None) -> Row |
     rows = select(table).where(_open(table), _ready(table, moment), ~_blocked(table, moment))
     if team_id is not None:
         rows = rows.where(col(table.team_id) == team_id)
-    # Left to itself SQLite walks the whole table in the order of its row ids, done rows and all.
-    rows = rows.with_hint(table, f"INDEXED BY {table.__tablename__}_open", "sqlite")
     rows = rows.order_by(col(table.id)).limit(1)
     return session.scalars(rows.with_for_update(skip_locked=True, of=table)).first()
 

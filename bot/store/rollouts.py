@@ -22,7 +22,7 @@ def live_row(session: Session, team_id: str) -> Rollout | None:
 
 def canary_row(session: Session, live: Rollout) -> Rollout | None:
     """The row of the release that answers some new threads beside the live one, if any."""
-    rows = _newest_first(live.team_id).where(col(Rollout.id) > live.id, ~_superseded())
+    rows = _newest_first(live.team_id).where(col(Rollout.id) > live.id)
     return session.exec(rows.where(Rollout.share > 0)).first()
 
 
@@ -48,13 +48,13 @@ def newest_row(session: Session, release: Release) -> Rollout | None:
 def never_rolled_back(session: Session, team_id: str, before: int) -> Release | None:
     """The newest release with a number under `before` that was live and never rolled back.
 
-    The base is the last resort: it stays one even if somebody rolled back from it.
+    The base always qualifies: nothing is earlier that one could roll back to from it.
     """
     was_live = exists().where(col(Rollout.release_id) == Release.id, col(Rollout.share) == 1)
     rows = (
         select(Release)
         .where(Release.team_id == team_id, Release.number < before, was_live)
-        .where(~was_rolled_back() | (col(Release.number) == 1))
+        .where(~was_rolled_back())
         .order_by(col(Release.number).desc())
         .limit(1)
     )

@@ -79,6 +79,16 @@ def test_an_adapter_has_one_release(store: Engine) -> None:
         assert wanted(session) == ["a"]
 
 
+def test_an_adapter_that_answers_already_is_no_candidate(store: Engine) -> None:
+    """Trained to the same bits again, the live release stays what it is."""
+    with transaction(store) as session:
+        live = promoted(session, "a")
+        before = releases.history(session, TEAM)
+        again = releases.add_candidate(session, TEAM, live.adapter_id or 0, "worker")
+        assert again.id == live.id
+        assert releases.history(session, TEAM) == before
+
+
 def test_an_adapter_of_another_team_is_no_candidate(store: Engine) -> None:
     """Adapters never cross workspaces."""
     with transaction(store) as session:

@@ -93,6 +93,22 @@ def test_many_read_then_write_transactions_at_once_all_succeed(store: Engine) ->
         assert session.get_one(Team, TEAM).name == "100"
 
 
+def test_a_transaction_that_reads_first_waits_for_the_one_before(store: Engine) -> None:
+    """While one is between its read and its write, the other does not read what will be old."""
+    with transaction(store) as session:
+        session.add(Team(team_id=TEAM, name="0"))
+    has_read = threading.Event()
+    other = threading.Thread(target=_count_up, args=(store, 1, has_read))
+    with transaction(store) as session:
+        team = _locked(session)
+        other.start()
+        assert not has_read.wait(0.3)
+        team.name = "1"
+    other.join()
+    with reading(store) as session:
+        assert session.get_one(Team, TEAM).name == "2"
+
+
 def test_readers_do_not_wait_for_a_writer(store: Engine) -> None:
     """While a transaction holds the write lock, another session reads the state before it."""
     with transaction(store) as session:
@@ -109,10 +125,12 @@ def _write_and_break(engine: Engine) -> None:
         1 / 0  # noqa: B018
 
 
-def _count_up(engine: Engine, times: int) -> None:
+def _count_up(engine: Engine, times: int, has_read: threading.Event | None = None) -> None:
     for _ in range(times):
         with transaction(engine) as session:
             team = _locked(session)
+            if has_read:
+                has_read.set()
             team.name = str(int(team.name) + 1)
             session.add(team)
 

@@ -135,6 +135,25 @@ def test_two_claims_of_one_process_are_told_apart(store: Engine) -> None:
         inbox.finish(session, late, "me")
 
 
+def test_only_the_owner_may_end_a_claim(store: Engine) -> None:
+    """Another process cannot finish a row that it sees."""
+    with transaction(store) as session:
+        put(session, "a")
+    event = must_claim(store, "mine")
+    with pytest.raises(LostClaim), transaction(store) as session:
+        inbox.finish(session, event, "other")
+
+
+def test_a_claim_in_the_making_holds_nobody_up(pg_engine: Engine) -> None:
+    """Where claims run side by side, the second one takes the next lane instead of waiting."""
+    with transaction(pg_engine) as session:
+        put(session, "a", "b")
+    with transaction(pg_engine) as first, transaction(pg_engine) as second:
+        second.execute(text("SET LOCAL lock_timeout = '5s'"))
+        lanes = [event and event.lane for event in (inbox.claim(s, "me") for s in (first, second))]
+    assert lanes == ["a", "b"]
+
+
 def test_what_was_done_under_a_lost_claim_is_undone(store: Engine) -> None:
     """The handler's own writes share the transaction with `finish`, so they vanish with it."""
     with transaction(store) as session:
