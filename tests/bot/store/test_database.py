@@ -13,7 +13,7 @@ from sqlmodel import Session, select
 
 from bot.store.database import BadDatabaseUrl, open_engine, reading, transaction
 from bot.store.schema import Answer, AnswerMode, Team
-from tests.stores import TEAM
+from tests.stores import TEAM, opened
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,14 @@ def test_references_are_checked(store: Engine) -> None:
         )
 
 
-def test_many_read_then_write_transactions_at_once_all_succeed(store: Engine) -> None:
-    """Counting up in one row from many threads loses no step and never meets a locked database."""
+def test_many_read_then_write_transactions_at_once_all_succeed(
+    store: Engine, store_url: str
+) -> None:
+    """Counting up in one row over many engines, as many processes would, loses no step and never
+    meets a locked database."""
     with transaction(store) as session:
         session.add(Team(team_id=TEAM, name="0"))
-    threads = [threading.Thread(target=_count_up, args=(store, 25)) for _ in range(4)]
+    threads = [threading.Thread(target=_count_up, args=(store_url, 25)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -93,12 +96,14 @@ def test_many_read_then_write_transactions_at_once_all_succeed(store: Engine) ->
         assert session.get_one(Team, TEAM).name == "100"
 
 
-def test_a_transaction_that_reads_first_waits_for_the_one_before(store: Engine) -> None:
+def test_a_transaction_that_reads_first_waits_for_the_one_before(
+    store: Engine, store_url: str
+) -> None:
     """While one is between its read and its write, the other does not read what will be old."""
     with transaction(store) as session:
         session.add(Team(team_id=TEAM, name="0"))
     has_read = threading.Event()
-    other = threading.Thread(target=_count_up, args=(store, 1, has_read))
+    other = threading.Thread(target=_count_up, args=(store_url, 1, has_read))
     with transaction(store) as session:
         team = _locked(session)
         other.start()
@@ -125,14 +130,15 @@ def _write_and_break(engine: Engine) -> None:
         1 / 0  # noqa: B018
 
 
-def _count_up(engine: Engine, times: int, has_read: threading.Event | None = None) -> None:
-    for _ in range(times):
-        with transaction(engine) as session:
-            team = _locked(session)
-            if has_read:
-                has_read.set()
-            team.name = str(int(team.name) + 1)
-            session.add(team)
+def _count_up(url: str, times: int, has_read: threading.Event | None = None) -> None:
+    with opened(url) as engine:
+        for _ in range(times):
+            with transaction(engine) as session:
+                team = _locked(session)
+                if has_read:
+                    has_read.set()
+                team.name = str(int(team.name) + 1)
+                session.add(team)
 
 
 def _locked(session: Session) -> Team:

@@ -84,6 +84,24 @@ def test_requests_at_the_same_moment_make_one_run(store: Engine) -> None:
     assert len({one.run.id for one in made}) == 1
 
 
+def test_a_request_waits_for_the_one_before_it(store: Engine) -> None:
+    """A request made while another is not committed yet gets that one's run."""
+    finish(store, _first_run(store))
+    with ThreadPoolExecutor(1) as threads:
+        with transaction(store) as session:
+            first = runs.request_run(session, team_id=TEAM, trigger=RunTrigger.COMMAND, recipe={})
+            second = threads.submit(request, store)
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.3)
+        assert first.created
+        assert (second.result().run.id, second.result().created) == (first.run.id, False)
+
+
+def _first_run(engine: Engine) -> Run:
+    request(engine)
+    return must_claim(engine)
+
+
 def test_one_run_at_a_time_on_the_whole_deployment(store: Engine) -> None:
     """While a run is held no other starts, not even another team's."""
     request(store)
