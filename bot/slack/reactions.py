@@ -13,7 +13,7 @@ from bot.slack.workspace import Message, Workspace
 from bot.store.schema import InboxEvent, now
 
 # Slack may show a message without the reaction that it has just told of: look again for this long.
-SETTLED_S = 5.0
+SETTLED_S = 3.0
 
 
 class Reactions:

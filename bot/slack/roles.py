@@ -30,7 +30,7 @@ class Roles:
         if not user or not await self._is_named(user, names):
             return False
         who = await self._workspace.user(user)
-        return who is not None and _is_colleague(who, self._workspace.identity.team_id)
+        return who is not None and is_colleague(who, self._workspace.identity.team_id)
 
     async def _is_named(self, user: str, names: Sequence[str]) -> bool:
         if user in names:
@@ -41,7 +41,7 @@ class Roles:
         return False
 
 
-def _is_colleague(user: Mapping[str, Any], team_id: str) -> bool:
+def is_colleague(user: Mapping[str, Any], team_id: str) -> bool:
     """A living person with a full account of this workspace."""
     barred = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
     if any(user.get(name) for name in barred) or user.get("id") == "USLACKBOT":

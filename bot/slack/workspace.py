@@ -21,7 +21,10 @@ TROUBLE = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable",
      "request_timeout", "team_added_to_org"}
 )  # fmt: skip
-GONE = frozenset({"message_not_found", "thread_not_found", "channel_not_found", "user_not_found"})
+GONE = frozenset(
+    {"message_not_found", "thread_not_found", "channel_not_found", "user_not_found",
+     "user_not_visible", "no_such_subteam", "subteam_not_found"}
+)  # fmt: skip
 Message = Mapping[str, Any]
 
 

@@ -110,7 +110,7 @@ async def test_each_approved_thread_is_one_example_or_a_reason(house: House) -> 
     before = time.monotonic()
     async with house.bot():
         said = await replay_all(house, threads)
-        await house.quiet(within_s=60)
+        await house.quiet()
     seconds = time.monotonic() - before
     examples = house.rows(Example)
     sources: dict[int, set[str]] = {}

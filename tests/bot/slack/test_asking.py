@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 
 from bot.store.schema import Answer, AnswerMode, ChannelKind, InboxEvent, Question
 from serving.client import ChatMessage
-from tests.bot.slack.house import BOT, HELP, House
+from tests.bot.slack.house import BOT, HELP, House, until
 
 
 async def test_mention_gets_one_answer_in_its_thread(house: House) -> None:
@@ -101,14 +102,34 @@ async def test_answer_cannot_notify_or_link(house: House) -> None:
 
 
 async def test_threads_are_answered_side_by_side(house: House) -> None:
-    """Four slow questions in four threads take little longer than one."""
-    house.vllm.delay_s = 1.0
+    """Four questions in four threads are with the model at the same time."""
+    together = threading.Barrier(4)
+
+    def wait_for_the_others(messages: Sequence[ChatMessage], model: str) -> str:
+        together.wait(timeout=30)  # were they asked one by one, this would break
+        return "together"
+
+    house.vllm.script = wait_for_the_others
     async with house.bot():
-        before = time.monotonic()
         asked = [await house.ask(f"Question {n}?") for n in range(4)]
-        await asyncio.gather(*(house.answer(ts) for ts in asked))
-        took = time.monotonic() - before
-    assert took < 2.5
+        for ts in asked:
+            assert (await house.answer(ts))["text"] == "together"
+
+
+async def test_quoted_answer_does_not_wait_for_the_model(house: House) -> None:
+    """With the model busy with more questions than it takes at once, a quoted answer comes now."""
+    async with house.bot():
+        asked = await house.ask("Which port does the console listen on?")
+        await house.answer(asked)
+        reply = await house.say("staff", "Port 9443.", thread_ts=asked)
+        await house.react("staff", "memo", reply)
+        await house.quiet()
+        house.vllm.delay_s = 30
+        for n in range(6):
+            await house.ask(f"Something slow, number {n}?")
+        await until(lambda: len(house.vllm.asked) == 5)  # the first one, and four at once
+        quoted = await house.asked("Which port does the console listen on?", within_s=25)
+    assert quoted["text"] == "Port 9443."
 
 
 async def test_questions_of_one_thread_are_answered_in_order(house: House) -> None:

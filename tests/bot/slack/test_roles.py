@@ -1,0 +1,56 @@
+"""Roles: whoever is not known to be allowed is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.slack.roles import Roles, is_colleague
+from bot.slack.workspace import Identity, Workspace
+from tests.sandbox_server import Sandbox
+
+TEAM = "T0MYNAH"
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed"),
+    [
+        ({"team_id": TEAM}, True),
+        ({"team_id": "T9GRID", "enterprise_user": {"teams": [TEAM]}}, True),
+        ({"team_id": "T9OTHER"}, False),
+        ({"team_id": "T9OTHER", "enterprise_user": {"teams": ["T9OTHER"]}}, False),
+        ({}, False),
+        ({"team_id": TEAM, "deleted": True}, False),
+        ({"team_id": TEAM, "is_bot": True}, False),
+        ({"team_id": TEAM, "is_restricted": True}, False),
+        ({"team_id": TEAM, "is_ultra_restricted": True}, False),
+        ({"team_id": TEAM, "is_stranger": True}, False),
+        ({"team_id": TEAM, "id": "USLACKBOT"}, False),
+    ],
+)
+def test_who_is_a_colleague(user: dict[str, Any], allowed: bool) -> None:
+    """Living people with full accounts of this workspace are; nobody else is."""
+    assert is_colleague(user, TEAM) is allowed
+
+
+@pytest.mark.parametrize(
+    ("staff", "user", "allowed"),
+    [
+        (("U0STAFF",), "U0STAFF", True),
+        (("S0STAFF",), "U0STAFF2", True),
+        (("S0STAFF",), "U0ASKER", False),
+        (("S9NONE",), "U0STAFF", False),
+        (("U9NOBODY",), "U9NOBODY", False),
+        ((), "U0STAFF", False),
+        (("S0STAFF",), "", False),
+    ],
+)
+async def test_names_and_groups(
+    sandbox: Sandbox, staff: tuple[str, ...], user: str, allowed: bool
+) -> None:
+    """Staff are named one by one or by user group; an unknown name or group allows nobody."""
+    workspace = Workspace(sandbox.client("xoxb-mynah"), Identity(TEAM, "U0MYNAH", "B0MYNAH"))
+    roles = Roles(workspace, staff=staff, admins=())
+    assert await roles.is_staff(user) is allowed
+    assert not await roles.is_admin(user)
