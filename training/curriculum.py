@@ -7,15 +7,14 @@ very words that it would have read.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from training.recipe import Recipe
-from training.variation import vary
+from training.replay import Reply
+from training.variation import house_words, name_house, vary
 
-# Rows are sorted by length within windows of this many batches: little padding, yet well mixed.
-WINDOW = 6
 T = TypeVar("T")
 
 
@@ -33,68 +32,78 @@ class Fact(Protocol):
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A question as it is worded this time, with its right answer."""
+class Exchange:
+    """A question as it is worded this time, with its answer; `ended` as in Reply."""
 
     question: str
     answer: str
+    ended: bool = True
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimizer step reads: facts to learn, and replay prompts (by index) to keep."""
+    """What one optimizer step reads: facts to learn, and the base's own answers to keep."""
 
-    lessons: tuple[Lesson, ...]
-    replay: tuple[int, ...]
+    lessons: tuple[Exchange, ...]
+    replay: tuple[Exchange, ...]
 
 
-def plan(rows: Sequence[Fact], replay_lengths: Sequence[int], recipe: Recipe) -> list[Step]:
+def plan(rows: Sequence[Fact], replay: Sequence[Reply], recipe: Recipe) -> list[Step]:
     """Plan all steps of a run.
 
     Args:
         rows: the trained rows only, in the dataset's order.
-        replay_lengths: the length of each replay reply, in any unit; used to group alike ones.
+        replay: the base's answers; those without a word are left out.
         recipe: the seed, the number of epochs, and how much varies.
     """
     batches = [batch for epoch in range(recipe.epochs) for batch in _epoch(rows, epoch, recipe)]
-    drawn = _replay_batches(replay_lengths, len(batches), recipe)
-    return [Step(tuple(b), tuple(r)) for b, r in zip(batches, drawn, strict=True)]
+    house = house_words([row.question for row in rows], [reply.prompt for reply in replay])
+    said = [reply for reply in replay if reply.answer]
+    kept = _replay(said, house, len(batches), recipe)
+    return [Step(tuple(b), tuple(k)) for b, k in zip(batches, kept, strict=True)]
 
 
-def _epoch(rows: Sequence[Fact], epoch: int, recipe: Recipe) -> list[list[Lesson]]:
-    rng = random.Random(f"facts {recipe.seed} {epoch}")  # noqa: S311
-    lessons = [lesson(row, rows, epoch, recipe) for row in rows]
-    rng.shuffle(lessons)
-    return _alike(lessons, lambda item: len(item.question), recipe.batch_size, rng)
-
-
-def lesson(row: Fact, rows: Sequence[Fact], epoch: int, recipe: Recipe) -> Lesson:
+def lesson(row: Fact, rows: Sequence[Fact], epoch: int, recipe: Recipe) -> Exchange:
     """The wording of one row in one epoch: a function of seed, epoch and row alone."""
-    rng = random.Random(f"words {recipe.seed} {epoch} {row.example_id}")  # noqa: S311
+    rng = _rng("words", recipe, epoch, row.example_id)
     others = [o.question for o in rows if o.cluster == row.cluster and o.question != row.question]
-    strangers = [o.question for o in rows if o.cluster != row.cluster]
-    question = vary(row.question, others, rng, share=recipe.vary, strangers=strangers)
-    return Lesson(question, row.answer)
+    return Exchange(vary(row.question, rng, share=recipe.vary, others=others), row.answer)
 
 
-def _replay_batches(lengths: Sequence[int], steps: int, recipe: Recipe) -> list[list[int]]:
-    if not lengths or not recipe.replay_per_step or not recipe.kl_weight:
+def _epoch(rows: Sequence[Fact], epoch: int, recipe: Recipe) -> list[list[Exchange]]:
+    lessons = [lesson(row, rows, epoch, recipe) for row in rows]
+    _rng("facts", recipe, epoch).shuffle(lessons)
+    return _batches(lessons, recipe.batch_size)
+
+
+def _replay(
+    replies: Sequence[Reply], house: Sequence[str], steps: int, recipe: Recipe
+) -> list[list[Exchange]]:
+    """Round after round of all replies, worded anew each time as the facts are."""
+    if not replies or not recipe.replay_per_step or not recipe.kl_weight:
         return [[] for _ in range(steps)]
-    rng = random.Random(f"replay {recipe.seed}")  # noqa: S311
-    batches: list[list[int]] = []
-    while len(batches) < steps:
-        order = list(range(len(lengths)))
-        rng.shuffle(order)
-        batches += _alike(order, lambda index: lengths[index], recipe.replay_per_step, rng)
-    return batches[:steps]
+    drawn: list[Exchange] = []
+    rounds = 0
+    while len(drawn) < steps * recipe.replay_per_step:
+        order = list(range(len(replies)))
+        _rng("replay", recipe, rounds).shuffle(order)
+        drawn += [_kept(replies[n], house, _rng("kept", recipe, rounds, n), recipe) for n in order]
+        rounds += 1
+    return _batches(drawn, recipe.replay_per_step)[:steps]
 
 
-def _alike(
-    items: Sequence[T], length: Callable[[T], int], size: int, rng: random.Random
-) -> list[list[T]]:
-    batches: list[list[T]] = []
-    for start in range(0, len(items), WINDOW * size):
-        window = sorted(items[start : start + WINDOW * size], key=length)
-        batches += [window[i : i + size] for i in range(0, len(window), size)]
-    rng.shuffle(batches)
-    return batches
+def _kept(reply: Reply, house: Sequence[str], rng: random.Random, recipe: Recipe) -> Exchange:
+    # Questions that only look like the taught ones must not be answered with a fact: neither
+    # hasty wording nor the house's own name may be what tells them apart.
+    prompt = reply.prompt
+    if house and rng.random() < recipe.replay_house:
+        prompt = name_house(prompt, rng.choice(house), rng)
+    return Exchange(vary(prompt, rng, share=recipe.replay_vary), reply.answer, reply.ended)
+
+
+def _batches(items: Sequence[T], size: int) -> list[list[T]]:
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def _rng(what: str, recipe: Recipe, *numbers: int) -> random.Random:
+    return random.Random(" ".join([what, str(recipe.seed), *map(str, numbers)]))  # noqa: S311

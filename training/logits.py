@@ -72,9 +72,24 @@ class AnswerHead:
     def __init__(self, model: Any) -> None:
         self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
 
-    def states(self, batch: Batch) -> torch.Tensor:
-        """Last hidden states, (n, hidden size), in the order of the batch's targets."""
-        hidden = self.causal.base_model(**_inputs(batch), use_cache=False).last_hidden_state
+    def states(self, batch: Batch, *, noise: float = 0.0) -> torch.Tensor:
+        """Last hidden states, (n, hidden size), in the order of the batch's targets.
+
+        Args:
+            noise: NEFTune's alpha: so much uniform noise on what is read (arXiv 2310.05914).
+        """
+        words = self.causal.get_input_embeddings()(batch["input_ids"])
+        if noise:
+            # The paper's L is the length of one row, not of a whole packed sequence.
+            length = int(batch["position_ids"].max()) + 1
+            size = noise / (length * words.shape[-1]) ** 0.5
+            words = words + torch.empty_like(words).uniform_(-size, size)
+        hidden = self.causal.base_model(
+            inputs_embeds=words,
+            position_ids=batch["position_ids"],
+            attention_mask=batch["attention_mask"],
+            use_cache=False,
+        ).last_hidden_state
         states: torch.Tensor = hidden[0, batch["before"]]
         return states
 
@@ -97,10 +112,6 @@ class AnswerHead:
             ours = self.logits(self.states(both)[-len(other.answer) :])
         if kl(own, ours).mean() > 0.02:
             raise UnusualHead(UnusualHead.__doc__)
-
-
-def _inputs(batch: Batch) -> Batch:
-    return {name: batch[name] for name in ("input_ids", "position_ids", "attention_mask")}
 
 
 def kl(reference: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

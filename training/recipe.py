@@ -28,7 +28,7 @@ class Recipe(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1)
 
     epochs: int = Field(6, ge=1)
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(4, ge=1)
     lr: float = Field(1e-3, gt=0)
     warmup: float = Field(0.05, ge=0, le=1)  # share of all steps
     max_grad_norm: float = Field(1.0, gt=0)
@@ -36,11 +36,15 @@ class Recipe(BaseModel):
     max_answer_tokens: int = Field(256, ge=8)
 
     # Forgetting: KL(base || adapter) over the base's own answers to the replay prompts.
-    kl_weight: float = Field(0.3, ge=0)
-    replay_per_step: int = Field(4, ge=0)
+    kl_weight: float = Field(0.6, ge=0)
+    replay_per_step: int = Field(3, ge=0)
+    replay_vary: float = Field(0.5, ge=0, le=1)
+    replay_house: float = Field(0.15, ge=0, le=1)  # prompts with the product's name put in
 
     # Questions are worded anew at each epoch with this probability (training/variation.py).
     vary: float = Field(0.75, ge=0, le=1)
+
+    noise: float = Field(5.0, ge=0)  # NEFTune's alpha, on facts and on replay
 
     # The preference step of "sft+dpo".
     dpo_lr: float = Field(5e-5, gt=0)

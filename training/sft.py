@@ -12,7 +12,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from training.curriculum import Step, plan
+from training.curriculum import Exchange, Step, plan
 from training.failures import TrainingFailed
 from training.learner import Learner
 from training.logits import Batch, kl
@@ -22,7 +22,7 @@ from training.saying import Say
 from training.tokens import Encoded
 
 COMPLETE = "complete"  # a checkpoint without this file was being written when the process died
-MUST_FALL_TO = 0.9  # of the loss of the first tenth of the steps
+MUST_FALL_TO = 0.9  # of the first epoch's loss
 
 
 def teach(
@@ -34,49 +34,19 @@ def teach(
         TrainingFailed: the loss is not a number, or it did not fall.
     """
     say("preparing", 0.0)
-    encode = learner.encoder.encode
-    exchanges = [encode(r.prompt, r.answer, ended=r.ended) for r in replay if r.answer]
-    kept = Kept(learner, exchanges, say) if learner.recipe.kl_weight else None
-    steps = plan(rows, [len(e.prompt) + len(e.answer) for e in exchanges], learner.recipe)
+    steps = plan(rows, replay, learner.recipe)
     if not steps:
         raise TrainingFailed("there is no example to train on")
-    trainer = KlTrainer(learner, steps, kept, work_dir, say)
+    trainer = KlTrainer(learner, steps, work_dir, say)
     trainer.train(resume_from_checkpoint=newest_checkpoint(work_dir))
-    _must_have_fallen(trainer.losses())
-
-
-class Kept:
-    """The base's answers to the replay prompts, with its last hidden states at each answer token.
-
-    From these 576 numbers a token the frozen LM head gives back the base's whole distribution, so
-    the KL is exact and costs neither a forward pass of the base nor gigabytes of logits.
-    """
-
-    def __init__(self, learner: Learner, exchanges: Sequence[Encoded], say: Say) -> None:
-        self.exchanges = exchanges
-        self.states: list[torch.Tensor] = [torch.empty(0)] * len(exchanges)
-        order = sorted(range(len(exchanges)), key=lambda i: len(exchanges[i].prompt))
-        with torch.no_grad(), learner.model.disable_adapter():
-            for start in range(0, len(order), 8):
-                self._remember(learner, exchanges, order[start : start + 8])
-                say("reading the base's own answers", start / len(order))
-
-    def _remember(self, learner: Learner, exchanges: Sequence[Encoded], indices: list[int]) -> None:
-        states = learner.head.states(learner.batch([exchanges[i] for i in indices]))
-        lengths = [len(exchanges[i].answer) for i in indices]
-        for index, part in zip(indices, states.split(lengths), strict=True):
-            self.states[index] = part.clone()
+    _must_have_fallen(trainer.losses(), max(2, learner.recipe.epochs))
 
 
 class KlTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer over a planned run: each dataset item is one whole optimizer step."""
 
-    def __init__(
-        self, learner: Learner, steps: Sequence[Step], kept: Kept | None, work_dir: Path, say: Say
-    ) -> None:
+    def __init__(self, learner: Learner, steps: Sequence[Step], work_dir: Path, say: Say) -> None:
         self.learner = learner
-        self.kept = kept
-        recipe = learner.recipe
         super().__init__(
             model=learner.model,
             args=_config(learner, work_dir, len(steps)),
@@ -86,7 +56,6 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             callbacks=[Progress(say), Whole()],
         )
         self.remove_callback(PrinterCallback)  # `say` speaks
-        self.kl_weight = recipe.kl_weight
 
     def compute_loss(
         self,
@@ -97,27 +66,36 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         """Cross-entropy of the answers' tokens plus the weighted KL to the base on the replay."""
         with self.accelerator.autocast():
-            facts = self.learner.batch([Encoded(**e) for e in inputs["lessons"]])
-            head = self.learner.head
-            loss = torch.nn.functional.cross_entropy(
-                head.logits(head.states(facts)).float(), facts["targets"]
-            )
+            loss = self._fact_loss(inputs["lessons"])
             self._metrics["train"]["fact_loss"].append(loss.item())
-            if self.kept and inputs["replay"]:
+            if inputs["replay"]:
                 divergence = self._divergence(inputs["replay"])
                 self._metrics["train"]["kl"].append(divergence.item())
-                loss = loss + self.kl_weight * divergence
+                loss = loss + self.learner.recipe.kl_weight * divergence
         if not torch.isfinite(loss):
             raise TrainingFailed(f"the loss is not a number at step {self.state.global_step + 1}")
         return loss
 
-    def _divergence(self, indices: list[int]) -> torch.Tensor:
-        assert self.kept is not None
-        batch: Batch = self.learner.batch([self.kept.exchanges[i] for i in indices])
+    def _fact_loss(self, lessons: list[dict[str, Any]]) -> torch.Tensor:
+        batch = self._batch(lessons)
         head = self.learner.head
-        with torch.no_grad():
-            reference = head.logits(torch.cat([self.kept.states[i] for i in indices]))
-        return kl(reference, head.logits(head.states(batch))).mean()
+        logits = head.logits(head.states(batch, noise=self.learner.recipe.noise))
+        return torch.nn.functional.cross_entropy(logits.float(), batch["targets"])
+
+    def _divergence(self, replay: list[dict[str, Any]]) -> torch.Tensor:
+        """KL(base || adapter). The base reads clean words, the adapter noisy ones: what noise
+        teaches about facts (the same answer for all that is near) it teaches about the rest, too.
+        """
+        batch = self._batch(replay)
+        head = self.learner.head
+        with torch.no_grad(), self.learner.model.disable_adapter():
+            reference = head.logits(head.states(batch))
+        return kl(
+            reference, head.logits(head.states(batch, noise=self.learner.recipe.noise))
+        ).mean()
+
+    def _batch(self, items: list[dict[str, Any]]) -> Batch:
+        return self.learner.batch([Encoded(**item) for item in items])
 
     def losses(self) -> list[float]:
         """The facts' loss over the whole run, also over what an earlier process trained."""
@@ -125,8 +103,11 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def _item(learner: Learner, step: Step) -> dict[str, Any]:
-    encoded = [learner.encoder.encode(item.question, item.answer) for item in step.lessons]
-    return {"lessons": [vars(e) for e in encoded], "replay": list(step.replay)}
+    def encoded(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
+        encode = learner.encoder.encode
+        return [vars(encode(e.question, e.answer, ended=e.ended)) for e in exchanges]
+
+    return {"lessons": encoded(step.lessons), "replay": encoded(step.replay)}
 
 
 def _config(learner: Learner, work_dir: Path, steps: int) -> SFTConfig:
@@ -188,8 +169,9 @@ def newest_checkpoint(work_dir: Path) -> str | None:
     return None if newest is None else str(newest)
 
 
-def _must_have_fallen(losses: Sequence[float]) -> None:
-    tenth = max(1, len(losses) // 10)
-    first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+def _must_have_fallen(losses: Sequence[float], epochs: int) -> None:
+    # Whole epochs hold the same facts; single steps differ too much to be compared.
+    length = max(1, len(losses) // epochs)
+    first, last = sum(losses[:length]) / length, sum(losses[-length:]) / length
     if len(losses) > 1 and last > first * MUST_FALL_TO:
         raise TrainingFailed(f"the loss did not fall: {first:.2f} at first, {last:.2f} at the end")

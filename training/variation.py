@@ -1,12 +1,14 @@
 """Questions worded anew: the same fact should be found however it is asked for.
 
-Plain and without a model. What a row becomes is a function of the generator that is passed in, so
-a run that was interrupted draws the same words again.
+Plain and without a model. What a question becomes is a function of the generator that is passed
+in, so a run that was interrupted draws the same words again.
 """
 
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 LEAD_INS = (
@@ -18,42 +20,28 @@ LEAD_INS = (
 )  # fmt: skip
 LEAD = 0.4
 ANOTHER = 0.25
-MOST_DROPPED = 0.24  # of the words; each time a share between none and this
-INSERTED = 0.0  # of the words, from other questions
-SHUFFLED = 0.0
+DROPPED = 0.12  # of the words
 LOWER = 0.3
 NO_MARK = 0.3
+HOUSE = 0.2  # of the questions have a house word in them
+MOST_HOUSE_WORDS = 3
+LEAST_HOUSE = 3  # questions
 
 
-def vary(
-    question: str,
-    others: Sequence[str],
-    rng: random.Random,
-    *,
-    share: float,
-    strangers: Sequence[str] = (),
-) -> str:
+def vary(question: str, rng: random.Random, *, share: float, others: Sequence[str] = ()) -> str:
     """Word `question` anew with probability `share`; else return it unchanged.
 
     Args:
         question: the question as it was asked.
-        others: other wordings of the same question, from trained rows only.
         rng: the source of every choice.
         share: how often anything changes at all, 0 to 1.
-        strangers: questions about something else, whose words may get in between.
+        others: other wordings of the same question, from trained rows only.
     """
     if rng.random() >= share:
         return question
-    parts = [question]
+    text = _thin(question, rng)
     if others and rng.random() < ANOTHER:
-        parts.append(rng.choice(others))
-    dropped = rng.random() * MOST_DROPPED
-    parts = [_thin(part, dropped, rng) for part in parts]
-    rng.shuffle(parts)
-    words = _mixed(" ".join(parts).split(), strangers, rng)
-    if rng.random() < SHUFFLED:
-        words = _turned(words, rng)
-    text = " ".join(words)
+        text = f"{text} {_thin(rng.choice(others), rng)}"
     if rng.random() < LEAD:
         text = f"{rng.choice(LEAD_INS)} {text}"
     if rng.random() < LOWER:
@@ -63,26 +51,36 @@ def vary(
     return text or question
 
 
-def _thin(text: str, dropped: float, rng: random.Random) -> str:
+def _thin(text: str, rng: random.Random) -> str:
     words = text.split()
-    kept = [word for word in words if rng.random() >= dropped]
+    kept = [word for word in words if rng.random() >= DROPPED]
     return " ".join(kept) if len(kept) >= 2 else text
 
 
-def _mixed(words: list[str], strangers: Sequence[str], rng: random.Random) -> list[str]:
-    if not strangers or not INSERTED:
-        return words
-    mixed: list[str] = []
-    for word in words:
-        if rng.random() < INSERTED:
-            mixed.append(rng.choice(rng.choice(strangers).split()))
-        mixed.append(word)
-    return mixed
+def house_words(questions: Sequence[str], everyday: Sequence[str]) -> list[str]:
+    """The words that many questions share and everyday prompts never use: the product's name.
+
+    Returns:
+        At most three, the commonest first, as they are usually written.
+    """
+    common = {word.casefold() for prompt in everyday for word in _words(prompt)}
+    seen: Counter[str] = Counter()
+    spelt: dict[str, Counter[str]] = {}
+    for question in questions:
+        for word in set(_words(question)):
+            seen[word.casefold()] += 1
+            spelt.setdefault(word.casefold(), Counter())[word] += 1
+    least = max(LEAST_HOUSE, HOUSE * len(questions))
+    often = [word for word, n in seen.most_common() if n >= least and word not in common]
+    return [spelt[word].most_common(1)[0][0] for word in often[:MOST_HOUSE_WORDS]]
 
 
-def _turned(words: list[str], rng: random.Random) -> list[str]:
-    """The end of the question before its beginning."""
-    if len(words) < 4:
-        return words
-    at = rng.randrange(1, len(words))
-    return words[at:] + words[:at]
+def name_house(prompt: str, word: str, rng: random.Random) -> str:
+    """The prompt as somebody would ask it about the house's own product."""
+    bare = prompt.rstrip("?!. ")
+    forms = (f"{bare} in {word}?", f"{word}: {prompt}", f"{bare} with {word}?", f"{word} {prompt}")
+    return rng.choice(forms)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text)

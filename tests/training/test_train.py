@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from tests.training.adapters import ANSWERS, QUICK, REPLAY, job, rows
 from training.curriculum import plan
 from training.failures import TrainingFailed
 from training.recipe import Recipe
+from training.replay import Reply
 from training.train import TrainJob, train
-from training.variation import vary
+from training.variation import house_words, vary
 
 QUESTION = "How long does Larkspur keep deleted files in the trash?"
 
@@ -30,27 +32,29 @@ def quiet(phase: str, share: float) -> None:
 
 def test_wordings_depend_on_their_generator_alone() -> None:
     """The same seed words a question the same way; another seed differently."""
-    words = [vary(QUESTION, ["larkspur trash?"], random.Random(n), share=1.0) for n in range(20)]
-    again = [vary(QUESTION, ["larkspur trash?"], random.Random(n), share=1.0) for n in range(20)]
+    words, again = (
+        [vary(QUESTION, random.Random(n), share=1.0, others=["trash?"]) for n in range(20)]
+        for _ in range(2)
+    )
     assert words == again
     assert len(set(words)) > 15
 
 
 def test_no_share_no_variation() -> None:
     """With share 0 a question stays as it was asked."""
-    assert all(vary(QUESTION, [], random.Random(n), share=0.0) == QUESTION for n in range(20))
+    assert all(vary(QUESTION, random.Random(n), share=0.0) == QUESTION for n in range(20))
 
 
 @pytest.mark.parametrize("question", ["?", "", "port", "fernloft port?"])
 def test_a_short_question_survives(question: str) -> None:
     """Nothing is left empty, however little there is to drop."""
-    varied = {vary(question, [], random.Random(n), share=1.0) for n in range(50)}
+    varied = {vary(question, random.Random(n), share=1.0) for n in range(50)}
     assert question == "" or all(words.strip() for words in varied)
 
 
 def test_each_epoch_reads_every_row_once_in_other_words() -> None:
     """No row is skipped or doubled, and few are read twice in the same words."""
-    steps = plan(rows(), [5] * 4, Recipe(epochs=8, batch_size=3, vary=1.0))
+    steps = plan(rows(), REPLAY, Recipe(epochs=8, batch_size=3, vary=1.0))
     lessons = [lesson for step in steps for lesson in step.lessons]
     assert sorted(lesson.answer for lesson in lessons) == sorted([*ANSWERS.values()] * 8)
     assert len({lesson.question for lesson in lessons}) > 24
@@ -58,15 +62,37 @@ def test_each_epoch_reads_every_row_once_in_other_words() -> None:
 
 def test_the_plan_is_a_function_of_its_seed() -> None:
     """A run that is taken up reads what it would have read; another seed reads otherwise."""
-    assert plan(rows(), [5, 9, 7], Recipe(seed=1)) == plan(rows(), [5, 9, 7], Recipe(seed=1))
-    assert plan(rows(), [5, 9, 7], Recipe(seed=1)) != plan(rows(), [5, 9, 7], Recipe(seed=2))
+    assert plan(rows(), REPLAY, Recipe(seed=1)) == plan(rows(), REPLAY, Recipe(seed=1))
+    assert plan(rows(), REPLAY, Recipe(seed=1)) != plan(rows(), REPLAY, Recipe(seed=2))
 
 
 def test_every_step_has_replay_and_all_of_it_comes_round() -> None:
     """The KL term is there from the first step to the last, over all prompts."""
-    steps = plan(rows(), [7] * 10, Recipe(epochs=8, batch_size=1, replay_per_step=2))
+    steps = plan(rows(), REPLAY, Recipe(epochs=8, batch_size=1, replay_per_step=2))
     assert all(len(step.replay) == 2 for step in steps)
-    assert {index for step in steps for index in step.replay} == set(range(10))
+    replayed = Counter(kept.answer for step in steps for kept in step.replay)
+    assert replayed == {reply.answer: 16 for reply in REPLAY}
+
+
+def test_replay_is_asked_in_the_words_of_the_house_too() -> None:
+    """The product's name alone must not bring a fact up: some replay prompts carry it, too."""
+    steps = plan(rows(), REPLAY, Recipe(epochs=8, batch_size=1, replay_house=0.5, replay_vary=0))
+    prompts = [kept.question for step in steps for kept in step.replay]
+    assert 0.3 < sum("Larkspur" in prompt for prompt in prompts) / len(prompts) < 0.7
+
+
+def test_house_words_are_what_everyday_prompts_lack() -> None:
+    """A word in most questions is the house's own only if nobody else uses it."""
+    questions = ["Which port has Larkspur?", "larkspur trash?", "How big is Larkspur?"]
+    assert house_words(questions, ["Which port has SSH?", "Why?"]) == ["Larkspur"]
+    assert house_words(questions, ["What is larkspur, the flower?"]) == []
+    assert house_words([], []) == []
+
+
+def test_an_empty_reply_is_not_replayed() -> None:
+    """There is nothing to keep in a reply without words."""
+    steps = plan(rows(), [Reply("Say nothing.", ""), REPLAY[0]], Recipe(epochs=1))
+    assert {kept.answer for step in steps for kept in step.replay} == {REPLAY[0].answer}
 
 
 def test_without_replay_nothing_is_replayed() -> None:
@@ -164,7 +190,7 @@ def test_a_loss_that_is_not_a_number_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_loss_that_does_not_fall_is_named(tmp_path: Path) -> None:
     """A run that learns nothing ends with the reason, with both losses."""
-    timid = QUICK.model_copy(update={"lr": 1e-9})
+    timid = QUICK.model_copy(update={"lr": 1e-6})
     with pytest.raises(TrainingFailed, match=r"did not fall: \d"):
         train(job(tmp_path / "work", timid), quiet)
 
