@@ -8,9 +8,9 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,8 +111,7 @@ async def _work(
     others: Sequence[Coroutine[Any, Any, None]],
 ) -> None:
     """Connect and work until told to stop; then take nothing new, and finish what is under way."""
-    stop = _told_to_stop()
-    async with asyncio.TaskGroup() as tasks:
+    async with _signals() as stop, asyncio.TaskGroup() as tasks:
         pumping = [tasks.create_task(pump.run()) for pump in pumps]
         beside = [tasks.create_task(other) for other in others]
         await slack.connect_async()  # type: ignore[no-untyped-call]
@@ -134,12 +133,18 @@ async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:
         task.cancel()
 
 
-def _told_to_stop() -> asyncio.Event:
+@asynccontextmanager
+async def _signals() -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the process is told to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    return stop
+    try:
+        yield stop
+    finally:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
 
 
 def _socket(settings: BotSettings, app: AsyncApp, url: str) -> AsyncSocketModeHandler:

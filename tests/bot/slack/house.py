@@ -36,7 +36,7 @@ import asyncio, logging
 from bot.run import run
 from bot.settings import BotSettings
 from serving.settings import read
-logging.basicConfig(level="INFO")
+logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(message)s")
 asyncio.run(run(read(BotSettings)))
 """
 
@@ -186,7 +186,7 @@ class House:
         """The real bot, in this process."""
         task = asyncio.create_task(run(self.settings(**extra)))
         try:
-            await self._ready(lambda: task.result() if task.done() else None)
+            await self._ready(lambda: task.result() if task.done() else None, self.port)
             yield
         finally:
             task.cancel()
@@ -200,16 +200,17 @@ class House:
             env={**os.environ, **self.environment, **extra},
         )  # fmt: skip
         log.close()
-        await self._ready(lambda: _check_alive(child))
+        port = int(extra.get("MYNAH_PORT", self.port))
+        await self._ready(lambda: _check_alive(child), port)
         return child
 
-    async def _ready(self, check: Callable[[], None], within_s: float = WITHIN_S) -> None:
-        until = time.monotonic() + within_s
+    async def _ready(self, check: Callable[[], None], port: int) -> None:
+        until = time.monotonic() + WITHIN_S
         async with httpx.AsyncClient(trust_env=False) as http:
             while time.monotonic() < until:
                 check()
                 try:
-                    if (await http.get(f"http://127.0.0.1:{self.port}/readyz")).is_success:
+                    if (await http.get(f"http://127.0.0.1:{port}/readyz")).is_success:
                         return
                 except httpx.TransportError:
                     pass
