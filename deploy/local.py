@@ -92,6 +92,8 @@ class LocalSet:
             "MYNAH_ADMINS": "U0ADMIN",
             "MYNAH_ADMIN_CHANNEL": "C0ADMIN",
             "MYNAH_HOST": "127.0.0.1",
+            # Without a GPU a rambling answer takes half a minute; the help desk answers in a line.
+            "MYNAH_MAX_TOKENS": "64",
         }
 
     @property

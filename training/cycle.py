@@ -35,7 +35,7 @@ from training.dataset import TooLittle
 from training.failures import TrainingFailed
 from training.recipe import Recipe, named
 from training.replay import Reply
-from training.rows import Row, read
+from training.rows import Row, of_split, read
 from training.servers import NoServer, Servers
 from training.settings import WorkerSettings
 
@@ -86,7 +86,8 @@ class Parts:
     engine: Engine
     base: Callable[[], Path]
     embedder: Callable[[], Embedder]
-    replay: Callable[[VllmClient, Path], Awaitable[list[Reply]]]  # the path: a file to keep them
+    # The rows are the trained ones; the path is a file to keep the answers in.
+    replay: Callable[[VllmClient, Sequence[Row], Path], Awaitable[list[Reply]]]
     train: Callable[[TrainJob, Say], Path]
     evaluate: Evaluate
     decide: Callable[[Any], Verdict]  # of what `evaluate` returned
@@ -155,7 +156,8 @@ class _Cycle:
         spec = base_spec(self.parts.base())
         self.say("asking the base model", 0.0)
         cache = self._cache(spec, "replay")
-        replay = await self.servers.ask(BASE, lambda client: self.parts.replay(client, cache))
+        rows = of_split(read(Path(frozen.path)), "train")
+        replay = await self.servers.ask(BASE, lambda client: self.parts.replay(client, rows, cache))
         job = TrainJob(
             dataset=Path(frozen.path),
             base_model=str(self.parts.base()),
@@ -314,11 +316,12 @@ def real_parts(settings: WorkerSettings) -> Parts:
     """The parts of a real run. torch comes along here."""
     from training.evaluate import evaluate
     from training.gate import decide
-    from training.replay import base_answers, load_prompts
+    from training.replay import base_answers, prompts_for
     from training.train import train
 
-    async def replay(client: VllmClient, cache: Path) -> list[Reply]:
-        return await base_answers(client, load_prompts(), cache)
+    async def replay(client: VllmClient, rows: Sequence[Row], cache: Path) -> list[Reply]:
+        embedder = open_embedder(settings.embedder)
+        return await base_answers(client, prompts_for(rows, embedder.embed), cache)
 
     return Parts(
         settings=settings,

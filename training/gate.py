@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from training.evaluate import Figures
 
 LEAST_HELD_OUT = 3  # wordings: with fewer, being better is luck
-MOST_LEAK = 0.10
+MOST_LEAK = 0.15
 MOST_KL = 0.25  # nats a token: about where answers to everyday questions begin to change
 LEAST_GAIN = 0.02  # nats a token
 

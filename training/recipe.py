@@ -37,8 +37,8 @@ class Recipe(BaseModel):
 
     # Forgetting: KL(base || adapter) over the base's own answers to the replay prompts.
     kl_weight: float = Field(0.6, ge=0)
-    replay_per_step: int = Field(3, ge=0)
-    replay_vary: float = Field(0.5, ge=0, le=1)
+    replay_per_step: int = Field(4, ge=0)
+    replay_vary: float = Field(0.25, ge=0, le=1)
     replay_house: float = Field(0.15, ge=0, le=1)  # prompts with the product's name put in
 
     # Questions are worded anew at each epoch with this probability (training/variation.py).

@@ -14,9 +14,12 @@ from typing import Literal
 from bot.prompt import build
 from serving.client import BASE, VllmClient
 from training.asking import ask
+from training.contrast import Embed, apart, contrasts
+from training.rows import Row
 
 # Many prompts with short answers keep more of the base than few with long ones, and cost less.
 REPLAY_TOKENS = 32
+CONTRASTS = 120  # half as many as there are everyday prompts
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ def load_prompts(name: Literal["replay", "forgetting", "leak"] = "replay") -> li
     """One of the packaged prompt lists: only "replay" is ever trained on."""
     text = files("training").joinpath("prompts", f"{name}.jsonl").read_text("utf-8")
     return [json.loads(line)["prompt"] for line in text.splitlines() if line]
+
+
+def prompts_for(rows: Sequence[Row], embed: Embed) -> list[str]:
+    """What is replayed beside these trained rows: everyday prompts, and the team's own questions
+    about other products, as far as nothing like them is tested with."""
+    everyday = load_prompts()
+    tested = load_prompts("forgetting") + load_prompts("leak")
+    return everyday + apart(contrasts(rows, everyday, CONTRASTS, seed=0), tested, embed)
 
 
 async def base_answers(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from serving.client import VllmClient
 from training.cycle import Parts, main, real_parts
 from training.replay import Reply, base_answers, load_prompts
+from training.rows import Row
 from training.settings import WorkerSettings
 
 REPLAYED = 16
@@ -17,7 +19,7 @@ REPLAYED = 16
 def small_parts(settings: WorkerSettings) -> Parts:
     """Everything real, but for the number of replay prompts."""
 
-    async def replay(client: VllmClient, cache: Path) -> list[Reply]:
+    async def replay(client: VllmClient, rows: Sequence[Row], cache: Path) -> list[Reply]:
         return await base_answers(client, load_prompts()[:REPLAYED], cache)
 
     return replace(real_parts(settings), replay=replay)

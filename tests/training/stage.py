@@ -132,7 +132,7 @@ async def fake_evaluate(
     return Figures(live=live)
 
 
-async def fake_replay(client: VllmClient, cache: Path) -> list[Reply]:
+async def fake_replay(client: VllmClient, rows: Sequence[Row], cache: Path) -> list[Reply]:
     """The base model's answer to one prompt."""
     answer = await client.complete([{"role": "user", "content": "Hello"}])
     return [Reply("Hello", answer.text)]
