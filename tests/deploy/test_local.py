@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import LocalSet, Ports, SetFailed
+from tests.lora_files import make_base
 
 
 def local_set(home: Path) -> LocalSet:
@@ -31,7 +32,8 @@ async def test_the_callers_own_settings_do_not_reach_the_set(
     """Someone with a real token in the environment must not have the demo post with it."""
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-real")
     monkeypatch.setenv("MYNAH_TRAIN_CRON", "not a cron")
-    with local_set(tmp_path) as local:
+    local = LocalSet(tmp_path, make_base(tmp_path / "base"), Ports.free(), say=lambda _: None)
+    with local:
         local.start("worker", local.ports.worker)
         await local.ready("worker", f"http://127.0.0.1:{local.ports.worker}/healthz", within_s=60)
         assert local.env["SLACK_BOT_TOKEN"] == "xoxb-mynah"
