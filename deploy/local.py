@@ -94,6 +94,8 @@ class LocalSet:
             "MYNAH_HOST": "127.0.0.1",
             # Without a GPU a rambling answer takes half a minute; the help desk answers in a line.
             "MYNAH_MAX_TOKENS": "64",
+            # Training starts when an admin says so, not in the middle of the first lessons.
+            "MYNAH_MIN_NEW_EXAMPLES": "1000",
         }
 
     @property
