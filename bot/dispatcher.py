@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy import Engine, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from bot import inbox
@@ -80,9 +80,9 @@ class Dispatcher:
             await self._handle(event)
         except LostClaim as lost:
             log.warning("%s", lost)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             # Not marked: the lease runs out, and the row is handled again.
-            log.error("cannot mark inbox row %s: %s", event.id, error.orig)
+            log.error("cannot mark inbox row %s: %s", event.id, getattr(error, "orig", error))
 
     async def _handle(self, event: InboxEvent) -> None:
         handler = self._handlers.get(event.kind, _nothing_to_do)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.store.queue import LostClaim
 
@@ -59,8 +59,8 @@ class Pump(Generic[Row]):
         row = None
         try:
             row = await asyncio.to_thread(self._claim)
-        except DBAPIError as error:
-            log.error("cannot reach the store: %s", error.orig)
+        except SQLAlchemyError as error:
+            log.error("cannot reach the store: %s", getattr(error, "orig", error))
             await asyncio.sleep(DATABASE_DOWN_S)
         finally:
             if row is None:
@@ -93,9 +93,9 @@ async def hold(work: Awaitable[None], renew: Callable[[], None], every_s: float)
         while not (await asyncio.wait({task}, timeout=every_s))[0]:
             try:
                 await asyncio.to_thread(renew)
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 # The lease still runs for a while: try again at the next turn.
-                log.warning("cannot renew a lease: %s", error.orig)
+                log.warning("cannot renew a lease: %s", getattr(error, "orig", error))
         await task
     finally:
         if not task.done():

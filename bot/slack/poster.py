@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, select
 
 from bot import outbox
@@ -21,16 +21,21 @@ from bot.dispatcher import Later
 from bot.pump import LostClaim, Pump
 from bot.slack.app import CALL_S
 from bot.slack.metadata import marked, outbox_id
-from bot.slack.workspace import TROUBLE, Message, Workspace, error_of
+from bot.slack.workspace import (
+    LOCKED_OUT,
+    LOCKED_OUT_S,
+    NO_REPLY,
+    Message,
+    Workspace,
+    error_of,
+    is_trouble,
+)
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 60.0
 CLOCKS_DIFFER = timedelta(seconds=60)
-# Nobody's message is at fault when the token is: wait until the operator mended it.
-LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
-                        "account_inactive", "missing_scope", "ekm_access_denied"})  # fmt: skip
 
 
 class NotSent(Exception):
@@ -77,21 +82,25 @@ class Poster:
             await self._say(row)
         except LostClaim as lost:
             log.warning("%s", lost)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             # Not marked: the lease runs out, and whoever takes over finds the message in Slack.
-            log.error("cannot mark outbox row %s: %s", row.id, error.orig)
+            log.error("cannot mark outbox row %s: %s", row.id, getattr(error, "orig", error))
 
     async def _say(self, row: OutboxMessage) -> None:
         try:
-            ts = await self._send(row)
+            await self._sent(row, await self._send(row))
+        except (LostClaim, SQLAlchemyError):
+            raise
         except NotSent as reason:
             log.error("outbox row %s was not sent: %s", row.id, reason)
             await self._mark(_fail(row, self._owner, str(reason)))
         except Later as later:
-            delay_s = max(later.delay_s, min(0.25 * 2.0**row.attempts, LONGEST_WAIT_S))
+            delay_s = max(later.delay_s, _backoff_s(row))
             await self._mark(_retry(row, self._owner, str(later), delay_s))
-        else:
-            await self._sent(row, ts)
+        except Exception as error:  # the last stop: a bug must not end the pump
+            line = f"{type(error).__name__}: {error}"
+            log.error("outbox row %s will be tried again: %s", row.id, line, exc_info=error)
+            await self._mark(_retry(row, self._owner, line, _backoff_s(row)))
 
     async def _send(self, row: OutboxMessage) -> str | None:
         if await asyncio.to_thread(self._is_unwanted, row):
@@ -126,9 +135,12 @@ class Poster:
 
     async def _said_since(self, row: OutboxMessage) -> list[Message]:
         oldest = (row.created_at - CLOCKS_DIFFER).timestamp()
-        if row.thread_ts is None:
-            return await self._workspace.since(row.channel, f"{oldest:.6f}")
-        thread = await self._workspace.thread(row.channel, row.thread_ts)
+        try:
+            if row.thread_ts is None:
+                return await self._workspace.since(row.channel, f"{oldest:.6f}")
+            thread = await self._workspace.thread(row.channel, row.thread_ts)
+        except SlackApiError as error:
+            raise _refused(error) from error
         return [one for one in thread if float(one["ts"]) >= oldest]
 
     def _carries(self, message: Message, row: OutboxMessage) -> bool:
@@ -171,13 +183,8 @@ class Poster:
         try:
             reply: Mapping[str, Any] = await call(**arguments)
         except SlackApiError as error:
-            code = error_of(error)
-            if code in TROUBLE:
-                raise Later(f"Slack: {code}", _retry_after(error.response.headers)) from error
-            if code in LOCKED_OUT:
-                raise Later(f"Slack: {code}", LONGEST_WAIT_S) from error
-            raise NotSent(f"Slack: {code}") from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _refused(error) from error
+        except NO_REPLY as error:
             # It may have arrived: the next attempt looks for it first.
             raise Later(f"Slack cannot be reached: {type(error).__name__}") from error
         return reply
@@ -229,6 +236,20 @@ def _fail(row: OutboxMessage, owner: str, why: str) -> Callable[[Session], None]
 
 def _retry(row: OutboxMessage, owner: str, why: str, delay_s: float) -> Callable[[Session], None]:
     return lambda session: outbox.retry(session, row, owner, error=why, delay_s=delay_s)
+
+
+def _backoff_s(row: OutboxMessage) -> float:
+    # Bounded twice: a row that waited for a day was tried so often that the power overflows.
+    return min(0.25 * 2.0 ** min(row.attempts, 16), LONGEST_WAIT_S)
+
+
+def _refused(error: SlackApiError) -> Later | NotSent:
+    code = error_of(error)
+    if is_trouble(code):
+        return Later(f"Slack: {code}", _retry_after(error.response.headers))
+    if code in LOCKED_OUT:
+        return Later(f"Slack: {code}", LOCKED_OUT_S)
+    return NotSent(f"Slack: {code}")
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float:

@@ -25,6 +25,12 @@ GONE = frozenset(
     {"message_not_found", "thread_not_found", "channel_not_found", "user_not_found",
      "user_not_visible", "no_such_subteam", "subteam_not_found"}
 )  # fmt: skip
+# Nobody's message is at fault when the token is: wait until the operator mended it.
+LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
+                        "account_inactive", "missing_scope", "ekm_access_denied"})  # fmt: skip
+LOCKED_OUT_S = 60.0
+# Nothing came back, or the SDK tripped over what did: a page of text where it expects JSON.
+NO_REPLY = (aiohttp.ClientError, TimeoutError, AttributeError, UnicodeError)
 Message = Mapping[str, Any]
 
 
@@ -39,15 +45,21 @@ class Identity:
 
 
 def error_of(error: SlackApiError) -> str:
-    """Slack's error code, or the HTTP status where the answer was no JSON."""
+    """Slack's error code, or "HTTP" and the status where the answer names none."""
     response = error.response
-    if isinstance(response, AsyncSlackResponse):
-        if response.status_code == 429:
-            return "ratelimited"
-        if response.status_code >= 500:
-            return "service_unavailable"
-        return str(response.get("error", response.status_code))
-    return str(response.get("error", "unknown")) if isinstance(response, dict) else "unknown"
+    if not isinstance(response, AsyncSlackResponse):
+        return f"HTTP {getattr(response, 'status', 'unknown')}"
+    if response.status_code == 429:
+        return "ratelimited"
+    if response.status_code >= 500:
+        return "service_unavailable"
+    code = response.data.get("error") if isinstance(response.data, dict) else None
+    return str(code or f"HTTP {response.status_code}")
+
+
+def is_trouble(code: str) -> bool:
+    """Whether it may go well later. Without a code it was not Slack that answered: a proxy did."""
+    return code in TROUBLE or code.startswith("HTTP ")
 
 
 class Workspace:
@@ -144,8 +156,8 @@ async def _call(call: Callable[..., Any], **arguments: Any) -> AsyncSlackRespons
     """Call Slack; None when what was asked for does not exist.
 
     Raises:
-        Later: no connection, or Slack is in trouble.
-        SlackApiError: anything else, such as a missing scope.
+        Later: no connection, Slack is in trouble, or it does not take the token.
+        SlackApiError: anything else, such as a channel the bot is not in.
     """
     try:
         reply: AsyncSlackResponse = await call(**arguments)
@@ -153,9 +165,11 @@ async def _call(call: Callable[..., Any], **arguments: Any) -> AsyncSlackRespons
         code = error_of(error)
         if code in GONE:
             return None
-        if code in TROUBLE:
+        if is_trouble(code):
             raise Later(f"Slack: {code}", delay_s=2.0) from error
+        if code in LOCKED_OUT:
+            raise Later(f"Slack: {code}", LOCKED_OUT_S) from error
         raise
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except NO_REPLY as error:
         raise Later(f"Slack cannot be reached: {type(error).__name__}", delay_s=2.0) from error
     return reply

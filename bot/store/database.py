@@ -13,6 +13,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlmodel import Session, create_engine
 
+POOL = 32  # as many connections as the bot has threads for store calls
+
 
 class BadDatabaseUrl(Exception):
     """DATABASE_URL is not a SQLite or PostgreSQL URL."""
@@ -34,7 +36,7 @@ def open_engine(url: str) -> Engine:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=POOL, hide_parameters=True)
     if parsed.drivername != "sqlite":
         raise BadDatabaseUrl(BadDatabaseUrl.__doc__)
     if parsed.database and parsed.database != ":memory:":
@@ -42,7 +44,9 @@ def open_engine(url: str) -> Engine:
     # SQLite has one writer at a time. Threads of this process queue for a lock instead of asking
     # SQLite again and again: that is quicker, and nobody starves.
     turn = {"mynah_turn": threading.Lock()}
-    engine = create_engine(parsed, connect_args={"timeout": 30}, execution_options=turn)
+    engine = create_engine(
+        parsed, connect_args={"timeout": 30}, execution_options=turn, hide_parameters=True
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

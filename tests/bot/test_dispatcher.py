@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+import pytest
 from sqlalchemy import Engine, update
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import col, select
 
 from bot import inbox
@@ -247,3 +249,35 @@ async def test_store_that_is_away_is_waited_for(engine: Engine) -> None:
         deliver(engine, ("a", "a1"))
         async with asyncio.timeout(5):
             await handled.wait()
+
+
+async def test_full_pool_is_waited_for(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a free connection to claim, renew or mark with, the pump goes on."""
+    dispatcher = Dispatcher(
+        engine, {"event": _slow}, asyncio.Event(), owner="one", team_id=TEAM, lease_s=1.5
+    )
+    full: dict[str, int] = {}
+    for call in ("claim", "renew", "finish"):
+        monkeypatch.setattr(inbox, call, _full_once(getattr(inbox, call), call, full))
+    deliver(engine, ("a", "a1"))
+    task = asyncio.create_task(dispatcher.run())
+    await until(lambda: all_done(engine))
+    dispatcher.stop()
+    await task
+    assert set(full) == {"claim", "renew", "finish"}
+
+
+async def _slow(_event: InboxEvent) -> None:
+    await asyncio.sleep(0.7)
+
+
+def _full_once(
+    call: Callable[..., object], name: str, full: dict[str, int]
+) -> Callable[..., object]:
+    def instead(*given: object, **named: object) -> object:
+        full[name] = full.get(name, 0) + 1
+        if full[name] == 1:
+            raise PoolTimeout("QueuePool limit reached")
+        return call(*given, **named)
+
+    return instead

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
 from sqlalchemy import Engine, update
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import select
 
 from bot import outbox
@@ -132,6 +135,70 @@ async def test_message_that_slack_will_never_take_is_given_up(house: House) -> N
     async with running(poster(house, "one")):
         await until(lambda: row(house.engine).status is Status.FAILED)
     assert row(house.engine).error == "Slack: channel_not_found"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "why"),
+    [
+        ({"error": "not_in_channel"}, Status.FAILED, "Slack: not_in_channel"),
+        ({"error": "missing_scope"}, Status.WAITING, "Slack: missing_scope"),
+        ({"error": "invalid_auth"}, Status.WAITING, "Slack: invalid_auth"),
+        ({"status": 404, "error": ""}, Status.WAITING, "Slack: HTTP 404"),
+    ],
+)
+@pytest.mark.parametrize("thread_ts", [None, "1700000000.000100"])
+async def test_refusal_to_look_for_a_message_is_taken_as_one_to_post_it(
+    house: House, thread_ts: str | None, fault: dict[str, Any], status: Status, why: str
+) -> None:
+    """A row tried again whose channel cannot be read waits or is given up; the pump goes on."""
+    say(house.engine, "hello", thread_ts=thread_ts)
+    with transaction(house.engine) as session:
+        outbox.claim(session, "dead", lease_s=-1)
+    method = "conversations.replies" if thread_ts else "conversations.history"
+    await house.sandbox.faults(fail={"method": method, "n": 9, **fault})
+    async with running(poster(house, "heir")):
+        await until(lambda: row(house.engine).error == why)
+    assert row(house.engine).status is status
+    assert await said(house) == []
+
+
+async def test_bug_is_a_stumble_of_one_row(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw delays its own row, and the pump goes on."""
+    one = poster(house, "one")
+    steps = iter([ValueError("broken")])
+    send = one._send
+
+    async def stumble(claimed: OutboxMessage) -> str | None:
+        if (error := next(steps, None)) is not None:
+            raise error
+        return await send(claimed)
+
+    monkeypatch.setattr(one, "_send", stumble)
+    say(house.engine, "hello")
+    async with running(one):
+        await until(lambda: row(house.engine).error == "ValueError: broken")
+        await until(lambda: row(house.engine).status is Status.DONE)
+    assert len(await said(house)) == 1
+
+
+async def test_full_pool_leaves_the_row_to_its_lease(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When no connection is free to mark a row, it is found again when the lease ran out."""
+    one = poster(house, "one", lease_s=0.5)
+    steps = iter([PoolTimeout("QueuePool limit reached")])
+    mark = one._mark_now
+
+    def full(change: Any) -> None:
+        if (error := next(steps, None)) is not None:
+            raise error
+        mark(change)
+
+    monkeypatch.setattr(one, "_mark_now", full)
+    say(house.engine, "hello")
+    async with running(one):
+        await until(lambda: row(house.engine).status is Status.DONE)
+    assert len(await said(house)) == 1
 
 
 async def test_update_and_delete(house: House) -> None:

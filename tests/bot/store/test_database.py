@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, select
 
 from bot.store.database import BadDatabaseUrl, open_engine, reading, transaction
@@ -39,6 +40,21 @@ def test_plain_postgres_urls_mean_psycopg() -> None:
     """What hosts hand out (postgresql:// and postgres://) works as it is."""
     for scheme in ("postgresql", "postgres"):
         assert open_engine(f"{scheme}://me@host/x").url.drivername == "postgresql+psycopg"
+
+
+def test_an_error_never_repeats_what_was_said(store: Engine) -> None:
+    """What a statement was given stays out of its error, and so out of the log."""
+    with pytest.raises(DBAPIError) as error, reading(store) as session:
+        session.execute(text("SELECT :said FROM nowhere"), {"said": "hunter2"})
+    assert "nowhere" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_every_store_thread_can_have_a_connection(pg_url: str) -> None:
+    """As many transactions as the bot has store threads can be open at once on PostgreSQL."""
+    with opened(pg_url) as engine:
+        assert isinstance(engine.pool, QueuePool)
+        assert engine.pool.size() >= 32
 
 
 def test_a_failed_transaction_leaves_nothing(store: Engine) -> None:
