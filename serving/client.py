@@ -15,8 +15,10 @@ import httpx
 BASE = "base"  # the name under which every server serves the base model
 CONNECT_S = 5.0
 HEALTH_S = 5.0
-# Too Early, Too Many Requests and time-outs of a proxy are about the moment, not about the request.
-TRANSIENT = frozenset({408, 425, 429})
+LOAD = "/v1/load_lora_adapter"
+# About the request itself. Any other status (a wrong key, too many requests, a proxy's time-out) is
+# about this server or this moment.
+ABOUT_REQUEST = frozenset({400, 413, 422})
 
 
 class ChatMessage(TypedDict):
@@ -31,7 +33,7 @@ class ServingError(Exception):
 
 
 class Unavailable(ServingError):
-    """No connection, a time-out or a server error: try another replica, or later."""
+    """No connection, a time-out, a server error or a wrong key: try another replica, or later."""
 
 
 class ModelMissing(ServingError):
@@ -39,7 +41,7 @@ class ModelMissing(ServingError):
 
 
 class Refused(ServingError):
-    """The server understood and said no (another 4xx): asking again would not help."""
+    """The server understood and said no (HTTP 400, 413, 422): asking again would not help."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class VllmClient:
             Refused: with the server's line: a bad adapter, a bad name, or another one of this name.
         """
         try:
-            await self._control("/v1/load_lora_adapter", lora_name=name, lora_path=str(path))
+            await self._control(LOAD, lora_name=name, lora_path=str(path))
         except Refused:
             if (await self.models()).get(name) != str(path):
                 raise
@@ -304,9 +306,10 @@ def _refusal(response: httpx.Response) -> ServingError:
     line = f"{response.url}: {response.status_code} {reason}"
     if response.status_code == 404:
         return ModelMissing(line)
-    if response.status_code >= 500 or response.status_code in TRANSIENT:
-        return Unavailable(line)
-    return Refused(line)
+    bad_adapter = response.status_code == 403 and response.url.path == LOAD  # the guard's word
+    if response.status_code in ABOUT_REQUEST or bad_adapter:
+        return Refused(line)
+    return Unavailable(line)
 
 
 def _message(body: Any) -> str:

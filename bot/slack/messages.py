@@ -101,30 +101,30 @@ def _greet(session: Session, team_id: str, question: Question) -> None:
 
 
 def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
-    examples.forget_message(session, team_id, channel, ts)
-    for table in (Question, Answer):
+    # The row first: whoever teaches from this question at this moment goes before, or not at all.
+    gone = {"deleted_at": now()}
+    for table, values in ((Question, gone | {"text": ""}), (Answer, gone)):
         here = (col(table.team_id) == team_id, col(table.channel) == channel)
-        gone = update(table).where(*here, col(table.ts) == ts).values(deleted_at=now())
-        session.execute(gone)
+        session.execute(update(table).where(*here, col(table.ts) == ts).values(values))
+    examples.forget_message(session, team_id, channel, ts)
 
 
 def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> None:
-    examples.forget_message(session, team_id, channel, ts)
-    question = session.exec(_question(team_id, channel, ts)).first()
-    # A question that has its answer keeps the words that were answered.
-    if question is not None and text and not _answered(session, question):
+    if not text:  # nothing is left of it
+        _delete(session, team_id, channel, ts)
+        return
+    question = session.exec(_question(team_id, channel, ts).with_for_update()).first()
+    # Answered or not: the words that were taken back are forgotten, and staff sees the new ones.
+    if question is not None and question.deleted_at is None:
         question.text = text
         session.add(question)
+    examples.forget_message(session, team_id, channel, ts)
 
 
 def _question(team_id: str, channel: str, ts: str) -> Any:
     return select(Question).where(
         Question.team_id == team_id, Question.channel == channel, Question.ts == ts
     )
-
-
-def _answered(session: Session, question: Question) -> bool:
-    return session.exec(select(Answer).where(Answer.question_id == question.id)).first() is not None
 
 
 def _was_before(message: Message, ts: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, tuple_
 from sqlmodel import Session, col, select
 
 from bot import examples, feedback
@@ -22,7 +22,9 @@ from bot.store.schema import (
     Answer,
     AnswerExample,
     ChannelKind,
+    Example,
     ExampleSource,
+    ExampleStatus,
     FeedbackKind,
     OutboxMessage,
     Question,
@@ -40,6 +42,7 @@ class Lesson:
     target_ts: str
     user: str  # the staff member
     answer_id: int | None = None
+    question: Question | None = None  # as it was read, when the bot had answered it
     correction: str | None = None
     draft: Draft | None = None
     sources: Sequence[Source] = field(default=())
@@ -90,7 +93,7 @@ class Teaching:
             sources = [(question.channel, question.ts), (lesson.channel, message["ts"])]
             sources += _inherited(session, answer)
             draft = examples.draft(question.text, answer.text)
-            return replace(rated, draft=draft, sources=sources)
+            return replace(rated, question=question, draft=draft, sources=sources)
 
     async def _correction(self, lesson: Lesson, message: Message) -> Lesson | None:
         """📝 on one's own reply: it replaces the newest answer of the bot before it."""
@@ -119,6 +122,7 @@ class Teaching:
             return replace(
                 lesson,
                 answer_id=answer.id,
+                question=question,
                 correction=text,
                 draft=examples.draft(question.text, text, rejected=answer.text),
                 sources=[(question.channel, question.ts), (lesson.channel, message["ts"])],
@@ -172,8 +176,11 @@ class Teaching:
             )  # fmt: skip
             if not new or lesson.draft is None or given.id is None:
                 return
+            draft = _standing(session, given.team_id, lesson, lesson.draft)
+            if draft.refusal is not None:
+                embedding = None
             examples.add(
-                session, lesson.draft, team_id=given.team_id, feedback_id=given.id,
+                session, draft, team_id=given.team_id, feedback_id=given.id,
                 approved_by=lesson.user, sources=lesson.sources, embedding=embedding,
                 embedder=self._memory.embedder.name if embedding else None,
             )  # fmt: skip
@@ -184,6 +191,41 @@ class Teaching:
                 session, team_id=self._workspace.identity.team_id, channel=channel, target_ts=ts,
                 user=user, kind=kind,
             )  # fmt: skip
+
+
+def _standing(session: Session, team_id: str, lesson: Lesson, draft: Draft) -> Draft:
+    """The draft without words that were taken back before it could be stored."""
+    source = tuple_(col(Question.channel), col(Question.ts))
+    asked = select(Question).where(Question.team_id == team_id, source.in_(lesson.sources))
+    read = lesson.question
+    for question in session.exec(asked.with_for_update()):
+        if question.deleted_at is not None:
+            return _emptied(draft, "the question was deleted")
+        if read is not None and question.id == read.id and question.text != read.text:
+            return _emptied(draft, "the question was edited meanwhile")
+    if not _uses_forgotten(session, lesson.answer_id):
+        return draft
+    if lesson.kind is FeedbackKind.CORRECT:  # the correction's own words still stand
+        return replace(draft, rejected=None)
+    return _emptied(draft, "a message that the answer came from was deleted or edited")
+
+
+def _emptied(draft: Draft, refusal: str) -> Draft:
+    return Draft("", "", scope=draft.scope, refusal=refusal)
+
+
+def _uses_forgotten(session: Session, answer_id: int | None) -> bool:
+    """Whether an example that the answer quotes, or was written from, was forgotten (blanked)."""
+    forgotten = (
+        select(AnswerExample.example_id)
+        .join(Example, col(Example.id) == col(AnswerExample.example_id))
+        .where(
+            AnswerExample.answer_id == answer_id,
+            Example.status == ExampleStatus.REVOKED,
+            Example.answer == "",
+        )
+    )
+    return session.exec(forgotten).first() is not None
 
 
 def _answered_by(lesson: Lesson, asked: Message, answers: Sequence[Message]) -> Lesson:

@@ -269,6 +269,18 @@ async def test_no_server_means_later(engine: Engine, vllm: FakeVllm, open_desk: 
     assert (desk.answers(), desk.outbox(), desk.said) == ([], [], 0)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_wrong_key_means_later(
+    engine: Engine, vllm: FakeVllm, open_desk: Open, status: int
+) -> None:
+    """A server that does not take the key says nothing about the question: it waits."""
+    desk = open_desk(engine, vllm)
+    vllm.fail_status = status
+    with pytest.raises(Later, match="No vLLM server answers"):
+        await desk.answering.answer(desk.ask(PORT))
+    assert (desk.answers(), desk.outbox()) == ([], [])
+
+
 async def test_adapter_is_waited_for_then_the_base_answers(
     engine: Engine, vllm: FakeVllm, open_desk: Open
 ) -> None:

@@ -88,8 +88,11 @@ async def test_server_killed_in_a_stream(client: VllmClient, fake_vllm: FakeVllm
         (500, Unavailable),
         (503, Unavailable),
         (429, Unavailable),
+        (401, Unavailable),
+        (403, Unavailable),
         (404, ModelMissing),
         (400, Refused),
+        (413, Refused),
         (422, Refused),
     ],
 )
@@ -148,14 +151,14 @@ async def test_a_dropped_connection_is_tried_once_more() -> None:
 
 
 async def test_wrong_keys(fake_vllm: FakeVllm) -> None:
-    """A wrong key is Refused with one line, on inference and on control, and unhealthy."""
+    """A wrong key is Unavailable with one line, on inference and on control, and unhealthy."""
     async with VllmClient(fake_vllm.url, api_key="wrong", control_key="wrong") as client:
         for request in (client.complete(HELLO), client.unload_adapter("mynah-000000000000")):
-            with pytest.raises(Refused, match="401 missing or wrong key"):
+            with pytest.raises(Unavailable, match="401 missing or wrong key"):
                 await request
         assert not await client.healthy()
     async with VllmClient(fake_vllm.url, api_key=fake_vllm.api_key) as client:
-        with pytest.raises(Refused, match="401 missing or wrong key"):
+        with pytest.raises(Unavailable, match="401 missing or wrong key"):
             await client.unload_adapter("mynah-000000000000")
 
 
