@@ -14,7 +14,7 @@ import pytest
 
 from serving.adapters import WEIGHTS, AdapterFile, publish, validate
 from serving.base import base_spec
-from serving.client import ChatMessage, Delta, ModelMissing, Refused, VllmClient
+from serving.client import ChatMessage, Delta, ModelMissing, Refused, Unavailable, VllmClient
 from serving.replicas import reconcile
 from tests.lora_files import make_adapter, random_tensors, write_adapter
 from tests.torch_logprobs import torch_logprobs
@@ -119,9 +119,9 @@ async def test_closed_routes_and_wrong_keys(vllm: Vllm) -> None:
         for method, path in closed:
             assert (await http.request(method, path, json={})).status_code == 403
     async with VllmClient(vllm.url, api_key="wrong", control_key=vllm.api_key) as stranger:
-        with pytest.raises(Refused, match="401 missing or wrong key"):
+        with pytest.raises(Unavailable, match="401 missing or wrong key"):
             await stranger.complete(QUESTION)
-        with pytest.raises(Refused, match="401 missing or wrong key"):
+        with pytest.raises(Unavailable, match="401 missing or wrong key"):
             await stranger.unload_adapter("mynah-000000000000")
 
 
