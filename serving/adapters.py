@@ -25,12 +25,15 @@ from safetensors import SafetensorError, deserialize
 from serving.base import BaseSpec, base_spec
 
 __all__ = [
-    "MAX_RANK", "NAME", "AdapterFile", "BadAdapter", "BaseSpec", "base_spec", "publish", "validate",
+    "MAX_RANK", "NAME", "AdapterFile", "BadAdapter", "BaseSpec", "base_spec", "fingerprint",
+    "publish", "validate",
 ]  # fmt: skip
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 NAME = re.compile(r"mynah-[0-9a-f]{12}")
+# What publishing writes as the base: its logical name, and the first 12 of its sha256.
+TRAINED_ON = re.compile(r"[^/].*@(?P<sha256>[0-9a-f]{12})")
 MAX_RANK = 64
 # Trained LoRA weights lie below 1; what is far above has diverged and overflows in bf16 products.
 MAX_ABS = 100.0
@@ -40,7 +43,7 @@ KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<half>[AB])\.weigh
 UNSUPPORTED = (
     "use_dora", "modules_to_save", "lora_bias", "rank_pattern", "alpha_pattern", "use_qalora",
     "use_bdlora", "layer_replication", "alora_invocation_tokens", "trainable_token_indices",
-    "target_parameters", "fan_in_fan_out",
+    "target_parameters", "fan_in_fan_out", "use_rslora",
 )  # fmt: skip
 # Initialisations that leave the base's own weights as they are; PiSSA, OLoRA and others do not.
 PLAIN_INITS = (True, False, None, "gaussian", "eva", "orthogonal")
@@ -52,7 +55,7 @@ class BadAdapter(Exception):
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """A checked adapter on disk: `name` is mynah-<first 12 of sha256>, of the safetensors file."""
+    """A checked adapter on disk: `name` is mynah-<first 12 of sha256>, which is `fingerprint`'s."""
 
     name: str
     sha256: str
@@ -69,7 +72,7 @@ def validate(
         directory: holds adapter_config.json and adapter_model.safetensors.
         base: what the adapter is to be added to.
         max_rank: what the server was started with.
-        sha256: what the weights must hash to. A directory with an adapter's name says so, too.
+        sha256: what it must hash to. A directory with an adapter's name says so, too.
 
     Raises:
         BadAdapter: one line that names the directory, the tensor and the trouble.
@@ -86,9 +89,9 @@ def validate(
 def publish(staging: Path, adapters_dir: Path, base: BaseSpec) -> AdapterFile:
     """Copy what serving needs from `staging` to `adapters_dir`/mynah-<hash>; return the copy.
 
-    Only the weights and a cleaned config are published: the base's logical name instead of a path
-    on this machine, no pickles, no reference copy, no tokenizer. The directory appears by a rename
-    and is never changed; publishing the same weights again returns what is there.
+    Only the weights and a cleaned config are published: the base's logical name and fingerprint
+    instead of a path on this machine, no pickles, no reference copy, no tokenizer. The directory
+    appears by a rename and is never changed; publishing the same again returns what is there.
 
     Raises:
         BadAdapter: as `validate`, before anything is written.
@@ -106,15 +109,26 @@ def publish(staging: Path, adapters_dir: Path, base: BaseSpec) -> AdapterFile:
     return validate(target, base, sha256=found.sha256)
 
 
+def fingerprint(content: bytes, config: Mapping[str, Any], base: BaseSpec) -> str:
+    """What names an adapter: the SHA-256 of its config, as published for `base`, and its weights.
+
+    Raises:
+        BadAdapter: it was published for another base model.
+    """
+    cleaned = json.dumps(_clean(config, base), sort_keys=True)
+    return hashlib.sha256(cleaned.encode() + b"\n" + content).hexdigest()
+
+
 def _validate(directory: Path, base: BaseSpec, max_rank: int, sha256: str | None) -> AdapterFile:
-    rank = _check_config(_read_config(directory), base, max_rank)
+    config = _read_config(directory)
+    rank = _check_config(config, base, max_rank)
     content = (directory / WEIGHTS).read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = fingerprint(content, config, base)
     name = f"mynah-{digest[:12]}"
     if sha256 is not None and digest != sha256:
-        raise BadAdapter(f"{WEIGHTS} hashes to {digest[:12]}…, expected {sha256[:12]}…")
+        raise BadAdapter(f"it hashes to {digest[:12]}…, expected {sha256[:12]}…")
     if NAME.fullmatch(directory.name) and directory.name != name:
-        raise BadAdapter(f"{WEIGHTS} hashes to {digest[:12]}…, which is not what its name says")
+        raise BadAdapter(f"it hashes to {digest[:12]}…, which is not what its name says")
     _check_tensors(content, base, rank)
     return AdapterFile(name, digest, directory, rank)
 
@@ -127,6 +141,24 @@ def _read_config(directory: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BadAdapter(f"{CONFIG} is not an object")
     return config
+
+
+def _clean(config: Mapping[str, Any], base: BaseSpec) -> dict[str, Any]:
+    """The config as it is published; cleaned again, it is the same."""
+    trained_on = str(config.get("base_model_name_or_path"))
+    published = TRAINED_ON.fullmatch(trained_on)
+    ours = f"{base.model}@{base.sha256[:12]}"
+    if published and published["sha256"] != base.sha256[:12]:
+        raise BadAdapter(f"it was trained on another base model: {trained_on}, this is {ours}")
+    modules = config.get("target_modules")
+    return {
+        **config,
+        # A model that was moved since keeps the name that was hashed.
+        "base_model_name_or_path": trained_on if published else ours,
+        "inference_mode": True,
+        # PEFT writes a set, in any order.
+        "target_modules": sorted(modules, key=str) if isinstance(modules, list) else modules,
+    }
 
 
 def _check_config(config: Mapping[str, Any], base: BaseSpec, max_rank: int) -> int:
@@ -206,7 +238,7 @@ def _as_float32(key: str, dtype: str, content: bytes) -> NDArray[np.float32]:
 
 
 def _fill(beside: Path, staging: Path, base: BaseSpec) -> None:
-    config = _read_config(staging) | {"base_model_name_or_path": base.model, "inference_mode": True}
+    config = _clean(_read_config(staging), base)
     (beside / CONFIG).write_text(
         json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from serving.adapters import CONFIG, WEIGHTS
+from serving.adapters import CONFIG, WEIGHTS, fingerprint
 from serving.base import base_spec
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -72,3 +72,9 @@ def write_adapter(
 def make_adapter(directory: Path, base: Path, *, seed: int = 0, rank: int = 8) -> Path:
     """Write a random adapter for `base` that changes every answer; return its directory."""
     return write_adapter(directory, random_tensors(base, rank=rank, seed=seed), rank=rank)
+
+
+def hash_of(directory: Path, base: Path) -> str:
+    """What the adapter in `directory` is named by, once it is published for `base`."""
+    config = json.loads((directory / CONFIG).read_text())
+    return fingerprint((directory / WEIGHTS).read_bytes(), config, base_spec(base))

@@ -224,6 +224,7 @@ class _Cycle:
         try:
             with transaction(self.engine) as session:
                 release = releases.add_candidate(session, self.team_id, adapter.id or 0, by="gate")
+                self._refuse_other_live(session, evaluation)
                 releases.promote(session, release, by="gate", reason="; ".join(evaluation.reasons))
                 self._end(session, RunStatus.RELEASED, evaluation.reasons)
         except releases.ReleaseError as error:
@@ -291,6 +292,15 @@ class _Cycle:
             base = session.get_one(Adapter, run.adapter_id).base_sha256
             if _recipe(run, self.parts.settings) == self.recipe and base == spec.sha256:
                 raise NothingNew(f"nothing new since run {run.id}, which ended as {run.status}")
+
+    def _refuse_other_live(self, session: Session, evaluation: Evaluation) -> None:
+        """What is live may have changed since the evaluation: an admin rolled back meanwhile."""
+        live = releases.live(session, self.team_id)
+        adapter = releases.adapter_of(session, live)
+        if (adapter.name if adapter else BASE) != evaluation.figures["live"]:
+            raise releases.ReleaseError(
+                f"v{live.number} went live meanwhile, and it was not compared with that"
+            )
 
     def _run(self) -> Run:
         return self._get(Run, self.run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Sequence
 
 from sqlalchemy import Engine, update
@@ -69,28 +70,46 @@ class Runner:
 
     async def _follow(self, run: Run) -> None:
         number = ending.id_of(run)
-        file = self._settings.data_dir.resolve() / "logs" / f"run-{number}.log"
-        command = [*self._command, str(number), str(run.fence)]
-        self.trainer = await Trainer.start(command, self._settings, file)
-        log.info("run %s: attempt %s, process %s", number, run.attempts, self.trainer.pid)
-        if self._stopping:  # meanwhile the worker was told to stop
-            await self.trainer.stop()
         try:
-            status = await self._watch(self.trainer, number, run.fence)
+            status, last_words = await self._play(run, number)
             log.info("run %s: the trainer ended with %s", number, status)
-            await asyncio.to_thread(self._settle, run, status, self.trainer.last_words())
+            await asyncio.to_thread(self._settle, run, status, last_words)
         except LostRun:
             log.warning("run %s was taken over by another worker", number)
         except DBAPIError as error:
             # The lease runs out, and the run is taken up again when the database is back.
             log.warning("run %s: the database cannot be used: %s", number, error.orig)
         finally:
-            await self.trainer.stop()
+            if self.trainer is not None:
+                await self.trainer.stop()
             self.trainer = None
 
+    async def _play(self, run: Run, number: int) -> tuple[int, str]:
+        """Let the trainer play the run; return its exit status and its last words."""
+        file = self._settings.data_dir.resolve() / "logs" / f"run-{number}.log"
+        command = [*self._command, str(number), str(run.fence)]
+        try:
+            self.trainer = await Trainer.start(command, self._settings, file)
+        except OSError as error:  # a full disk, say
+            return 1, f"the trainer cannot be started: {error.strerror or error}"
+        log.info("run %s: attempt %s, process %s", number, run.attempts, self.trainer.pid)
+        if self._stopping:  # meanwhile the worker was told to stop
+            await self.trainer.stop()
+        status = await self._watch(self.trainer, number, run.fence)
+        return status, self.trainer.last_words()
+
     async def _watch(self, trainer: Trainer, run_id: int, fence: int) -> int:
+        held_until = time.monotonic() + self._lease_s
         while (status := await trainer.ended(self._lease_s / 3)) is None:
-            await asyncio.to_thread(self._renew, run_id, fence)
+            asked = time.monotonic()
+            try:
+                await asyncio.to_thread(self._renew, run_id, fence)
+                held_until = asked + self._lease_s
+            except DBAPIError as error:
+                if time.monotonic() >= held_until:
+                    raise
+                # The lease still runs for a while: try again at the next turn.
+                log.warning("run %s: cannot renew its lease: %s", run_id, error.orig)
         return status
 
     def _renew(self, run_id: int, fence: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -16,9 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from serving.adapters import WEIGHTS, BadAdapter, publish, validate
+from serving.adapters import CONFIG, WEIGHTS, BadAdapter, publish, validate
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
-from tests.lora_files import Tensors, make_adapter, make_base, random_tensors, write_adapter
+from tests.lora_files import (
+    Tensors,
+    hash_of,
+    make_adapter,
+    make_base,
+    random_tensors,
+    write_adapter,
+)
 
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
 
@@ -34,9 +40,9 @@ def base(base_dir: Path) -> BaseSpec:
 
 
 def test_good_adapter_is_named_by_its_hash(tmp_path: Path, base_dir: Path, base: BaseSpec) -> None:
-    """An adapter that PEFT wrote passes; its name is the start of its weights' SHA-256."""
+    """An adapter that PEFT wrote passes; its name is the start of its SHA-256."""
     found = validate(make_adapter(tmp_path / "a", base_dir, rank=4), base)
-    digest = hashlib.sha256((tmp_path / "a" / WEIGHTS).read_bytes()).hexdigest()
+    digest = hash_of(tmp_path / "a", base_dir)
     assert (found.name, found.sha256, found.rank) == (f"mynah-{digest[:12]}", digest, 4)
 
 
@@ -73,6 +79,7 @@ def test_bad_tensors(
     ("config", "line"),
     [
         ({"use_dora": True}, "use_dora is set"),
+        ({"use_rslora": True}, "use_rslora is set"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save is set"),
         ({"alpha_pattern": {"q_proj": 4}}, "alpha_pattern is set"),
         ({"bias": "all"}, "bias is 'all'"),
@@ -156,6 +163,48 @@ def test_wrong_hash(tmp_path: Path, base_dir: Path, base: BaseSpec) -> None:
         validate(good.path, base)
 
 
+@pytest.mark.parametrize(
+    "change", [{"lora_alpha": 17}, {"target_modules": ["q_proj"]}, {"use_mora": False}]
+)
+def test_a_changed_config_is_noticed(
+    tmp_path: Path, base_dir: Path, base: BaseSpec, change: Mapping[str, Any]
+) -> None:
+    """The same weights scaled or placed in another way are another adapter."""
+    good = publish(make_adapter(tmp_path / "a", base_dir), tmp_path / "adapters", base)
+    config = json.loads((good.path / CONFIG).read_text())
+    (good.path / CONFIG).write_text(json.dumps(config | dict(change)))
+    with pytest.raises(BadAdapter, match="which is not what its name says"):
+        validate(good.path, base)
+
+
+def test_another_base_is_refused(tmp_path: Path, base_dir: Path, base: BaseSpec) -> None:
+    """An adapter stays with the weights that it was trained on; where they lie does not matter."""
+    good = publish(make_adapter(tmp_path / "a", base_dir), tmp_path / "adapters", base)
+    moved = base_spec(base_dir.rename(tmp_path / "moved-base"))
+    assert validate(good.path, moved, sha256=good.sha256) == good
+    other = base_spec(make_base(tmp_path / "other-base", seed=1))
+    with pytest.raises(BadAdapter, match=r"it was trained on another base model: tiny-base@"):
+        validate(good.path, other)
+    config = json.loads((good.path / CONFIG).read_text())
+    (good.path / CONFIG).write_text(json.dumps(config | {"base_model_name_or_path": "/tiny-base"}))
+    with pytest.raises(BadAdapter, match="which is not what its name says"):
+        validate(good.path, other)
+
+
+def test_the_order_of_the_targets_does_not_matter(
+    tmp_path: Path, base_dir: Path, base: BaseSpec
+) -> None:
+    """PEFT writes the target modules in another order each time; the name stays the same."""
+    tensors = random_tensors(base_dir)
+    names = {
+        validate(
+            write_adapter(tmp_path / "a", tensors, config={"target_modules": modules}), base
+        ).name
+        for modules in (["q_proj", "v_proj"], ["v_proj", "q_proj"])
+    }
+    assert len(names) == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(position=st.integers(0, 10**6), byte=st.integers(0, 255))
 def test_any_flipped_byte_is_noticed(
@@ -223,7 +272,7 @@ def test_publish_leaves_only_what_serving_needs(
     assert {oct(file.stat().st_mode & 0o777) for file in good.path.iterdir()} == {"0o644"}
     assert good.path.stat().st_mode & 0o777 == 0o755
     config = json.loads((good.path / "adapter_config.json").read_text())
-    assert config["base_model_name_or_path"] == "tiny-base"
+    assert config["base_model_name_or_path"] == f"tiny-base@{base.sha256[:12]}"
     assert "/somewhere" not in json.dumps(config)
     assert (staging / "ref").is_dir()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from starlette.types import Message
 from serving.adapters import AdapterFile, publish
 from serving.base import base_spec
 from serving.guard import CONTROL, INFERENCE, LOAD, UNLOAD, Guard
-from tests.lora_files import make_adapter, make_base, random_tensors, write_adapter
+from tests.lora_files import hash_of, make_adapter, make_base, random_tensors, write_adapter
 
 KEY, CONTROL_KEY = "inference-key-0123456789", "control-key-0123456789"
 
@@ -205,8 +204,7 @@ async def test_nan_under_its_right_name(http: httpx.AsyncClient, tmp_path: Path)
     tensors = random_tensors(tmp_path / "base")
     next(iter(tensors.values()))[0, 0] = np.nan
     staged = write_adapter(tmp_path / "nan", tensors)
-    digest = hashlib.sha256((staged / "adapter_model.safetensors").read_bytes()).hexdigest()
-    target = tmp_path / "adapters" / f"mynah-{digest[:12]}"
+    target = tmp_path / "adapters" / f"mynah-{hash_of(staged, tmp_path / 'base')[:12]}"
     target.parent.mkdir(exist_ok=True)
     staged.rename(target)
     status, line = await _load(http, {"lora_name": target.name, "lora_path": str(target)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,11 +11,11 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.adapters import WEIGHTS, AdapterFile, publish, validate
+from serving.adapters import AdapterFile, publish, validate
 from serving.base import base_spec
 from serving.client import ChatMessage, Delta, ModelMissing, Refused, Unavailable, VllmClient
 from serving.replicas import reconcile
-from tests.lora_files import make_adapter, random_tensors, write_adapter
+from tests.lora_files import hash_of, make_adapter, random_tensors, write_adapter
 from tests.torch_logprobs import torch_logprobs
 from tests.vllm_server import Vllm, real_vllm
 
@@ -103,7 +102,7 @@ async def test_nan_never_loads(client: VllmClient, vllm: Vllm, tmp_path: Path) -
     tensors = random_tensors(vllm.base_dir)
     next(iter(tensors.values()))[0, 0] = np.nan
     staged = write_adapter(tmp_path / "nan", tensors)
-    name = f"mynah-{hashlib.sha256((staged / WEIGHTS).read_bytes()).hexdigest()[:12]}"
+    name = f"mynah-{hash_of(staged, vllm.base_dir)[:12]}"
     target = staged.rename(vllm.adapters_dir / name)
     with pytest.raises(Refused, match="NaN"):
         await client.load_adapter(name, target)

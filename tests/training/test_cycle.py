@@ -160,6 +160,27 @@ async def test_the_same_examples_are_not_trained_twice(
     assert figures.figures["live"] == first.name  # the second is measured against the first
 
 
+async def test_what_was_compared_with_something_else_is_not_released(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """An admin rolls back after the evaluation: the candidate beat what is no longer live."""
+    teach(engine)
+    assert await play(parts(settings, engine, base)) is RunStatus.RELEASED
+    teach(engine, facts=1, start=8)
+
+    def roll_back(_: Figures) -> Verdict:
+        with transaction(engine) as session:
+            releases.roll_back(session, TEAM, by="U0ADMIN")
+        return Verdict()
+
+    again = parts(settings, engine, base, train=fake_train(base, seed=1), decide=roll_back)
+    assert await play(again) is RunStatus.KEPT
+    assert live_adapter(engine) is None
+    assert newest(engine).reasons == ["v1 went live meanwhile, and it was not compared with that"]
+    with reading(engine) as session:
+        assert releases.desired_adapters(session) == []
+
+
 async def test_a_failure_is_told_with_its_reason(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:

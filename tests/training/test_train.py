@@ -224,7 +224,7 @@ def test_preferences_leave_alone_what_no_longer_tempts(
 
 
 def sha(adapter: Path) -> str:
-    """The hash that names an adapter."""
+    """The hash of an adapter's weights."""
     return hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
