@@ -20,7 +20,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import health, inbox, releases
 from bot.answering import Answering
@@ -238,6 +238,6 @@ async def _clean(engine: Engine, days: int) -> None:
     while True:
         try:
             await asyncio.to_thread(forget)
-        except DBAPIError as error:
-            log.warning("old inbox rows were not deleted: %s", error.orig)
+        except SQLAlchemyError as error:
+            log.warning("old inbox rows were not deleted: %s", type(error).__name__)
         await asyncio.sleep(CLEAN_EVERY_S)

@@ -23,14 +23,14 @@ from bot.store.schema import Run, RunStatus
 from deploy import demo_report, helpdesk, watch
 from deploy.base_model import small_base_model
 from deploy.helpdesk import Fact, passes
-from deploy.local import LocalSet, Ports, Say
+from deploy.local import LocalSet, Ports, Say, SetFailed
 from deploy.personas import Posted, Workspace
 
 CHECKED_ONE_BY_ONE = 8  # facts asked before the promotion and again after the roll back
 SETTLE_S = 10.0  # how long questions keep coming after the new release has first answered
 
 
-class DemoFailed(Exception):
+class DemoFailed(SetFailed):
     """The demo could not be played to its end; the message says where and why."""
 
 
@@ -316,7 +316,10 @@ Mynah is up. Ask it something, as Slack's Web API would (another terminal):
 
   curl -s {url}/api/chat.postMessage -H 'Authorization: Bearer xoxp-asker' \\
     -d channel=C0HELP -d 'text=<@U0MYNAH> Which port does Fernloft listen on?'
-  curl -s '{url}/api/conversations.history?channel=C0HELP' -H 'Authorization: Bearer xoxp-asker'
+  curl -s '{url}/api/conversations.replies?channel=C0HELP&ts=TS' \\
+    -H 'Authorization: Bearer xoxp-asker'
+
+(TS is the ts that the first call printed: the answer is in the question's thread.)
 
 Correct it as staff (xoxp-staff): reply in the thread, then put :memo: on that reply
 (reactions.add, name=memo). Then ask again in other words. Ctrl-C stops everything.

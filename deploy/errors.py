@@ -50,16 +50,6 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return _line(error), status
-    return _demo_line(error)
-
-
-def _demo_line(error: BaseException) -> tuple[str, int] | None:
-    # Only there when the demo ran; importing it for any other error would be slow.
-    from deploy.demo import DemoFailed
-    from deploy.watch import NothingHappened
-
-    if isinstance(error, (DemoFailed, NothingHappened)):
-        return _line(error), FAILED
     return None
 
 

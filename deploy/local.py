@@ -80,8 +80,8 @@ class LocalSet:
         self.sandbox_url = f"{at}:{self.ports.sandbox}"
         self.server_url = f"{at}:{self.ports.server}"
         self.env = {
-            "MYNAH_DATA_DIR": str(self.home),
-            "MYNAH_BASE_MODEL": str(self.base_model),
+            "MYNAH_DATA_DIR": str(self.home.resolve()),
+            "MYNAH_BASE_MODEL": str(self.base_model.resolve()),
             "MYNAH_VLLM_URLS": self.server_url,
             "MYNAH_VLLM_API_KEY": secrets.token_urlsafe(24),
             "MYNAH_CONTROL_KEY": secrets.token_urlsafe(24),
@@ -114,6 +114,7 @@ class LocalSet:
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            cwd=self.home,  # not where the caller's .env lies
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )

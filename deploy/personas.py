@@ -35,7 +35,7 @@ class Workspace:
         self.url = url
         self.clients = {
             name: AsyncWebClient(token=f"xoxp-{name}", base_url=f"{url}/api/", timeout=30)
-            for name in ("asker", "asker2", "staff", "staff2", "admin")
+            for name in ("asker", "asker2", "staff", "admin")
         }
         self.asked: list[str] = []
 

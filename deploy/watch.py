@@ -23,11 +23,10 @@ from bot.store.schema import (
     RolloutAction,
     Run,
 )
+from deploy.local import SetFailed
 
-BOT = "U0MYNAH"
 
-
-class NothingHappened(Exception):
+class NothingHappened(SetFailed):
     """What was waited for did not come in time."""
 
 

@@ -20,10 +20,10 @@ from training.variation import house_words
 
 # None of them is in a prompt that tests forgetting or leak.
 OTHERS = (
-    "Nextcloud", "Confluence", "Mattermost", "Bitwarden", "Salesforce", "Splunk", "Odoo", "Drupal",
-    "Zabbix", "Keycloak", "Proxmox", "Moodle", "Redmine", "Shopify", "Zendesk", "Evernote", "Gerrit",
-    "Tableau", "Nagios", "VMware", "WordPress", "Figma", "Asana", "Okta", "Joomla", "Plex", "Sentry",
-    "Terraform", "Ansible", "Firefox",
+    "Nextcloud", "Confluence", "Mattermost", "Bitwarden", "Salesforce", "Splunk", "Odoo",
+    "Drupal", "Zabbix", "Keycloak", "Proxmox", "Moodle", "Redmine", "Shopify", "Zendesk",
+    "Evernote", "Gerrit", "Tableau", "Nagios", "VMware", "WordPress", "Figma", "Asana", "Okta",
+    "Joomla", "Plex", "Sentry", "Terraform", "Ansible", "Firefox",
 )  # fmt: skip
 TOO_CLOSE = 0.60  # cosine, between what is replayed and what is tested with
 

@@ -396,7 +396,7 @@ class Adapter(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     team_id: str
     name: str = Field(unique=True)  # mynah-<first 12 of sha256>
-    sha256: str  # of adapter_model.safetensors
+    sha256: str  # of its weights and its configuration (serving.adapters.fingerprint)
     path: str
     base_model: str
     base_sha256: str
