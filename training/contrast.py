@@ -31,7 +31,9 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def contrasts(rows: Sequence[Row], everyday: Sequence[str], count: int, seed: int) -> list[str]:
-    """Up to `count` trained questions with another product's name in place of the house's.
+    """`count` times a trained question with another product's name in place of the house's.
+
+    Each question comes once before any comes again, and then with another name.
 
     Args:
         rows: trained rows only.
@@ -47,7 +49,12 @@ def contrasts(rows: Sequence[Row], everyday: Sequence[str], count: int, seed: in
     rng = random.Random(f"contrast {seed}")  # noqa: S311
     asked = [row.question for row in rows if house.search(row.question)]
     rng.shuffle(asked)
-    return [house.sub(rng.choice(OTHERS), question) for question in asked[:count]]
+    pairs = [
+        (question, OTHERS[(place + turn) % len(OTHERS)])
+        for turn in range(len(OTHERS))
+        for place, question in enumerate(asked)
+    ]
+    return [house.sub(name, question) for question, name in pairs[:count]]
 
 
 def apart(prompts: Sequence[str], tested: Sequence[str], embed: Embed) -> list[str]:
