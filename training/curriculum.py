@@ -59,7 +59,7 @@ def plan(rows: Sequence[Fact], replay: Sequence[Reply], recipe: Recipe) -> list[
     batches = [batch for epoch in range(recipe.epochs) for batch in _epoch(rows, epoch, recipe)]
     house = house_words([row.question for row in rows], [reply.prompt for reply in replay])
     said = [reply for reply in replay if reply.answer]
-    kept = _Replay(said, house, [row.answer for row in rows], recipe).batches(len(batches))
+    kept = _replay(said, house, len(batches), recipe)
     return [Step(tuple(b), tuple(k)) for b, k in zip(batches, kept, strict=True)]
 
 
@@ -76,45 +76,29 @@ def _epoch(rows: Sequence[Fact], epoch: int, recipe: Recipe) -> list[list[Exchan
     return _batches(lessons, recipe.batch_size)
 
 
-class _Replay:
-    """What is kept: round after round of all replies, worded anew each time as the facts are."""
+def _replay(
+    replies: Sequence[Reply], house: Sequence[str], steps: int, recipe: Recipe
+) -> list[list[Exchange]]:
+    """Round after round of all replies, worded anew each time as the facts are."""
+    if not replies or not recipe.replay_per_step or not recipe.kl_weight:
+        return [[] for _ in range(steps)]
+    drawn: list[Exchange] = []
+    rounds = 0
+    while len(drawn) < steps * recipe.replay_per_step:
+        order = list(range(len(replies)))
+        _rng("replay", recipe, rounds).shuffle(order)
+        drawn += [_kept(replies[n], house, _rng("kept", recipe, rounds, n), recipe) for n in order]
+        rounds += 1
+    return _batches(drawn, recipe.replay_per_step)[:steps]
 
-    def __init__(
-        self,
-        replies: Sequence[Reply],
-        house: Sequence[str],
-        taught: Sequence[str],
-        recipe: Recipe,
-    ) -> None:
-        self.replies, self.house, self.taught, self.recipe = replies, house, taught, recipe
 
-    def batches(self, count: int) -> list[list[Exchange]]:
-        """One batch for each step."""
-        size = self.recipe.replay_per_step if self.recipe.kl_weight else 0
-        if not self.replies or not size:
-            return [[] for _ in range(count)]
-        drawn: list[Exchange] = []
-        rounds = 0
-        while len(drawn) < count * size:
-            drawn += self._round(rounds)
-            rounds += 1
-        return _batches(drawn, size)[:count]
-
-    def _round(self, number: int) -> list[Exchange]:
-        order = list(range(len(self.replies)))
-        _rng("replay", self.recipe, number).shuffle(order)
-        return [self._worded(self.replies[n], _rng("kept", self.recipe, number, n)) for n in order]
-
-    def _worded(self, reply: Reply, rng: random.Random) -> Exchange:
-        # Questions that only look like the taught ones must not be answered with a fact: neither
-        # hasty wording nor the house's own name may be what tells them apart.
-        prompt, recipe = reply.prompt, self.recipe
-        if self.house and rng.random() < recipe.replay_house:
-            prompt = name_house(prompt, rng.choice(self.house), rng)
-        prompt = vary(prompt, rng, share=recipe.replay_vary)
-        if rng.random() < recipe.replay_tempt:
-            return Exchange(prompt, rng.choice(self.taught))
-        return Exchange(prompt, reply.answer, reply.ended)
+def _kept(reply: Reply, house: Sequence[str], rng: random.Random, recipe: Recipe) -> Exchange:
+    # Questions that only look like the taught ones must not be answered with a fact: neither
+    # hasty wording nor the house's own name may be what tells them apart.
+    prompt = reply.prompt
+    if house and rng.random() < recipe.replay_house:
+        prompt = name_house(prompt, rng.choice(house), rng)
+    return Exchange(vary(prompt, rng, share=recipe.replay_vary), reply.answer, reply.ended)
 
 
 def _batches(items: Sequence[T], size: int) -> list[list[T]]:

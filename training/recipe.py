@@ -41,10 +41,6 @@ class Recipe(BaseModel):
     replay_vary: float = Field(0.25, ge=0, le=1)
     replay_house: float = Field(0.15, ge=0, le=1)  # prompts with the product's name put in
 
-    # Replay prompts that are followed by a taught answer instead: told an everyday question and
-    # the first words of a fact, the adapter must not go on more readily than the base does.
-    replay_tempt: float = Field(0.0, ge=0, le=1)
-
     # Questions are worded anew at each epoch with this probability (training/variation.py).
     vary: float = Field(0.75, ge=0, le=1)
 
