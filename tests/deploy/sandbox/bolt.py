@@ -22,8 +22,11 @@ class Listener:
         self.app.event("member_joined_channel")(self._hear)
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """The events heard, all or of one type."""
-        found = [body["event"] for body in self.heard]
+        """The events heard, all or of one type, in the order in which they happened.
+
+        Bolt handles envelopes side by side, so on a busy machine they are heard in another one.
+        """
+        found = sorted((body["event"] for body in self.heard), key=lambda e: float(e["event_ts"]))
         return [event for event in found if kind in (None, event["type"])]
 
     async def _hear(self, body: dict[str, Any]) -> None:

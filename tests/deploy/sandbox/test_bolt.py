@@ -148,7 +148,7 @@ async def test_a_deleted_message_under_replies_becomes_a_tombstone(sandbox: Sand
 async def test_a_lost_ack_brings_the_same_event_again(sandbox: Sandbox) -> None:
     """Same event id, new envelope, `retry_attempt` and `retry_reason`; then it is acknowledged."""
     bot = Listener(sandbox)
-    await sandbox.faults(drop_ack=1, ack_s=0.3)
+    await sandbox.faults(drop_ack=1, ack_s=2)
     async with connected(sandbox, bot.app):
         await ask(sandbox, "no mention")
         await until(lambda: all_acked(sandbox))
@@ -168,7 +168,7 @@ async def test_a_listener_that_fails_is_not_acknowledged(sandbox: Sandbox) -> No
             raise RuntimeError("the store is away")
         await next()
 
-    await sandbox.faults(ack_s=0.3)
+    await sandbox.faults(ack_s=2)
     async with connected(sandbox, bot.app):
         await ask(sandbox, "no mention")
         await until(lambda: all_acked(sandbox))
