@@ -59,7 +59,7 @@ async def test_swap_under_a_stream(client: VllmClient, vllm: Vllm, tmp_path: Pat
     begun = asyncio.Event()
 
     async def ask() -> None:
-        async for piece in client.stream(QUESTION, model=old.name, max_tokens=60):
+        async for piece in client.stream(QUESTION, model=old.name, max_tokens=200):
             pieces.append(piece)
             begun.set()
 
