@@ -34,6 +34,11 @@ async def client(vllm: Vllm) -> AsyncIterator[VllmClient]:
         await reconcile(client, [], None)
 
 
+LONG: list[ChatMessage] = [
+    {"role": "user", "content": "Tell a long story about a lighthouse keeper."}
+]
+
+
 def _adapter(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
     staging = make_adapter(directory / f"staging-{seed}", vllm.base_dir, seed=seed)
     return publish(staging, vllm.adapters_dir, base_spec(vllm.base_dir))
@@ -59,7 +64,7 @@ async def test_swap_under_a_stream(client: VllmClient, vllm: Vllm, tmp_path: Pat
     begun = asyncio.Event()
 
     async def ask() -> None:
-        async for piece in client.stream(QUESTION, model=old.name, max_tokens=200):
+        async for piece in client.stream(LONG, model=old.name, max_tokens=200):
             pieces.append(piece)
             begun.set()
 
