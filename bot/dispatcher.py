@@ -43,7 +43,10 @@ class Elsewhere(Exception):
 
 
 class Dispatcher:
-    """Claims inbox rows of one team and runs the handler of their `kind`."""
+    """Claims one team's inbox rows of the kinds that it has handlers for, and runs these.
+
+    Two of them beside each other keep what is quick from waiting behind what is slow.
+    """
 
     def __init__(
         self,
@@ -55,12 +58,18 @@ class Dispatcher:
         team_id: str,
         lease_s: float = 15.0,
         at_once: int = 64,
+        handled: Callable[[], None] = lambda: None,
     ) -> None:
+        """
+        Args:
+            handled: called after each row: the next one of its lane may be another dispatcher's.
+        """
         self._engine = engine
         self._handlers = handlers
         self._owner = owner
         self._team_id = team_id
         self._lease_s = lease_s
+        self._handled = handled
         self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
 
     async def run(self) -> None:
@@ -73,7 +82,9 @@ class Dispatcher:
 
     def _claim(self) -> InboxEvent | None:
         with transaction(self._engine) as session:
-            return inbox.claim(session, self._owner, self._lease_s, team_id=self._team_id)
+            return inbox.claim(
+                session, self._owner, self._lease_s, team_id=self._team_id, kinds=self._handlers
+            )
 
     async def _work(self, event: InboxEvent) -> None:
         try:
@@ -83,9 +94,11 @@ class Dispatcher:
         except SQLAlchemyError as error:
             # Not marked: the lease runs out, and the row is handled again.
             log.error("cannot mark inbox row %s: %s", event.id, getattr(error, "orig", error))
+        finally:
+            self._handled()
 
     async def _handle(self, event: InboxEvent) -> None:
-        handler = self._handlers.get(event.kind, _nothing_to_do)
+        handler = self._handlers[event.kind]
         try:
             await hold(handler(event), lambda: self._renew(event), self._lease_s / 3)
         except LostClaim:
@@ -126,10 +139,6 @@ class Dispatcher:
 
 
 _Mark = Callable[[Session, InboxEvent, str], None]
-
-
-async def _nothing_to_do(event: InboxEvent) -> None:
-    log.info("nothing handles inbox rows of kind %s", event.kind)
 
 
 def _retry(why: str, delay_s: float) -> _Mark:

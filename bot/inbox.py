@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -25,10 +26,25 @@ def receive(
 
 
 def claim(
-    session: Session, owner: str, lease_s: float = 60, *, team_id: str | None = None
+    session: Session,
+    owner: str,
+    lease_s: float = 60,
+    *,
+    team_id: str | None = None,
+    kinds: Collection[str] | None = None,
 ) -> InboxEvent | None:
-    """Take the oldest event whose lane is free, or None. Claim once in a transaction."""
-    return queue.claim(session, InboxEvent, owner, lease_s=lease_s, team_id=team_id)
+    """Take the oldest event whose lane is free, or None. Claim once in a transaction.
+
+    Args:
+        team_id: take this team's events only.
+        kinds: take these only; in its lane each still waits for all before it.
+    """
+    conditions = []
+    if team_id is not None:
+        conditions.append(col(InboxEvent.team_id) == team_id)
+    if kinds is not None:
+        conditions.append(col(InboxEvent.kind).in_(kinds))
+    return queue.claim(session, InboxEvent, owner, *conditions, lease_s=lease_s)
 
 
 def renew(session: Session, event: InboxEvent, owner: str, lease_s: float = 60) -> None:

@@ -51,7 +51,8 @@ def claim(
 
     `attempts > 1` on the row means that an earlier holder may have posted it already.
     """
-    return queue.claim(session, OutboxMessage, owner, lease_s=lease_s, team_id=team_id)
+    ours = [] if team_id is None else [col(OutboxMessage.team_id) == team_id]
+    return queue.claim(session, OutboxMessage, owner, *ours, lease_s=lease_s)
 
 
 def renew(session: Session, message: OutboxMessage, owner: str, lease_s: float = 60) -> None:

@@ -50,14 +50,20 @@ CLEAN_EVERY_S = 3600.0
 
 @dataclass
 class Wakes:
-    """What wakes the two pumps, so that nothing waits for the next look at the queue."""
+    """What wakes the pumps, so that nothing waits for the next look at the queue."""
 
-    inbox: asyncio.Event = field(default_factory=asyncio.Event)
+    events: asyncio.Event = field(default_factory=asyncio.Event)
+    questions: asyncio.Event = field(default_factory=asyncio.Event)
     outbox: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def both(self) -> None:
-        """Something was stored for either."""
-        self.inbox.set()
+    def inbox(self) -> None:
+        """Something was stored for the dispatchers, or is free for them now."""
+        self.events.set()
+        self.questions.set()
+
+    def all(self) -> None:
+        """Something was stored for any of them."""
+        self.inbox()
         self.outbox.set()
 
 
@@ -80,14 +86,20 @@ async def run(settings: BotSettings) -> None:
         await asyncio.to_thread(_prepare, engine, identity)
 
         wakes = Wakes()
-        app = build_app(settings, engine, wakes.inbox, identity)
+        app = build_app(settings, engine, wakes.events, identity)
         workspace = Workspace(app.client, identity)
-        handlers = _handlers(settings, engine, workspace, memory, Router(engine, clients), wakes)
+        events, questions = _handlers(
+            settings, engine, workspace, memory, Router(engine, clients), wakes
+        )
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        dispatcher = Dispatcher(
-            engine, handlers, wakes.inbox, owner=owner, team_id=identity.team_id,
-            lease_s=settings.lease_s,
-        )  # fmt: skip
+        # A model that hangs holds up questions alone: feedback and commands have their own places.
+        dispatchers = [
+            Dispatcher(
+                engine, handlers, wake, owner=owner, team_id=identity.team_id,
+                lease_s=settings.lease_s, handled=wakes.inbox,
+            )
+            for handlers, wake in ((events, wakes.events), (questions, wakes.questions))
+        ]  # fmt: skip
         poster = Poster(
             engine, web_client(settings, patient=False), workspace, wakes.outbox, owner=owner,
             lease_s=settings.lease_s,
@@ -96,7 +108,7 @@ async def run(settings: BotSettings) -> None:
         stack.push_async_callback(slack.close_async)
         await _work(
             slack,
-            pumps=(dispatcher, poster),
+            pumps=(*dispatchers, poster),
             others=(
                 health.serve(health.build(engine, slack.client.is_connected), listener),
                 _clean(engine, settings.inbox_days),
@@ -195,11 +207,11 @@ def _handlers(
     memory: Memory,
     router: Router,
     wakes: Wakes,
-) -> Mapping[str, Handler]:
-    """Which code handles which kind of inbox row."""
+) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
+    """Which code handles which kind of inbox row: what needs no model, and what does."""
     _warn(settings)
     roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
-    messages = Messages(engine, workspace, said=wakes.both)
+    messages = Messages(engine, workspace, said=wakes.all)
     teaching = Teaching(engine, workspace, memory, widen=settings.widen_channels)
     reactions = Reactions(workspace, roles, teaching)
     commands = Commands(engine, roles, admin_channel=settings.admin_channel, said=wakes.outbox.set)
@@ -219,7 +231,7 @@ def _handlers(
         if handle := events.get(row.payload["event"]["type"]):
             await handle(row)
 
-    return {"event": on_event, "command": commands.handle, "question": answering.handle}
+    return {"event": on_event, "command": commands.handle}, {"question": answering.handle}
 
 
 def _warn(settings: BotSettings) -> None:

@@ -11,6 +11,7 @@ Leases compare the clocks of the machines involved, which have to agree within a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -28,14 +29,15 @@ class LostClaim(Exception):
 
 
 def claim(
-    session: Session, table: type[Row], owner: str, *, lease_s: float, team_id: str | None = None
+    session: Session, table: type[Row], owner: str, *conditions: ColumnElement[bool], lease_s: float
 ) -> Row | None:
     """Take the oldest row that may be handled now, or None. Claim once in a transaction.
 
     Args:
-        team_id: take this team's rows only.
+        conditions: what else must hold of the row (those before it in its lane it waits for
+            whether they do or not).
     """
-    while row := _candidate(session, table, team_id):
+    while row := _candidate(session, table, conditions):
         if _take(session, table, row, owner, lease_s):
             return row
     return None
@@ -62,12 +64,12 @@ def fail(session: Session, row: Row, owner: str, *, error: str) -> None:
     _end(session, row, owner, status=Status.FAILED, error=error, finished_at=now())
 
 
-def _candidate(session: Session, table: type[Row], team_id: str | None) -> Row | None:
+def _candidate(
+    session: Session, table: type[Row], conditions: Sequence[ColumnElement[bool]]
+) -> Row | None:
     moment = now()
-    rows = select(table).where(_open(table), _ready(table, moment), ~_blocked(table, moment))
-    if team_id is not None:
-        rows = rows.where(col(table.team_id) == team_id)
-    rows = rows.order_by(col(table.id)).limit(1)
+    free = _open(table), _ready(table, moment), ~_blocked(table, moment)
+    rows = select(table).where(*free, *conditions).order_by(col(table.id)).limit(1)
     return session.scalars(rows.with_for_update(skip_locked=True, of=table)).first()
 
 

@@ -199,12 +199,16 @@ async def test_lost_claim_stops_the_work(engine: Engine) -> None:
 async def test_stopping_hands_back(engine: Engine) -> None:
     """Cancelled work is free at once for whoever comes next."""
 
+    began = asyncio.Event()
+
     async def handle(event: InboxEvent) -> None:
+        began.set()
         await asyncio.sleep(60)
 
     deliver(engine, ("a", "a1"))
     async with running(engine, {"event": handle}, lease_s=60):
-        await until(lambda: stored(engine)[0].status is Status.CLAIMED)
+        await began.wait()
+        assert stored(engine)[0].status is Status.CLAIMED
     assert stored(engine)[0].status is Status.WAITING
 
 
@@ -226,11 +230,42 @@ async def test_stop_finishes_what_is_under_way(engine: Engine) -> None:
     assert [row.status for row in stored(engine)] == [Status.DONE, Status.WAITING]
 
 
-async def test_unknown_kind_does_not_block(engine: Engine) -> None:
-    """What nobody handles is put away, not tried for ever."""
-    deliver(engine, ("a", "a1"), kind="view")
-    async with running(engine, {}):
-        await until(lambda: all_done(engine))
+async def test_what_hangs_holds_up_its_own_kind_alone(engine: Engine) -> None:
+    """Commands are handled while every place for questions is taken."""
+
+    async def hang(event: InboxEvent) -> None:
+        await asyncio.sleep(60)
+
+    async def handle(event: InboxEvent) -> None:
+        pass
+
+    deliver(engine, *((f"q{n}", f"q{n}") for n in range(65)), kind="question")
+    deliver(engine, ("c", "c1"), kind="command")
+    async with (
+        running(engine, {"question": hang}, owner="questions"),
+        running(engine, {"command": handle}, owner="commands"),
+    ):
+        await until(lambda: stored(engine)[-1].status is Status.DONE)
+        assert all(row.status is not Status.DONE for row in stored(engine)[:-1])
+
+
+async def test_one_dispatcher_wakes_another(engine: Engine) -> None:
+    """A question behind an event in its lane is taken as soon as the event is handled."""
+    wake = asyncio.Event()
+
+    async def handle(event: InboxEvent) -> None:
+        pass
+
+    deliver(engine, ("a", "a1"))
+    dispatcher = Dispatcher(
+        engine, {"event": handle}, asyncio.Event(), owner="o", team_id=TEAM, handled=wake.set
+    )
+    task = asyncio.create_task(dispatcher.run())
+    async with asyncio.timeout(5):
+        await wake.wait()
+    assert all_done(engine)
+    dispatcher.stop()
+    await task
 
 
 async def test_store_that_is_away_is_waited_for(engine: Engine) -> None:
