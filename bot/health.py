@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import Engine, func
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,47 +16,9 @@ from starlette.routing import Route
 
 from bot.store.database import reading
 from bot.store.schema import Answer, InboxEvent, OutboxMessage, Status
-from serving.settings import BadSettings
 
 OPEN = (Status.WAITING, Status.CLAIMED)
 Connected = Callable[[], Awaitable[bool]]
-
-
-class HealthServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process it lives in."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the port. Raises BadSettings when that is not possible."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        why = f"MYNAH_HOST, MYNAH_PORT: cannot listen on {host}:{port}: {error.strerror}"
-        raise BadSettings(why) from error
-    return listener
-
-
-async def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serve until cancelled."""
-    config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = HealthServer(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        await asyncio.shield(serving)
-    finally:
-        # Cancelled itself, uvicorn would leave its sockets in the event loop.
-        server.should_exit = True
-        await serving
 
 
 def build(engine: Engine, connected: Connected) -> Starlette:

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from sqlalchemy import Engine
-from sqlmodel import select
 
+from bot.store import fleet
 from bot.store.database import reading
-from bot.store.schema import Replica
 from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
-from serving.replicas import Ready, ReplicaState, choose
+from serving.replicas import ReplicaState, choose
 
 
 class NoServer(Exception):
@@ -68,15 +67,7 @@ class Router:
 
     def _read(self) -> list[ReplicaState]:
         with reading(self._engine) as session:
-            return [_state(row) for row in session.exec(select(Replica))]
-
-
-def _state(row: Replica) -> ReplicaState:
-    adapters = {
-        name: Ready(load_s=ready["load_s"], ready_at=ready["ready_at"])
-        for name, ready in row.adapters.items()
-    }
-    return ReplicaState(row.url, row.healthy, adapters, row.error)
+            return fleet.states(session)
 
 
 async def _gather(

@@ -40,6 +40,7 @@ from bot.slack.teaching import Teaching
 from bot.slack.workspace import Identity, Workspace, error_of
 from bot.store.database import open_engine, transaction
 from bot.store.schema import InboxEvent
+from serving import http
 from serving.client import VllmClient
 from serving.settings import BadSettings
 
@@ -77,7 +78,7 @@ async def run(settings: BotSettings) -> None:
     # Store calls wait in threads; Python's default of a few would make them wait for each other.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32, "store"))
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(health.listen(settings.host, settings.port))
+        listener = stack.enter_context(http.listen(settings.host, settings.port))
         engine = open_engine(settings.database_url)
         stack.callback(engine.dispose)
         memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
@@ -106,13 +107,12 @@ async def run(settings: BotSettings) -> None:
         )  # fmt: skip
         slack = _socket(settings, app, socket_url)
         stack.push_async_callback(slack.close_async)
+        page = health.build(engine, slack.client.is_connected)
+        await stack.enter_async_context(http.served(page, listener))
         await _work(
             slack,
             pumps=(*dispatchers, poster),
-            others=(
-                health.serve(health.build(engine, slack.client.is_connected), listener),
-                _clean(engine, settings.inbox_days),
-            ),
+            cleaning=_clean(engine, settings.inbox_days),
         )
 
 
@@ -120,12 +120,12 @@ async def _work(
     slack: AsyncSocketModeHandler,
     *,
     pumps: Sequence[Dispatcher | Poster],
-    others: Sequence[Coroutine[Any, Any, None]],
+    cleaning: Coroutine[Any, Any, None],
 ) -> None:
     """Connect and work until told to stop; then take nothing new, and finish what is under way."""
     async with _signals() as stop, asyncio.TaskGroup() as tasks:
         pumping = [tasks.create_task(pump.run()) for pump in pumps]
-        beside = [tasks.create_task(other) for other in others]
+        cleaner = tasks.create_task(cleaning)
         await slack.connect_async()  # type: ignore[no-untyped-call]
         log.info("connected to Slack")
         await stop.wait()
@@ -134,8 +134,7 @@ async def _work(
         for pump in pumps:
             pump.stop()
         await _finish(pumping)
-        for task in beside:
-            task.cancel()
+        cleaner.cancel()
 
 
 async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:

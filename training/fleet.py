@@ -6,18 +6,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import Engine, delete
-from sqlmodel import col, select
+from sqlmodel import col
 
 from bot import releases
+from bot.store import fleet
 from bot.store.database import reading, transaction
-from bot.store.schema import Replica, now
+from bot.store.schema import Replica
 from serving.adapters import AdapterFile
 from serving.client import VllmClient
-from serving.replicas import Ready, ReplicaState, reconcile
+from serving.replicas import ReplicaState, reconcile
 from training.settings import WorkerSettings
 
 log = logging.getLogger("mynah.fleet")
@@ -79,21 +79,8 @@ class Fleet:
         urls = [client.url for client in self._clients]
         with transaction(self._engine) as session:
             session.execute(delete(Replica).where(col(Replica.url).not_in(urls)))
-            return {row.url: _state(row) for row in session.exec(select(Replica))}
+            return {state.url: state for state in fleet.states(session)}
 
     def _write(self, state: ReplicaState) -> None:
         with transaction(self._engine) as session:
-            session.merge(
-                Replica(
-                    url=state.url,
-                    healthy=state.healthy,
-                    adapters={name: asdict(ready) for name, ready in state.adapters.items()},
-                    error=state.error,
-                    seen_at=now(),
-                )
-            )
-
-
-def _state(row: Replica) -> ReplicaState:
-    adapters = {name: Ready(**ready) for name, ready in row.adapters.items()}
-    return ReplicaState(row.url, row.healthy, adapters, row.error)
+            fleet.write(session, state)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-
-from serving.settings import BadSettings
 
 Ready = Callable[[], Mapping[str, Any] | None]
 
@@ -51,42 +46,3 @@ def build(ready: Ready, figures: Figures) -> Starlette:
 
     pages = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
     return Starlette(routes=[Route(path, page) for path, page in pages.items()])
-
-
-@asynccontextmanager
-async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` in this event loop; yields the port (another one than 0).
-
-    Raises:
-        BadSettings: somebody else listens there, or the address is not this machine's.
-    """
-    listener = _listen(host, port)
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
-        listener.close()
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the worker's own affair."""
-        yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        why = f"MYNAH_PORT: cannot listen on {host}:{port}: {error.strerror}"
-        raise BadSettings(why) from error
-    listener.listen()
-    return listener

@@ -27,6 +27,7 @@ from sqlmodel import col, select
 from bot.store import leases
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
+from serving import http
 from training import health, schedule
 from training.fleet import Fleet
 from training.runner import Runner
@@ -70,8 +71,9 @@ async def run(
     worker = Worker(settings, engine, pace or Pace(), trainer)
     try:
         app = health.build(worker.ready, worker.figures)
-        async with health.serving(app, settings.host, settings.port) as port:
-            log.info("health on http://%s:%s", settings.host, port)
+        listener = http.listen(settings.host, settings.port)
+        async with http.served(app, listener):
+            log.info("health on http://%s:%s", settings.host, listener.getsockname()[1])
             worker.start()
             await stop.wait()
             await worker.stop()

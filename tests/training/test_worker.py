@@ -235,7 +235,7 @@ def test_a_taken_port_is_one_line(workers: Workers) -> None:
     second = workers.start(MYNAH_PORT=str(workers.ports[0]))
     assert second.wait(WITHIN_S) == 1
     log = (workers.settings.data_dir / "worker-1.log").read_text()
-    assert f"MYNAH_PORT: cannot listen on 127.0.0.1:{workers.ports[0]}" in log
+    assert f"MYNAH_HOST, MYNAH_PORT: cannot listen on 127.0.0.1:{workers.ports[0]}" in log
 
 
 def _add_candidate(engine: Engine, settings: WorkerSettings, tmp_path: Path) -> str:
