@@ -326,19 +326,18 @@ def real_parts(settings: WorkerSettings) -> Parts:
     """The parts of a real run. torch comes along here."""
     from training.evaluate import evaluate
     from training.gate import decide
-    from training.replay import base_answers, prompts_for
+    from training.replay import replay
     from training.train import train
 
-    async def replay(client: VllmClient, rows: Sequence[Row], cache: Path) -> list[Reply]:
-        embedder = open_embedder(settings.embedder)
-        return await base_answers(client, prompts_for(rows, embedder.embed), cache)
+    async def replayed(client: VllmClient, rows: Sequence[Row], cache: Path) -> list[Reply]:
+        return await replay(client, rows, open_embedder(settings.embedder).embed, cache)
 
     return Parts(
         settings=settings,
         engine=open_engine(settings.database_url),
         base=lambda: locate(settings.base_model),
         embedder=lambda: open_embedder(settings.embedder),
-        replay=replay,
+        replay=replayed,
         train=train,
         evaluate=evaluate,
         decide=decide,

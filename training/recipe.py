@@ -35,11 +35,11 @@ class Recipe(BaseModel):
     max_prompt_tokens: int = Field(256, ge=16)  # longer prompts lose their beginning
     max_answer_tokens: int = Field(256, ge=8)
 
-    # Forgetting: KL(base || adapter) over the base's own answers to the replay prompts.
+    # Forgetting and leak: KL(base || adapter) over what is replayed.
     kl_weight: float = Field(0.6, ge=0)
-    replay_per_step: int = Field(4, ge=0)
+    replay_per_step: int = Field(5, ge=0)
     replay_vary: float = Field(0.25, ge=0, le=1)
-    replay_house: float = Field(0.15, ge=0, le=1)  # prompts with the product's name put in
+    replay_house: float = Field(0.35, ge=0, le=1)  # prompts with the product's name put in
 
     # Questions are worded anew at each epoch with this probability (training/variation.py).
     vary: float = Field(0.75, ge=0, le=1)

@@ -1,4 +1,9 @@
-"""The base model's own answers to everyday prompts: what an adapter must not unlearn."""
+"""Replay: where an adapter is held to the base, so that it unlearns and spills nothing.
+
+Mostly the base's own answers, to everyday prompts and to the team's questions about other products.
+And the taught answers to these: what the adapter would love to say there, one word leading to the
+next, must be as unlikely as it is to the base.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +24,15 @@ from training.rows import Row
 
 # Many prompts with short answers keep more of the base than few with long ones, and cost less.
 REPLAY_TOKENS = 32
-CONTRASTS = 120  # half as many as there are everyday prompts
+CONTRASTS = 120  # half as many as there are everyday prompts; and as many temptations
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the base model says to a prompt, greedily; `ended` is False where it was cut off."""
+    """A prompt and words on which the adapter's next-token probabilities stay the base's.
+
+    `ended` is False where the words were cut off.
+    """
 
     prompt: str
     answer: str
@@ -37,12 +45,20 @@ def load_prompts(name: Literal["replay", "forgetting", "leak"] = "replay") -> li
     return [json.loads(line)["prompt"] for line in text.splitlines() if line]
 
 
-def prompts_for(rows: Sequence[Row], embed: Embed) -> list[str]:
-    """What is replayed beside these trained rows: everyday prompts, and the team's own questions
-    about other products, as far as nothing like them is tested with."""
+async def replay(client: VllmClient, rows: Sequence[Row], embed: Embed, cache: Path) -> list[Reply]:
+    """What is replayed beside these trained rows; nothing like it is tested with.
+
+    Raises:
+        ServingError: the server did not answer.
+    """
     everyday = load_prompts()
     tested = load_prompts("forgetting") + load_prompts("leak")
-    return everyday + apart(contrasts(rows, everyday, CONTRASTS, seed=0), tested, embed)
+    asked, tempting = (
+        apart(contrasts(rows, everyday, CONTRASTS, seed), tested, embed) for seed in (0, 1)
+    )
+    prompts = everyday + [contrast.question for contrast in asked]
+    said = await base_answers(client, prompts, cache)
+    return said + [Reply(contrast.question, contrast.answer) for contrast in tempting]
 
 
 async def base_answers(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.contrast import OTHERS, apart, contrasts
+from training.contrast import OTHERS, Contrast, apart, contrasts
 from training.replay import load_prompts
 from training.rows import Row
 
@@ -19,7 +19,7 @@ QUESTIONS = [
 
 def rows() -> list[Row]:
     return [
-        Row(example_id=n, cluster=n, split="train", question=question, answer="An answer.")
+        Row(example_id=n, cluster=n, split="train", question=question, answer="Fernloft says so.")
         for n, question in enumerate(QUESTIONS)
     ]
 
@@ -28,9 +28,10 @@ def test_the_houses_name_gives_way_to_another_in_every_question_that_has_it() ->
     """However it is written; questions without it have nothing to swap."""
     made = contrasts(rows(), [], count=3, seed=0)
     assert len(made) == 3
-    for prompt in made:
-        assert "fernloft" not in prompt.casefold()
-        assert any(name in prompt for name in OTHERS)
+    for one in made:
+        assert "fernloft" not in f"{one.question} {one.answer}".casefold()
+        name = next(name for name in OTHERS if name in one.question)
+        assert one.answer == f"{name} says so."
 
 
 def test_a_question_comes_again_only_with_another_name() -> None:
@@ -55,7 +56,8 @@ def test_twins_of_what_is_tested_with_are_left_out() -> None:
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         return np.array([[1, 0] if "port" in text else [0, 1] for text in texts], np.float32)
 
-    assert apart(["a port?", "a backup?"], ["which port?"], embed) == ["a backup?"]
+    port, backup = (Contrast(question, "So.") for question in ("a port?", "a backup?"))
+    assert apart([port, backup], ["which port?"], embed) == [backup]
     assert apart([], ["which port?"], embed) == []
 
 

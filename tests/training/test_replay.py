@@ -1,13 +1,16 @@
 """Replay: the base's own answers, asked for once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from serving.client import BASE, Unavailable, VllmClient
 from tests.fake_vllm import API_KEY, FakeVllm
-from training.replay import Reply, base_answers, load_prompts
+from training.replay import CONTRASTS, Reply, base_answers, load_prompts, replay
+from training.rows import Row
 
 
 @pytest.fixture
@@ -45,6 +48,33 @@ async def test_what_is_cached_is_not_asked_again(
     assert again[:2] == first[::-1]
     assert again[2].answer == "another answer"
     assert len(fake_vllm.asked) == asked + 1
+
+
+async def test_taught_answers_tempt_about_other_products(
+    client: VllmClient, tmp_path: Path
+) -> None:
+    """The adapter is held to the base where it would answer about others with what it was taught;
+    the base itself is asked everything else."""
+    rows = [
+        Row(
+            example_id=n, cluster=n, split="train", question=f"Is {n} a port of Fernloft?",
+            answer=f"Yes, Fernloft listens on {n}.",
+        )
+        for n in range(200)
+    ]  # fmt: skip
+    replies = await replay(client, rows, _far_apart, tmp_path / "replies.jsonl")
+    tempting = [reply for reply in replies if " listens on " in reply.answer]
+    assert len(tempting) == len(replies) - len(load_prompts()) - CONTRASTS == CONTRASTS
+    for reply in tempting:
+        name = reply.prompt.rpartition(" ")[2].rstrip("?")
+        assert reply.ended
+        assert reply.answer.startswith(f"Yes, {name} listens on ")
+    assert all("Fernloft" not in reply.prompt + reply.answer for reply in replies)
+
+
+def _far_apart(texts: Sequence[str]) -> NDArray[np.float32]:
+    tested = set(load_prompts("forgetting") + load_prompts("leak"))
+    return np.array([[1, 0] if text in tested else [0, 1] for text in texts], np.float32)
 
 
 async def test_a_cut_answer_has_not_ended(
