@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from bot.prompt import MAX_QUESTION_CHARS
 from bot.redaction import bare
 
-MAX_QUESTION_CHARS = 2000  # what the prompt keeps of a question
 MAX_ANSWER_CHARS = 3000  # what one Slack text block holds, so that quoting needs no cutting
 
 _LINK = re.compile(r"\w+://\S+")

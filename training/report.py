@@ -49,10 +49,7 @@ def before_after(figures: Mapping[str, Any]) -> list[str]:
         figures: `training.evaluate.Figures` as stored; what is missing is left out.
     """
     lines = []
-    for name, what in (
-        ("wordings", "other wordings of taught questions"),
-        ("questions", "questions never taught"),
-    ):
+    for name, what in _ASKED.items():
         marks = figures.get(name)
         if marks and marks["candidate"]["of"]:
             lines.append(f"right answers, {what}: {_marks(marks)}")

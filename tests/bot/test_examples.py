@@ -14,7 +14,8 @@ from bot.embedder import LexicalEmbedder
 from bot.examples import draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
-from bot.quality import MAX_ANSWER_CHARS, MAX_QUESTION_CHARS
+from bot.prompt import MAX_QUESTION_CHARS
+from bot.quality import MAX_ANSWER_CHARS
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Adapter,
