@@ -199,6 +199,7 @@ class Answering:
             release_id=_id(reply.release), adapter=reply.adapter, confidence=reply.confidence,
             channel=question.channel,
         )  # fmt: skip
+        said = outbox.said(session, question.team_id, f"answer:{question.id}")
         session.add(answer)
         session.flush()
         if reply.match is not None:
@@ -207,10 +208,17 @@ class Answering:
                 team_id=question.team_id, similarity=reply.match.similarity,
             )  # fmt: skip
             session.add(used)
+        payload = self._render(reply)
+        if said is not None:  # the question was edited: its answer changes in place
+            outbox.change(
+                session, said, key=f"answer:{question.id}:{answer.id}", payload=payload,
+                answer_id=answer.id,
+            )  # fmt: skip
+            return
         outbox.say(
             session, team_id=question.team_id, key=f"answer:{question.id}",
-            channel=question.channel, thread_ts=question.thread_ts,
-            payload=self._render(reply), answer_id=answer.id,
+            channel=question.channel, thread_ts=question.thread_ts, payload=payload,
+            answer_id=answer.id,
         )  # fmt: skip
 
 
@@ -221,7 +229,9 @@ def _id(row: Question | Release | Answer) -> int:
 
 
 def _answered(session: Session, question_id: int | None) -> bool:
-    found = select(Answer.id).where(Answer.question_id == question_id)
+    found = select(Answer.id).where(
+        Answer.question_id == question_id, col(Answer.replaced_at).is_(None)
+    )
     return session.exec(found).first() is not None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
 from bot.mrkdwn import plain
@@ -126,7 +127,21 @@ def forget_message(session: Session, team_id: str, channel: str, ts: str) -> lis
     The texts are blanked, the approvals revoked, and the audit table names the adapters that were
     trained on them. Returns the examples that were still remembered.
     """
-    wanted = (
+    wanted = _made_from(team_id, channel, ts)
+    examples = [example for example in session.exec(wanted) if not _is_blank(example)]
+    for example in examples:
+        _blank(session, example)
+        _audit_revoked(session, example, f"the message {ts} in {channel} was deleted or edited")
+    return examples
+
+
+def came_from(session: Session, team_id: str, channel: str, ts: str) -> bool:
+    """Whether an example was made from this message."""
+    return session.exec(_made_from(team_id, channel, ts)).first() is not None
+
+
+def _made_from(team_id: str, channel: str, ts: str) -> SelectOfScalar[Example]:
+    return (
         select(Example)
         .join(ExampleSource, _of_source())
         .where(
@@ -135,11 +150,6 @@ def forget_message(session: Session, team_id: str, channel: str, ts: str) -> lis
             ExampleSource.ts == ts,
         )
     )
-    examples = [example for example in session.exec(wanted) if not _is_blank(example)]
-    for example in examples:
-        _blank(session, example)
-        _audit_revoked(session, example, f"the message {ts} in {channel} was deleted or edited")
-    return examples
 
 
 def of_feedback(session: Session, feedback_id: int) -> Example | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import ScalarResult, update
 from sqlmodel import Session, col, select
 
 from bot.store import queue
 from bot.store.once import insert_once
 from bot.store.queue import LostClaim
-from bot.store.schema import Answer, OutboxKind, OutboxMessage
+from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status
 
-__all__ = ["LostClaim", "claim", "fail", "renew", "retry", "say", "sent"]
+__all__ = [
+    "LostClaim", "change", "claim", "fail", "overtaken", "renew", "retry", "said", "say", "sent",
+    "take_back",
+]  # fmt: skip
 
 
 def say(
@@ -25,23 +28,68 @@ def say(
     thread_ts: str | None = None,
     kind: OutboxKind = OutboxKind.POST,
     answer_id: int | None = None,
-    ts: str | None = None,
 ) -> OutboxMessage:
     """Queue a message for Slack, and return its row.
 
     Args:
         key: what the message is about. The same key said again changes nothing: the first row
             comes back.
-        payload: the Slack method's arguments besides channel, thread and ts.
-        ts: the message to update or delete.
+        payload: the Slack method's arguments besides channel and thread.
     """
     message = OutboxMessage(
         team_id=team_id, key=key, channel=channel, payload=payload, thread_ts=thread_ts,
-        kind=kind, answer_id=answer_id, ts=ts, lane=f"{channel}:{thread_ts or ''}",
+        kind=kind, answer_id=answer_id, lane=f"{channel}:{thread_ts or ''}",
     )  # fmt: skip
     insert_once(session, message)
+    return _said(session, team_id, key).one()
+
+
+def said(session: Session, team_id: str, key: str) -> OutboxMessage | None:
+    """The row that was said under this key."""
+    return _said(session, team_id, key).first()
+
+
+def change(
+    session: Session,
+    first: OutboxMessage,
+    *,
+    key: str,
+    payload: dict[str, Any],
+    answer_id: int | None = None,
+) -> None:
+    """Queue new words for a message that was said. Of those that still wait, only the last are
+    sent. A key counts once, as in `say`."""
+    _follow(session, first, OutboxKind.UPDATE, key, payload=payload, answer_id=answer_id)
+
+
+def take_back(session: Session, first: OutboxMessage, *, key: str) -> None:
+    """Queue the deletion of a message that was said. A key counts once, as in `say`."""
+    _follow(session, first, OutboxKind.DELETE, key)
+
+
+def _follow(
+    session: Session, first: OutboxMessage, kind: OutboxKind, key: str, **values: Any
+) -> None:
+    message = OutboxMessage(
+        team_id=first.team_id, key=key, kind=kind, channel=first.channel,
+        thread_ts=first.thread_ts, lane=first.lane, follows_id=first.id, **values,
+    )  # fmt: skip
+    insert_once(session, message)
+
+
+def overtaken(session: Session, message: OutboxMessage) -> bool:
+    """Whether a later change of the same message waits."""
+    later = select(OutboxMessage.id).where(
+        OutboxMessage.follows_id == message.follows_id,
+        col(OutboxMessage.id) > message.id,
+        OutboxMessage.status == Status.WAITING,
+    )
+    return session.exec(later).first() is not None
+
+
+def _said(session: Session, team_id: str, key: str) -> ScalarResult[OutboxMessage]:
     same = select(OutboxMessage).where(OutboxMessage.team_id == team_id, OutboxMessage.key == key)
-    return session.exec(same).one()
+    return session.exec(same)
 
 
 def claim(
@@ -63,10 +111,10 @@ def renew(session: Session, message: OutboxMessage, owner: str, lease_s: float =
 def sent(session: Session, message: OutboxMessage, owner: str, ts: str | None) -> None:
     """Slack has it, as message `ts` (None for a reply to a command). Raises LostClaim.
 
-    A posted answer learns its `ts` too, so that reactions on it find it.
+    An answer learns its `ts` too, so that reactions on it find it.
     """
     queue.finish(session, message, owner, **({"ts": ts} if ts else {}))
-    if ts and message.answer_id is not None and message.kind == OutboxKind.POST:
+    if ts and message.answer_id is not None:
         session.execute(update(Answer).where(col(Answer.id) == message.answer_id).values(ts=ts))
 
 

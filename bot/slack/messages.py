@@ -15,7 +15,7 @@ from bot.prompt import Turn
 from bot.slack import blocks
 from bot.slack.delivery import SPOKEN
 from bot.slack.workspace import Message, Workspace
-from bot.store.database import transaction
+from bot.store.database import reading, transaction
 from bot.store.once import insert_once
 from bot.store.schema import Answer, InboxEvent, Question, now
 
@@ -66,8 +66,22 @@ class Messages:
         if message.get("subtype") == "tombstone":  # a deleted message whose thread lives on
             await self._write(_delete, event["channel"], message["ts"])
         else:
-            text = _storable(plain(message.get("text", "")))
-            await self._write(_edit, event["channel"], message["ts"], text)
+            await self._edited(event["channel"], message["ts"])
+
+    async def _edited(self, channel: str, ts: str) -> None:
+        """What counts is how the message reads now: events come late and out of order."""
+        if not await asyncio.to_thread(self._matters, channel, ts):
+            return
+        message = await self._workspace.message(channel, ts)
+        text = _storable(plain(message.get("text", ""))) if message else ""
+        await self._write(_edit, channel, ts, text)
+
+    def _matters(self, channel: str, ts: str) -> bool:
+        """Whether it is a question, or something was learned from it."""
+        team_id = self._workspace.identity.team_id
+        with reading(self._engine) as session:
+            asked = session.exec(_question(team_id, channel, ts)).first()
+            return asked is not None or examples.came_from(session, team_id, channel, ts)
 
     async def _write(self, change: Callable[..., None], *arguments: Any) -> None:
         await asyncio.to_thread(self._write_now, change, *arguments)
@@ -86,10 +100,14 @@ def _enqueue(session: Session, team_id: str, question: Question) -> None:
     if not insert_once(session, question):
         return
     stored = session.exec(_question(team_id, question.channel, question.ts)).one()
+    _queue_answering(session, stored, f"question:{stored.id}")
+
+
+def _queue_answering(session: Session, question: Question, event_id: str) -> None:
     inbox.receive(
-        session, team_id=team_id, event_id=f"question:{stored.id}", kind="question",
+        session, team_id=question.team_id, event_id=event_id, kind="question",
         lane=f"answer:{question.channel}:{question.thread_ts}",
-        payload={"question_id": stored.id},
+        payload={"question_id": question.id},
     )  # fmt: skip
 
 
@@ -107,6 +125,12 @@ def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
         here = (col(table.team_id) == team_id, col(table.channel) == channel)
         session.execute(update(table).where(*here, col(table.ts) == ts).values(values))
     examples.forget_message(session, team_id, channel, ts)
+    question = session.exec(_question(team_id, channel, ts)).first()
+    if question is None:
+        return
+    answer = f"answer:{question.id}"
+    if (said := outbox.said(session, team_id, answer)) is not None:  # without it, it says nothing
+        outbox.take_back(session, said, key=f"{answer}:deleted")
 
 
 def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> None:
@@ -114,11 +138,24 @@ def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> N
         _delete(session, team_id, channel, ts)
         return
     question = session.exec(_question(team_id, channel, ts).with_for_update()).first()
-    # Answered or not: the words that were taken back are forgotten, and staff sees the new ones.
-    if question is not None and question.deleted_at is None:
+    if question is not None:
+        if question.deleted_at is not None or question.text == text:
+            return
         question.text = text
         session.add(question)
+        _answer_again(session, question)
     examples.forget_message(session, team_id, channel, ts)
+
+
+def _answer_again(session: Session, question: Question) -> None:
+    """Its answer answers other words: make a new one. (While there is none, one is being made.)"""
+    rows = select(Answer).where(
+        Answer.question_id == question.id, col(Answer.replaced_at).is_(None)
+    )
+    if (answer := session.exec(rows).first()) is not None:
+        answer.replaced_at = now()
+        session.add(answer)
+        _queue_answering(session, question, f"question:{question.id}:{answer.id}")
 
 
 def _question(team_id: str, channel: str, ts: str) -> Any:

@@ -105,6 +105,8 @@ class Poster:
     async def _send(self, row: OutboxMessage) -> str | None:
         if await asyncio.to_thread(self._is_unwanted, row):
             raise NotSent("the question was deleted")
+        if await asyncio.to_thread(self._is_overtaken, row):
+            return None
         send = {
             OutboxKind.POST: self._post,
             OutboxKind.UPDATE: self._update,
@@ -147,16 +149,23 @@ class Poster:
         own = message.get("user") == self._workspace.identity.user_id
         return own and outbox_id(message) == row.id
 
-    async def _update(self, row: OutboxMessage) -> str | None:
+    async def _update(self, row: OutboxMessage) -> str:
+        ts = await self._followed(row)
         await self._call(
-            self._client.chat_update, channel=row.channel, ts=row.ts,
-            **marked(row.payload, row.id or 0),
-        )  # fmt: skip
-        return row.ts
+            self._client.chat_update, channel=row.channel, ts=ts, **marked(row.payload, row.id or 0)
+        )
+        return ts
 
     async def _delete(self, row: OutboxMessage) -> str | None:
-        await self._take_away(row.channel, row.ts or "")
-        return row.ts
+        await self._take_away(row.channel, await self._followed(row))
+        return None
+
+    async def _followed(self, row: OutboxMessage) -> str:
+        """The ts of the message that the row is about: its lane has said it before."""
+        first = await asyncio.to_thread(self._read, row.follows_id)
+        if first.ts is None:
+            raise NotSent("there is no message to change")
+        return first.ts
 
     async def _respond(self, row: OutboxMessage) -> str | None:
         """Reply to a command. Slack cannot be asked whether it came: a crash may repeat it."""
@@ -200,19 +209,25 @@ class Poster:
         """Too late: another process has the row. Delete our message, unless it was adopted."""
         log.warning("outbox row %s was taken over while it was posted", row.id)
         for _ in range(240):
-            now = await asyncio.to_thread(self._read, row)
+            now = await asyncio.to_thread(self._read, row.id)
             if now.status in (Status.DONE, Status.FAILED):
                 if now.ts != ts:
                     await self._take_away(row.channel, ts)
                 return
             await asyncio.sleep(0.25)
 
-    def _read(self, row: OutboxMessage) -> OutboxMessage:
+    def _read(self, row_id: int | None) -> OutboxMessage:
         with reading(self._engine) as session:
-            return session.get_one(OutboxMessage, row.id)
+            return session.get_one(OutboxMessage, row_id)
+
+    def _is_overtaken(self, row: OutboxMessage) -> bool:
+        if row.kind is not OutboxKind.UPDATE:
+            return False
+        with reading(self._engine) as session:
+            return outbox.overtaken(session, row)
 
     def _is_unwanted(self, row: OutboxMessage) -> bool:
-        if row.answer_id is None or row.kind is not OutboxKind.POST:
+        if row.answer_id is None:
             return False
         with reading(self._engine) as session:
             deleted = (

@@ -249,13 +249,17 @@ def _is_speech(message: Mapping[str, Any]) -> bool:
 
 def _answer(session: Session, channel: str, message: Message) -> Answer | None:
     """The answer that a message of the bot's carries. The row may not know its ts yet."""
-    known = select(Answer).where(Answer.channel == channel, Answer.ts == message["ts"])
+    known = select(Answer).where(
+        Answer.channel == channel, Answer.ts == message["ts"], col(Answer.replaced_at).is_(None)
+    )
     if (answer := session.exec(known).first()) is not None:
         return answer
     said = session.get(OutboxMessage, outbox_id(message) or 0)
     if said is None or said.answer_id is None or said.channel != channel:
         return None
-    return session.get(Answer, said.answer_id)
+    answer = session.get_one(Answer, said.answer_id)
+    # The question was edited: what stands there now is about to change, and says nothing more.
+    return None if answer.replaced_at is not None else answer
 
 
 def _inherited(session: Session, answer: Answer) -> list[Source]:

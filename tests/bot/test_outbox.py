@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from bot import outbox, releases
 from bot.store.database import reading, transaction
@@ -90,22 +90,45 @@ def test_a_posted_answer_learns_its_ts(store: Engine) -> None:
     assert (row.ts, row.status) == ("9.9", Status.DONE)
 
 
-def test_an_update_of_an_answer_does_not_move_it(store: Engine) -> None:
-    """Only the post sets the answer's ts; updating a message keeps the one it has."""
+def test_what_follows_waits_for_what_it_follows(store: Engine) -> None:
+    """A change and a deletion are in the lane of the message that they are about, and name it."""
     with transaction(store) as session:
-        answer = _answer(session)
-        answer.ts = "9.9"
-        outbox.say(
-            session, team_id=TEAM, key="u", channel="C1", payload={}, answer_id=answer.id,
-            kind=OutboxKind.UPDATE, ts="9.9",
-        )  # fmt: skip
+        first = outbox.say(session, team_id=TEAM, key="k", channel="C1", payload={}, thread_ts="1")
+        for _ in range(2):
+            outbox.change(session, first, key="k:2", payload={"text": "new"})
+        outbox.take_back(session, first, key="k:3")
+        found = outbox.said(session, TEAM, "k")
+        assert found is not None
+        assert found.id == first.id
     message = claim(store)
     assert message is not None
-    assert message.ts == "9.9"
+    assert message.id == first.id
+    assert claim(store) is None
     with transaction(store) as session:
-        outbox.sent(session, message, "poster", "10.1")
+        outbox.sent(session, message, "poster", "9.9")
+    change = claim(store)
+    assert change is not None
+    assert (change.kind, change.follows_id) == (OutboxKind.UPDATE, first.id)
+    with transaction(store) as session:
+        outbox.sent(session, change, "poster", "9.9")
+    deletion = claim(store)
+    assert deletion is not None
+    assert (deletion.kind, deletion.follows_id) == (OutboxKind.DELETE, first.id)
+
+
+def test_a_change_is_overtaken_by_a_later_one_that_waits(store: Engine) -> None:
+    """Of many changes of one message only the last has to be shown; another message's is none."""
+    with transaction(store) as session:
+        first, other = (
+            outbox.say(session, team_id=TEAM, key=key, channel="C1", payload={}) for key in "ab"
+        )
+        for number in (1, 2):
+            outbox.change(session, first, key=f"a:{number}", payload={})
+        outbox.change(session, other, key="b:1", payload={})
     with reading(store) as session:
-        assert session.get_one(Answer, answer.id).ts == "9.9"
+        rows = {row.key: row for row in session.exec(select(OutboxMessage))}
+        late = {key: outbox.overtaken(session, row) for key, row in rows.items() if ":" in key}
+    assert late == {"a:1": True, "a:2": False, "b:1": False}
 
 
 def test_a_reply_to_a_command_is_done_without_a_ts(store: Engine) -> None:

@@ -45,6 +45,7 @@ class Room:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.asked = ASKED
         memory = Memory(engine, open_embedder("none"))
         workspace: Any = self
         self.teaching = Teaching(engine, workspace, memory)
@@ -64,7 +65,11 @@ class Room:
 
     async def thread(self, channel: str, ts: str) -> list[dict[str, Any]]:
         """What the workspace says of the only thread."""
-        return [ASKED, ANSWERED, REPLY]
+        return [self.asked, ANSWERED, REPLY]
+
+    async def message(self, channel: str, ts: str) -> dict[str, Any]:
+        """What the workspace says of the question."""
+        return self.asked
 
     async def channel_kind(self, channel: str) -> ChannelKind:
         """What the workspace says of the only channel."""
@@ -86,7 +91,8 @@ class Room:
 
     async def edit(self, text: str) -> None:
         """The asker edits the question."""
-        await self._happens({"subtype": "message_changed", "message": {**ASKED, "text": text}})
+        self.asked = {**ASKED, "text": text}
+        await self._happens({"subtype": "message_changed", "message": self.asked})
 
     async def rate(self, kind: FeedbackKind) -> Example:
         """Staff approves the answer, or corrects it; the example that comes of it."""
@@ -136,12 +142,12 @@ async def test_deleted_question_is_not_learned(room: Room, kind: FeedbackKind, h
         assert session.exec(select(Question.text)).one() == ""
 
 
-@RATINGS
-async def test_edited_question_is_learned_as_edited(room: Room, kind: FeedbackKind) -> None:
+async def test_edited_question_is_learned_as_edited(room: Room) -> None:
     """What is learned is what stands in Slack, not the words that were taken back."""
     await room.edit(NEW)
-    example = await room.rate(kind)
-    assert (example.status, example.question) == (ExampleStatus.LIVE, NEW)
+    example = await room.rate(FeedbackKind.CORRECT)
+    assert (example.status, example.question, example.answer) == (ExampleStatus.LIVE, NEW, RIGHT)
+    assert example.rejected is None  # the bot's words answered another question
 
 
 @RATINGS

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine, update
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import select
@@ -19,7 +21,7 @@ from bot.slack.metadata import marked
 from bot.slack.poster import Poster
 from bot.slack.workspace import Identity, Workspace
 from bot.store.database import reading, transaction
-from bot.store.schema import OutboxKind, OutboxMessage, Status
+from bot.store.schema import OutboxMessage, Status
 from tests.bot.slack.house import HELP, House, Message, until
 
 ME = Identity("T0MYNAH", "U0MYNAH", "B0MYNAH")
@@ -203,18 +205,48 @@ async def test_full_pool_leaves_the_row_to_its_lease(
 
 async def test_update_and_delete(house: House) -> None:
     """A row can change or delete a message; a message that is gone already is no trouble."""
-    bot = house.sandbox.client("xoxb-mynah")
-    sent = await bot.chat_postMessage(channel=HELP, text="old")
+    first = say(house.engine, "old")
     async with running(poster(house, "one")):
-        say(house.engine, "new", kind=OutboxKind.UPDATE, ts=sent["ts"])
-        await until(lambda: row(house.engine).status is Status.DONE)
+        await until(lambda: house.open_rows() == [])
+        with transaction(house.engine) as session:
+            outbox.change(session, first, key="u", payload={"text": "new"})
+        await until(lambda: house.open_rows() == [])
         assert [one["text"] for one in await said(house)] == ["new"]
         with transaction(house.engine) as session:
             for key in ("d1", "d2"):
-                outbox.say(
-                    session, team_id=ME.team_id, key=key, channel=HELP, payload={},
-                    kind=OutboxKind.DELETE, ts=sent["ts"],
-                )  # fmt: skip
+                outbox.take_back(session, first, key=key)
         await until(lambda: house.open_rows() == [])
     assert await said(house) == []
     assert house.failed() == []
+
+
+async def test_of_many_changes_the_last_is_made(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes that pile up behind a message cost one call."""
+    made: list[str] = []
+    update = AsyncWebClient.chat_update
+
+    async def chat_update(self: AsyncWebClient, **arguments: Any) -> AsyncSlackResponse:
+        made.append(arguments["text"])
+        return await update(self, **arguments)
+
+    monkeypatch.setattr(AsyncWebClient, "chat_update", chat_update)
+    first = say(house.engine, "0 %")
+    with transaction(house.engine) as session:
+        for number in range(1, 9):
+            outbox.change(session, first, key=f"u{number}", payload={"text": f"{number}0 %"})
+    async with running(poster(house, "one")):
+        await until(lambda: house.open_rows() == [])
+    assert [one["text"] for one in await said(house)] == ["80 %"]
+    assert made == ["80 %"]
+
+
+async def test_change_of_what_was_never_said_is_given_up(house: House) -> None:
+    """Without a message there is nothing to change: one line says so, and the lane goes on."""
+    first = say(house.engine, "x" * 50_000)  # more than Slack takes
+    with transaction(house.engine) as session:
+        outbox.change(session, first, key="u", payload={"text": "new"})
+    async with running(poster(house, "one")):
+        await until(lambda: house.open_rows() == [])
+    assert house.failed() == ["Slack: msg_too_long", "there is no message to change"]
