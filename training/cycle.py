@@ -38,6 +38,7 @@ from training.replay import Reply
 from training.rows import Row, of_split, read
 from training.servers import NoServer, Servers
 from training.settings import WorkerSettings
+from training.telling import News, somebody_waits, tell
 
 if TYPE_CHECKING:
     from training.train import Say, TrainJob
@@ -121,6 +122,7 @@ class _Cycle:
         self.data_dir = parts.settings.data_dir.resolve()
         self.work_dir = self.data_dir / "runs" / str(run_id)
         self._told = ("", 0.0)
+        self._news = News()
         run = self._run()
         self.team_id = run.team_id
         self.recipe = _recipe(run, parts.settings)
@@ -249,6 +251,19 @@ class _Cycle:
         print(f"{phase} {progress:.0%}", flush=True)
         with transaction(self.engine) as session:
             update_run(session, self.run_id, self.fence, phase=phase, progress=progress)
+            if self._news.is_due(phase, progress, time.monotonic()):
+                self._tell(session, phase, progress)
+
+    def _tell(self, session: Session, phase: str, progress: float) -> None:
+        run = session.get_one(Run, self.run_id)
+        if not somebody_waits(run):
+            return
+        left_s = self._news.left_s(progress, time.monotonic())
+        counts = ending.dataset_counts(session, run)
+        text = report.under_way(self.run_id, phase, progress, left_s, counts)
+        step = f"{self.fence}:{phase}:{progress:.3f}"
+        channel = self.parts.settings.admin_channel
+        tell(session, run, text, step=step, admin_channel=channel)
 
     def _end(self, session: Session, status: RunStatus, reasons: Sequence[str]) -> None:
         run = session.get_one(Run, self.run_id)

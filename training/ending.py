@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlmodel import Session, select
 
-from bot import outbox, releases
+from bot import releases
 from bot.store import runs
-from bot.store.schema import Evaluation, Release, Run, RunStatus, RunTrigger
+from bot.store.schema import Dataset, Evaluation, Release, Run, RunStatus
 from training import report
+from training.telling import somebody_waits, tell
 
 
 def end(
@@ -31,23 +33,17 @@ def end(
     release = candidate(session, run)
     if release is not None and status is not RunStatus.RELEASED:
         releases.discard(session, release, by="gate", reason="; ".join(reasons))
-    channel = run.report_channel or admin_channel
-    if not channel or _nobody_asked(run, status):
-        return
+    if status is RunStatus.REFUSED and not somebody_waits(run):
+        return  # a nightly "nothing new" would teach people to overlook what Mynah says
     text = report.summary(
         run,
         status,
         reasons,
         number=release.number if release else None,
         figures=figures(session, run),
+        counts=dataset_counts(session, run),
     )
-    outbox.say(
-        session,
-        team_id=run.team_id,
-        key=f"run:{run_id}:end",
-        channel=channel,
-        payload={"text": text},
-    )
+    tell(session, run, text, step="end", admin_channel=admin_channel)
 
 
 def candidate(session: Session, run: Run) -> Release | None:
@@ -66,13 +62,15 @@ def figures(session: Session, run: Run) -> dict[str, object] | None:
     return found.figures if found else None
 
 
+def dataset_counts(session: Session, run: Run) -> dict[str, Any] | None:
+    """What went into the run's dataset, if it came that far."""
+    if run.dataset_id is None:
+        return None
+    return session.get_one(Dataset, run.dataset_id).counts
+
+
 def id_of(run: Run) -> int:
     """The id of a run that is in the database."""
     if run.id is None:
         raise ValueError("the run was not stored yet")
     return run.id
-
-
-def _nobody_asked(run: Run, status: RunStatus) -> bool:
-    # A nightly "nothing new" would teach people to overlook what Mynah says.
-    return run.trigger is not RunTrigger.COMMAND and status is RunStatus.REFUSED

@@ -26,20 +26,53 @@ def summary(
     *,
     number: int | None = None,
     figures: Mapping[str, Any] | None = None,
+    counts: Mapping[str, Any] | None = None,
 ) -> str:
     """The end of a run as Slack text.
 
     Args:
         number: of the release that went live.
         figures: of the evaluation, if it came to one.
+        counts: of the dataset, if there was enough for one.
     """
     lines = [_HEADLINES[status].format(run=run.id, number=number)]
     lines += [f"• {reason}" for reason in reasons]
+    lines += _examples(counts)
     if figures:
         lines += [f"• {line}" for line in before_after(figures)]
     if status is RunStatus.RELEASED:
         lines.append("`/mynah rollback` goes back at once.")
     return "\n".join(lines)
+
+
+def under_way(
+    run_id: int, phase: str, progress: float, left_s: float | None, counts: Mapping[str, Any] | None
+) -> str:
+    """How far a run is, as Slack text.
+
+    Args:
+        progress: of this phase, 0 to 1.
+        left_s: seconds until the phase ends, where that can be told.
+    """
+    left = "" if left_s is None else f", about {_minutes(left_s)} left"
+    share = f" {progress:.0%}" if progress else ""
+    headline = f":hourglass_flowing_sand: Run {run_id}: {phase}{share}{left}."
+    return "\n".join([headline, *_examples(counts)])
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"
+
+
+def _examples(counts: Mapping[str, Any] | None) -> list[str]:
+    """What was found and what was refused, in lines; none before the dataset is frozen."""
+    if not counts:
+        return []
+    kept_back = counts["held_out_wording"] + counts["held_out_question"]
+    lines = [f"• {counts['train']} examples to learn from, {kept_back} kept back to measure by"]
+    refused = [f"{number} {reason}" for reason, number in counts["refused"].items()]
+    return lines + ([f"• not used: {'; '.join(refused)}"] if refused else [])
 
 
 def before_after(figures: Mapping[str, Any]) -> list[str]:

@@ -103,10 +103,12 @@ class Commands:
             return Outcome(
                 f"Run {run.id} is {reports.where(run)} already. `/mynah status` tells more."
             )
-        return Outcome(
-            f"Run {run.id} is queued. I will say how it ends.",
-            f"<@{call.user}> asked for run {run.id}.",
-        )
+        # The one message of this run: from here on the worker keeps it up to date.
+        outbox.say(
+            session, team_id=call.team_id, key=f"run:{run.id}", channel=run.report_channel or "",
+            payload=note(f":hourglass_flowing_sand: Run {run.id}: queued by <@{call.user}>."),
+        )  # fmt: skip
+        return Outcome(f"Run {run.id} is queued. <#{run.report_channel}> tells how far it is.")
 
 
 def _status(session: Session, call: Call) -> Outcome:

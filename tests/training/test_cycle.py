@@ -14,7 +14,7 @@ from sqlmodel import col, func, select
 
 from bot import releases
 from bot.store.database import open_engine, reading, transaction
-from bot.store.runs import LostRun, claim_run
+from bot.store.runs import LostRun, claim_run, request_run
 from bot.store.schema import (
     Adapter,
     Dataset,
@@ -22,10 +22,12 @@ from bot.store.schema import (
     Evaluation,
     Example,
     ExampleStatus,
+    OutboxKind,
     OutboxMessage,
     Rollout,
     Run,
     RunStatus,
+    RunTrigger,
 )
 from serving.client import BASE, Unavailable
 from tests.fake_vllm import FakeVllm
@@ -83,6 +85,14 @@ def said(engine: Engine) -> list[str]:
         return [row.payload["text"] for row in rows]
 
 
+def _ends(engine: Engine) -> tuple[int, int]:
+    """How many messages there are, and how many of their words are the end."""
+    with reading(engine) as session:
+        rows = session.exec(select(OutboxMessage)).all()
+    posts = sum(row.kind is OutboxKind.POST for row in rows)
+    return posts, sum("is live" in row.payload["text"] for row in rows)
+
+
 def live_adapter(engine: Engine) -> str | None:
     with reading(engine) as session:
         adapter = releases.adapter_of(session, releases.live(session, TEAM))
@@ -108,7 +118,7 @@ async def test_a_run_that_passes_the_gate_goes_live(
     assert evaluation.figures == {"right": 3, "live": BASE, "score": None}
     assert len(read(Path(frozen.path))) == members == 32
     assert run.reasons == ["3 of 3 right"]
-    assert "v2 is live" in said(engine)[0]
+    assert "v2 is live" in said(engine)[-1]
     assert not (settings.data_dir / "runs" / str(run.id)).exists()
 
 
@@ -121,9 +131,38 @@ async def test_a_run_that_the_gate_refuses_changes_nothing(
     assert await play(parts(settings, engine, base, decide=lambda _: verdict)) is RunStatus.KEPT
     assert live_adapter(engine) is None
     assert newest(engine).reasons == ["it forgot too much"]
-    assert "it forgot too much" in said(engine)[0]
+    assert "it forgot too much" in said(engine)[-1]
     with reading(engine) as session:
         assert releases.desired_adapters(session) == []
+
+
+async def test_a_run_has_one_message_that_is_kept_up_to_date(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """Whoever asked sees each phase, what is learned from, and the end, in one message."""
+    teach(engine)
+    await play(parts(settings, engine, base))
+    with reading(engine) as session:
+        first, *rest = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
+    assert first.kind is OutboxKind.POST
+    assert {row.kind for row in rest} == {OutboxKind.UPDATE}
+    assert {row.follows_id for row in rest} == {first.id}
+    lines = said(engine)
+    assert any("Run 1: training 50%." in line for line in lines)
+    assert all("• 25 examples to learn from, 7 kept back" in line for line in lines[1:])
+
+
+async def test_a_nightly_run_speaks_once(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """Nobody waits for it: it says how it ended, and nothing before."""
+    teach(engine)
+    made = parts(settings, engine, base)
+    with transaction(engine) as session:
+        request_run(session, team_id=TEAM, trigger=RunTrigger.SCHEDULE, recipe={})
+    assert await play(made) is RunStatus.RELEASED
+    [line] = said(engine)
+    assert "v2 is live" in line
 
 
 async def test_too_little_is_a_refusal_and_nothing_is_trained(
@@ -137,7 +176,7 @@ async def test_too_little_is_a_refusal_and_nothing_is_trained(
 
     status = await play(parts(settings, engine, base, train=must_not_train))
     assert status is RunStatus.REFUSED
-    assert "at least 8 are needed" in said(engine)[0]
+    assert "at least 8 are needed" in said(engine)[-1]
 
 
 async def test_the_same_examples_are_not_trained_twice(
@@ -192,7 +231,7 @@ async def test_a_failure_is_told_with_its_reason(
 
     assert await play(parts(settings, engine, base, train=fail)) is RunStatus.FAILED
     assert newest(engine).reasons == ["the loss did not fall"]
-    assert "the loss did not fall" in said(engine)[0]
+    assert "the loss did not fall" in said(engine)[-1]
     assert live_adapter(engine) is None
 
 
@@ -299,7 +338,7 @@ async def test_killed_at_any_write_it_ends_the_same(
             await cycle.run(*queue_and_claim(engine), parts(settings, engine, base))
         ends.append(what_is_left(engine))
     assert len(ends) >= 8
-    assert set(ends) == {("released", 1, 1, 1, ("promote", "candidate", "promote"), 1, 2)}
+    assert set(ends) == {("released", 1, 1, 1, ("promote", "candidate", "promote"), (1, 1), 2)}
 
 
 def die_at(write: int) -> Callable[[Any], None]:
@@ -322,4 +361,4 @@ def what_is_left(engine: Engine) -> tuple[Any, ...]:
             for table in (Dataset, Adapter, Evaluation)
         ]
         rollouts = session.exec(select(Rollout.action).order_by(col(Rollout.id))).all()
-    return (run.status.value, *numbers, tuple(map(str, rollouts)), len(said(engine)), run.attempts)
+    return (run.status.value, *numbers, tuple(map(str, rollouts)), _ends(engine), run.attempts)

@@ -69,7 +69,7 @@ async def test_everybody_gets_help(house: House) -> None:
 async def test_train_queues_one_run(house: House) -> None:
     """`train` queues a run; asked again, it names the one that waits; the admins' channel knows."""
     async with house.bot():
-        assert await reply(house, "train") == "Run 1 is queued. I will say how it ends."
+        assert await reply(house, "train") == "Run 1 is queued. <#C0ADMIN> tells how far it is."
         assert await reply(house, "train") == (
             "Run 1 is queued already. `/mynah status` tells more."
         )
@@ -78,7 +78,7 @@ async def test_train_queues_one_run(house: House) -> None:
     [run] = house.rows(Run)
     assert (run.trigger, run.requested_by) == (RunTrigger.COMMAND, "U0ADMIN")
     assert run.report_channel == "C0ADMIN"
-    assert told == ["<@U0ADMIN> asked for run 1."]
+    assert told == [":hourglass_flowing_sand: Run 1: queued by <@U0ADMIN>."]
 
 
 async def test_status_and_releases(house: House) -> None:
