@@ -249,7 +249,7 @@ async def _follow(stage: Stage, asking: Asking) -> Run:
 
 
 class Asking:
-    """Someone who keeps asking: now and then during the training, every second around the swap."""
+    """Someone who keeps asking: now and then during the training, often around the swap."""
 
     def __init__(self, stage: Stage) -> None:
         self.people = stage.people
@@ -268,7 +268,7 @@ class Asking:
         while not self.over.is_set():
             waiting.append(asyncio.create_task(self._one(next(self.texts), self.closely)))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.over.wait(), 1.0 if self.closely else 10.0)
+                await asyncio.wait_for(self.over.wait(), 2.0 if self.closely else 10.0)
         await asyncio.gather(*waiting)
 
     async def _one(self, text: str, counts: bool) -> None:
