@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import time
@@ -24,9 +23,9 @@ from bot.slack.line import MOST_BYTES, PATH
 from bot.store.schema import InboxEvent
 from deploy.sandbox.personas import SIGNING_SECRET
 from deploy.sandbox.request_url import signed
-from tests.bot.slack.house import House, free_port, kill, until
+from tests import sandbox_server
+from tests.bot.slack.house import WITHIN_S, House, free_port, kill, until
 from tests.bot.slack.test_bad_luck import check_answered_once
-from tests.sandbox_server import served
 
 UNSIGNED = {"X-Slack-Signature": ""}
 
@@ -112,8 +111,7 @@ async def test_event_is_not_acknowledged_unless_stored(house: House) -> None:
             async with httpx.AsyncClient(trust_env=False) as client:
                 ready = await client.get(f"http://127.0.0.1:{house.port}/readyz")
             assert (ready.status_code, ready.text) == (503, "the store cannot be reached")
-            while not any(one["attempts"] > 1 for one in await deliveries(house)):
-                await asyncio.sleep(0.05)
+            await sandbox_server.until(lambda: redelivered(house), within_s=WITHIN_S)
             assert not any(one["acked"] for one in await deliveries(house))
             rename(blocker, "hidden", "inbox")
         await house.answer(ts)
@@ -122,6 +120,10 @@ async def test_event_is_not_acknowledged_unless_stored(house: House) -> None:
 
 async def deliveries(house: House) -> list[dict[str, Any]]:
     return list((await house.sandbox.state(parts="deliveries"))["deliveries"])
+
+
+async def redelivered(house: House) -> bool:
+    return any(one["attempts"] > 1 for one in await deliveries(house))
 
 
 def rename(connection: Connection, old: str, new: str) -> None:
@@ -200,7 +202,9 @@ async def balancer(*ports: int) -> AsyncIterator[str]:
         kind = answer.headers.get("content-type")
         return Response(answer.content, answer.status_code, media_type=kind)
 
-    async with served(Starlette(routes=[Route(PATH, forward, methods=["POST"])])) as url:
+    async with sandbox_server.served(
+        Starlette(routes=[Route(PATH, forward, methods=["POST"])])
+    ) as url:
         yield url + PATH
 
 
