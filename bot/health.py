@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import Engine, func
@@ -21,8 +21,13 @@ OPEN = (Status.WAITING, Status.CLAIMED)
 Connected = Callable[[], Awaitable[bool]]
 
 
-def build(engine: Engine, connected: Connected) -> Starlette:
-    """The app. `connected` says whether Slack is connected."""
+def build(engine: Engine, connected: Connected, routes: Sequence[Route] = ()) -> Starlette:
+    """The app.
+
+    Args:
+        connected: says whether Slack is connected.
+        routes: what else the process serves.
+    """
     registry = CollectorRegistry()
     inbox = Gauge("mynah_inbox_open", "Events waiting or being handled", registry=registry)
     outbox = Gauge("mynah_outbox_open", "Messages waiting to be posted", registry=registry)
@@ -61,9 +66,8 @@ def build(engine: Engine, connected: Connected) -> Starlette:
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("ok")
 
-    return Starlette(
-        routes=[Route("/healthz", healthy), Route("/readyz", ready), Route("/metrics", metrics)]
-    )
+    ours = [Route("/healthz", healthy), Route("/readyz", ready), Route("/metrics", metrics)]
+    return Starlette(routes=[*ours, *routes])
 
 
 def _touch(engine: Engine) -> None:

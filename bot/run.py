@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
@@ -32,6 +31,7 @@ from bot.settings import BotSettings
 from bot.slack import blocks
 from bot.slack.app import build_app, web_client
 from bot.slack.commands import Commands
+from bot.slack.line import HttpLine, Line, SocketLine
 from bot.slack.messages import Messages
 from bot.slack.poster import Poster
 from bot.slack.reactions import Reactions
@@ -105,19 +105,19 @@ async def run(settings: BotSettings) -> None:
             engine, web_client(settings, patient=False), workspace, wakes.outbox, owner=owner,
             lease_s=settings.lease_s,
         )  # fmt: skip
-        slack = _socket(settings, app, socket_url)
-        stack.push_async_callback(slack.close_async)
-        page = health.build(engine, slack.client.is_connected)
+        line = _line(settings, app, socket_url)
+        stack.push_async_callback(line.close)
+        page = health.build(engine, line.is_open, line.routes)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
-            slack,
+            line,
             pumps=(*dispatchers, poster),
             cleaning=_clean(engine, settings.inbox_days),
         )
 
 
 async def _work(
-    slack: AsyncSocketModeHandler,
+    line: Line,
     *,
     pumps: Sequence[Dispatcher | Poster],
     cleaning: Coroutine[Any, Any, None],
@@ -126,11 +126,11 @@ async def _work(
     async with _signals() as stop, asyncio.TaskGroup() as tasks:
         pumping = [tasks.create_task(pump.run()) for pump in pumps]
         cleaner = tasks.create_task(cleaning)
-        await slack.connect_async()  # type: ignore[no-untyped-call]
-        log.info("connected to Slack")
+        await line.open()
+        log.info("ready for Slack")
         await stop.wait()
         log.info("stopping")
-        await slack.close_async()  # type: ignore[no-untyped-call]
+        await line.close()
         for pump in pumps:
             pump.stop()
         await _finish(pumping)
@@ -158,12 +158,11 @@ async def _signals() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(name)
 
 
-def _socket(settings: BotSettings, app: AsyncApp, url: str) -> AsyncSocketModeHandler:
-    """The Socket Mode connection, to be opened at `url`."""
-    slack = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
-    slack.client.proxy = app.client.proxy
-    slack.client.wss_uri = url
-    return slack
+def _line(settings: BotSettings, app: AsyncApp, socket_url: str) -> Line:
+    """HTTP where the app's signing secret is set, else the socket at `socket_url`."""
+    if secret := settings.slack_signing_secret.get_secret_value():
+        return HttpLine(app, secret)
+    return SocketLine(app, settings.slack_app_token.get_secret_value(), socket_url)
 
 
 def _clients(settings: BotSettings) -> list[VllmClient]:
@@ -172,17 +171,19 @@ def _clients(settings: BotSettings) -> list[VllmClient]:
 
 
 async def _introduce(settings: BotSettings) -> tuple[Identity, str]:
-    """Who the bot is, and the address of its socket: both tokens are tried before anything runs."""
+    """Who the bot is, and the address of its socket if it has one: each token is tried first."""
     client = web_client(settings, patient=True)
     try:
         who = await _try("SLACK_BOT_TOKEN", client.auth_test())
-        token = settings.slack_app_token.get_secret_value()
-        opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
+        socket_url = ""
+        if token := settings.slack_app_token.get_secret_value():
+            opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
+            socket_url = opened["url"]
     except (aiohttp.ClientError, TimeoutError) as error:
         why = f"SLACK_API_URL: Slack cannot be reached: {type(error).__name__}"
         raise BadSettings(why) from error
     identity = Identity(who["team_id"], who["user_id"], who["bot_id"], who.get("team", ""))
-    return identity, opened["url"]
+    return identity, socket_url
 
 
 async def _try(setting: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:

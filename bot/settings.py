@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from serving.settings import Names, ServingSettings, split_names
 
@@ -26,7 +26,11 @@ class BotSettings(StoreSettings):
     """What `mynah bot` needs."""
 
     slack_bot_token: SecretStr = Field(alias="SLACK_BOT_TOKEN")
-    slack_app_token: SecretStr = Field(alias="SLACK_APP_TOKEN")
+    # One of the two says how Slack delivers: by HTTP, or over Socket Mode.
+    slack_signing_secret: SecretStr = Field(SecretStr(""), alias="SLACK_SIGNING_SECRET")
+    slack_app_token: SecretStr = Field(
+        SecretStr(""), alias="SLACK_APP_TOKEN", validate_default=True
+    )
     slack_api_url: str = Field("https://slack.com/api/", alias="SLACK_API_URL")
     host: str = Field("127.0.0.1", alias="MYNAH_HOST")
     port: int = Field(3000, alias="MYNAH_PORT", ge=1, le=65535)
@@ -54,11 +58,24 @@ class BotSettings(StoreSettings):
             raise ValueError("must be a bot token (xoxb-…)")
         return token
 
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _signing_secret(cls, secret: SecretStr) -> SecretStr:
+        found = secret.get_secret_value()
+        if found and (len(found) < 16 or found.startswith(("xapp-", "xox"))):
+            raise ValueError("must be the app's signing secret, as Basic Information shows it")
+        return secret
+
     @field_validator("slack_app_token")
     @classmethod
-    def _app_token(cls, token: SecretStr) -> SecretStr:
-        if not token.get_secret_value().startswith("xapp-"):
+    def _app_token(cls, token: SecretStr, info: ValidationInfo) -> SecretStr:
+        found = token.get_secret_value()
+        if found and not found.startswith("xapp-"):
             raise ValueError("must be an app-level token (xapp-…)")
+        secret = info.data.get("slack_signing_secret")  # None: it is wrong, and named already
+        # Slack delivers in one way alone; to guess which would leave a bot deaf without a word.
+        if secret is not None and bool(found) == bool(secret.get_secret_value()):
+            raise ValueError("set this (Socket Mode) or SLACK_SIGNING_SECRET (HTTP), not both")
         return token
 
     @field_validator("slack_api_url")

@@ -75,11 +75,13 @@ def read(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        raise BadSettings("; ".join(_complaint(item) for item in error.errors())) from None
+        raise BadSettings("; ".join(_complaint(kind, item) for item in error.errors())) from None
 
 
-def _complaint(item: Any) -> str:
+def _complaint(kind: type[BaseSettings], item: Any) -> str:
     name = str(item["loc"][0]) if item["loc"] else "settings"
+    if name in kind.model_fields:  # pydantic names a wrong default by its field
+        name = kind.model_fields[name].alias or name
     if item["type"] == "missing":
         return f"{name} is not set"
     return f"{name}: {item['msg'].removeprefix('Value error, ')}"

@@ -15,9 +15,11 @@ import pytest
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
+from starlette.applications import Starlette
 
 from deploy.sandbox.app import listen, server
 from deploy.sandbox.courier import Timing
+from serving import http
 
 
 class Sandbox:
@@ -70,6 +72,10 @@ class Sandbox:
         """Order bad luck."""
         return await self._post("faults", body)
 
+    async def request_url(self, url: str | None) -> dict[str, Any]:
+        """Deliver by HTTP to this URL; None: over sockets again."""
+        return await self._post("request_url", {"url": url})
+
     async def state(self, **query: str) -> dict[str, Any]:
         """What was said and delivered."""
         async with httpx.AsyncClient(timeout=30) as http:
@@ -109,6 +115,14 @@ async def connected(sandbox: Sandbox, app: AsyncApp) -> AsyncIterator[AsyncSocke
         yield handler
     finally:
         await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+@contextlib.asynccontextmanager
+async def served(app: Starlette) -> AsyncIterator[str]:
+    """Serve an app on a free port; gives its URL."""
+    with http.listen("127.0.0.1", 0) as listener:
+        async with http.served(app, listener):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def until(true: Callable[[], bool | Awaitable[bool]], within_s: float = 10) -> None:

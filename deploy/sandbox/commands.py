@@ -14,6 +14,7 @@ from deploy.sandbox.errors import SlackError
 from deploy.sandbox.limits import check_blocks
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, User
+from deploy.sandbox.request_url import TOKEN
 from deploy.sandbox.world import Content, World
 
 
@@ -23,16 +24,17 @@ async def run(
     """Deliver a command and show the app's answer, as a client would.
 
     Raises:
-        SlackError: what the person would read: `dispatch_failed` while no socket is connected,
-            `operation_timeout` when no acknowledgement comes in time.
+        SlackError: what the person would read: `dispatch_failed` while nobody can be reached or the
+            app refuses, `operation_timeout` when no acknowledgement comes in time.
     """
     payload = _payload(world, user, channel, command, text, base_url)
     trigger_id = payload["trigger_id"]
     delivery = Delivery(trigger_id, "slash_commands", payload, world.workspace.clock.ts())
     await world.courier.send_once(delivery)
     if delivery.status is not Status.ACKED:
-        sent = "operation_timeout" if delivery.envelopes else "dispatch_failed"
-        raise SlackError(sent, trigger_id=trigger_id)
+        late = delivery.failure in ("timeout", "http_timeout")
+        why = "operation_timeout" if late else "dispatch_failed"
+        raise SlackError(why, trigger_id=trigger_id)
     shown = None
     if isinstance(delivery.answer, dict) and delivery.answer:
         shown = _show(world, channel, user, delivery.answer)
@@ -86,7 +88,7 @@ def _payload(
 ) -> dict[str, Any]:
     space = world.workspace
     return {
-        "token": "sandbox-verification-token",
+        "token": TOKEN,
         "team_id": space.team,
         "team_domain": space.domain,
         "channel_id": channel.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -13,8 +13,9 @@ from starlette.routing import Route
 from deploy.sandbox import commands
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.faults import CallFault
-from deploy.sandbox.personas import BOT_TOKEN
+from deploy.sandbox.personas import BOT_TOKEN, SIGNING_SECRET
 from deploy.sandbox.report import report
+from deploy.sandbox.request_url import RequestUrl
 from deploy.sandbox.seed import BadSeed, Seed, plant
 from deploy.sandbox.world import World
 
@@ -71,6 +72,12 @@ class CommandOrder(_Strict):
     text: str = ""
 
 
+class RequestUrlOrder(_Strict):
+    """The body of `POST /_control/request_url`; without a URL deliveries go over sockets again."""
+
+    url: AnyHttpUrl | None
+
+
 class Control:
     """`/_control/…`."""
 
@@ -79,7 +86,7 @@ class Control:
 
     def routes(self) -> list[Route]:
         """The routes of the control API."""
-        posts = (self.seed, self.command, self.faults)
+        posts = (self.seed, self.command, self.faults, self.request_url)
         found = [Route(f"/{h.__name__}", _endpoint(h), methods=["POST"]) for h in posts]
         return [*found, Route("/state", _endpoint(self.state), methods=["GET"])]
 
@@ -123,6 +130,16 @@ class Control:
         if order.drop_socket:
             courier.sockets.drop()
         return {"drop_ack": faults.drop_ack, "duplicate": faults.duplicate}
+
+    async def request_url(self, request: Request) -> dict[str, Any]:
+        """Deliver to a URL, once it has proved to be the app's; until then nothing changes."""
+        order = RequestUrlOrder.model_validate_json(await request.body())
+        courier = self._world.courier
+        found = RequestUrl(str(order.url), SIGNING_SECRET) if order.url else None
+        if found is not None:
+            await found.check(courier.timing.ack_s)
+        courier.request_url = found
+        return {}
 
     async def state(self, request: Request) -> dict[str, Any]:
         """What was said and delivered; `?channel=`, `?since=` (a ts) and `?parts=` narrow it."""

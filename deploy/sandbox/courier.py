@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from deploy.sandbox.faults import Faults
+from deploy.sandbox.request_url import RequestUrl
 from deploy.sandbox.sockets import Connection, Sockets
 
 
@@ -24,7 +26,7 @@ class Timing:
 class Status(StrEnum):
     """How far a delivery is."""
 
-    WAITING = "waiting"  # never sent yet: no socket is connected
+    WAITING = "waiting"  # never sent yet: no socket is connected, and there is no request URL
     SENT = "sent"
     ACKED = "acked"
     GAVE_UP = "gave_up"
@@ -47,6 +49,7 @@ class Delivery:
     envelopes: list[str] = field(default_factory=list)
     status: Status = Status.WAITING
     answer: Any = None  # the payload of the acknowledgement
+    failure: str = ""  # why the last attempt failed, as the next one tells the app
     waiter: asyncio.Future[_End] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -71,12 +74,13 @@ class Delivery:
 
 
 class Courier:
-    """Every delivery, and the tasks that carry them."""
+    """Every delivery, and the tasks that carry them: to the request URL if set, else to sockets."""
 
     def __init__(self, app_id: str, faults: Faults, timing: Timing) -> None:
         self.sockets = Sockets(app_id, self.acknowledge)
         self.timing = timing
         self.deliveries: list[Delivery] = []
+        self.request_url: RequestUrl | None = None  # what waits for a socket stays with sockets
         self._faults = faults
         self._open: dict[str, Delivery] = {}  # envelope id → its delivery, while not done
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,9 +96,8 @@ class Courier:
     async def send_once(self, delivery: Delivery) -> Delivery:
         """Carry a command or an action: one attempt, for a person waits. Read its status after."""
         self.deliveries.append(delivery)
-        live = self.sockets.live()
-        if live:
-            await self._attempt(delivery, await self.sockets.next(), "")
+        if self.request_url or self.sockets.live():
+            await self._attempt(delivery)
         if delivery.status is not Status.ACKED:
             delivery.status = Status.GAVE_UP
         self._close(delivery)
@@ -127,31 +130,50 @@ class Courier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _carry(self, delivery: Delivery) -> None:
-        reason = ""
         for wait_s in (0.0, *self.timing.retry_s):
             if wait_s:
                 await asyncio.sleep(wait_s)
-            if await self._until_heard(delivery, reason):
+            await self._attempt(delivery)
+            if delivery.status is Status.ACKED:
                 break
-            reason = "timeout"
         else:
             delivery.status = Status.GAVE_UP
         self._close(delivery)
 
-    async def _until_heard(self, delivery: Delivery, reason: str) -> bool:
+    async def _attempt(self, delivery: Delivery) -> None:
         """One attempt of the schedule; a socket that closes under it does not use it up."""
+        if self.request_url is not None:
+            await self._post(delivery, self.request_url)
+            return
         while delivery.status is not Status.ACKED:
-            end = await self._attempt(delivery, await self.sockets.next(), reason)
-            if end is _End.TIMEOUT:
-                return False
-            reason = "timeout"
-        return True
+            end = await self._send(delivery, await self.sockets.next())
+            if end is not _End.ACKED:
+                delivery.failure = "timeout"
+            if end is _End.TIMEOUT or delivery.kind != "events_api":
+                return
 
-    async def _attempt(self, delivery: Delivery, connection: Connection, reason: str) -> _End:
+    async def _post(self, delivery: Delivery, request_url: RequestUrl) -> None:
+        retry = (len(delivery.envelopes), delivery.failure) if delivery.failure else (0, "")
+        copies = range(self._copies(delivery))
+        delivery.envelopes += [str(uuid.uuid4()) for _ in copies]
+        delivery.status = Status.SENT
+        send = functools.partial(
+            request_url.post,
+            delivery.kind,
+            delivery.payload,
+            within_s=self.timing.ack_s,
+            retry=retry,
+        )
+        for reply in await asyncio.gather(*(send() for _ in copies)):
+            lost = not reply.failure and self._faults.drops_ack()
+            delivery.failure = "http_timeout" if lost else reply.failure
+            if not delivery.failure:
+                delivery.status, delivery.answer = Status.ACKED, reply.answer
+
+    async def _send(self, delivery: Delivery, connection: Connection) -> _End:
         delivery.waiter = waiter = asyncio.get_running_loop().create_future()
-        envelope_id = self._hand_over(delivery, connection, reason)
-        if not reason and delivery.kind == "events_api" and self._faults.duplicates():
-            self._hand_over(delivery, connection, reason)
+        for _ in range(self._copies(delivery)):
+            envelope_id = self._hand_over(delivery, connection, delivery.failure)
         connection.on_close[envelope_id] = lambda: _end(delivery, _End.SOCKET_CLOSED)
         try:
             return await asyncio.wait_for(waiter, self.timing.ack_s)
@@ -159,6 +181,11 @@ class Courier:
             return _End.TIMEOUT
         finally:
             del connection.on_close[envelope_id]
+
+    def _copies(self, delivery: Delivery) -> int:
+        """How often an attempt is sent: events alone are doubled, and never when sent again."""
+        first = not delivery.failure and delivery.kind == "events_api"
+        return 2 if first and self._faults.duplicates() else 1
 
     def _hand_over(self, delivery: Delivery, connection: Connection, reason: str) -> str:
         envelope_id = str(uuid.uuid4())

@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel
+from deploy.sandbox.request_url import TOKEN
 from deploy.sandbox.state import Workspace
 from deploy.sandbox.text import mentions
 
@@ -82,7 +83,7 @@ def callback(workspace: Workspace, event: Event) -> dict[str, Any]:
     """The whole `event_callback` around an event, with an event id of its own."""
     number = uuid.uuid4().hex.upper()
     return {
-        "token": "sandbox-verification-token",
+        "token": TOKEN,
         "team_id": workspace.team,
         "context_team_id": workspace.team,
         "context_enterprise_id": None,

@@ -8,6 +8,7 @@ from deploy.sandbox.state import App, Workspace
 TEAM = "T0MYNAH"
 BOT_TOKEN = "xoxb-mynah"  # noqa: S105 - a fixed token of a sandbox on loopback
 APP_TOKEN = "xapp-mynah"  # noqa: S105
+SIGNING_SECRET = "mynah-signing-secret"  # noqa: S105
 APP = App(id="A0MYNAH", user_id="U0MYNAH", bot_id="B0MYNAH", name="mynah")
 BOT_SCOPES = frozenset(
     {

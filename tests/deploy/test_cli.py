@@ -180,6 +180,13 @@ NOBODY = "postgresql://mynah:s3cret-pass@127.0.0.1:1/mynah"
     [
         ("bot", {}, 2, "MYNAH_VLLM_API_KEY is not set; SLACK_BOT_TOKEN is not set"),
         ("bot", BOT | {"SLACK_BOT_TOKEN": "nonsense"}, 2, "SLACK_BOT_TOKEN: must be a bot token"),
+        (
+            "bot",
+            BOT | {"SLACK_APP_TOKEN": ""},
+            2,
+            "SLACK_APP_TOKEN: set this (Socket Mode) or SLACK_",
+        ),
+        ("bot", BOT | {"SLACK_SIGNING_SECRET": KEY}, 2, "SLACK_SIGNING_SECRET (HTTP), not both"),
         ("bot", BOT | {"MYNAH_PORT": "99999"}, 2, "MYNAH_PORT"),
         ("bot", BOT | {"DATABASE_URL": "mysql://x"}, 2, "DATABASE_URL is not a SQLite or"),
         ("bot", BOT | {"DATABASE_URL": NOBODY}, 1, "DATABASE_URL: the database cannot be used"),
