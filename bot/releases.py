@@ -64,7 +64,7 @@ class NotProven(ReleaseError):
 
 
 class Paused(ReleaseError):
-    """The team is paused: its releases do not change, except by rolling back."""
+    """Mynah is paused: only rolling back changes what is live."""
 
 
 def ensure_team(session: Session, team_id: str) -> Team:

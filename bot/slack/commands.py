@@ -1,4 +1,4 @@
-"""`/mynah train | status | releases | rollback [v2] | help`: for admins; help is for all."""
+"""`/mynah …`: admins train, look, roll back, pause and resume; help is for all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from bot import outbox, releases
+from bot import outbox, pausing, releases
 from bot.slack import reports
 from bot.slack.blocks import HELP, note
 from bot.slack.roles import Roles
 from bot.store import runs
 from bot.store.database import transaction
-from bot.store.schema import InboxEvent, OutboxKind, OutboxMessage, Release, RunTrigger
+from bot.store.schema import (
+    InboxEvent,
+    OutboxKind,
+    OutboxMessage,
+    Release,
+    RunStatus,
+    RunTrigger,
+)
 
 REFUSAL = (
     "Only Mynah's admins can do that. Ask one of them, or see `/mynah help` for what you can do."
@@ -60,6 +67,8 @@ class Commands:
             "status": _status,
             "releases": _releases,
             "rollback": _roll_back,
+            "pause": _pause,
+            "resume": _resume,
         }
 
     async def handle(self, row: InboxEvent) -> None:
@@ -94,6 +103,10 @@ class Commands:
                 )  # fmt: skip
 
     def _train(self, session: Session, call: Call) -> Outcome:
+        if (pause := pausing.standing(session, call.team_id)) is not None:
+            return Outcome(
+                f"Mynah is {reports.paused(pause)}, so nothing was queued. `/mynah resume` goes on."
+            )
         # No recipe: the worker's own setting decides.
         run, created = runs.request_run(
             session, team_id=call.team_id, trigger=RunTrigger.COMMAND, requested_by=call.user,
@@ -131,6 +144,36 @@ def _roll_back(session: Session, call: Call) -> Outcome:
         f"Rolled back from v{left} to v{back}. From now on v{back} answers.",
         f"<@{call.user}> rolled back from v{left} to v{back}.",
     )
+
+
+def _pause(session: Session, call: Call) -> Outcome:
+    if (standing := pausing.standing(session, call.team_id)) is not None:
+        return Outcome(f"Mynah is {reports.paused(standing)} already.")
+    pausing.pause(session, call.team_id, by=call.user)
+    return Outcome(
+        "Paused: nothing is trained and nothing goes live until `/mynah resume`. Questions are "
+        f"answered, and `/mynah rollback` works.{_left_standing(session, call.team_id)}",
+        f"<@{call.user}> paused Mynah: nothing is trained or goes live until `/mynah resume`.",
+    )
+
+
+def _resume(session: Session, call: Call) -> Outcome:
+    if not pausing.resume(session, call.team_id, by=call.user):
+        return Outcome("Mynah is not paused.")
+    return Outcome(
+        "Resumed. If a time to train was missed, that is caught up now, once.",
+        f"<@{call.user}> resumed Mynah.",
+    )
+
+
+def _left_standing(session: Session, team_id: str) -> str:
+    """What becomes of the run that waits or runs, if there is one."""
+    newest = runs.newest(session, team_id, 1)
+    if not newest or newest[0].status in runs.ENDS:
+        return ""
+    if newest[0].status is RunStatus.QUEUED:
+        return f" Run {newest[0].id} waits until then."
+    return f" Run {newest[0].id} goes on to its evaluation, but does not go live."
 
 
 def _number(words: list[str]) -> int | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlalchemy import func
 from sqlmodel import Session, select
 
+from bot import pausing
 from bot import releases as rule
+from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.slack.blocks import escape
 from bot.store import runs
@@ -25,7 +27,15 @@ def status(session: Session, team_id: str) -> str:
         f"*Last run:* {_run(newest[0]) if newest else 'none yet'}",
         f"*Servers:* {_servers(session)}",
     ]
+    if (pause := pausing.standing(session, team_id)) is not None:
+        lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
     return "\n".join(lines)
+
+
+def paused(pause: Pause) -> str:
+    """A pause in words: by whom and since when."""
+    since = f" since {pause.since:%Y-%m-%d %H:%M} UTC" if pause.since else ""
+    return f"paused by {_who(pause.by)}{since}"
 
 
 def releases(session: Session, team_id: str) -> str:
