@@ -14,6 +14,7 @@ from bot.store import runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
 SHOWN = 15
+NAMED = 6
 
 
 def status(session: Session, team_id: str) -> str:
@@ -47,6 +48,16 @@ def releases(session: Session, team_id: str) -> str:
     return "\n".join(lines) or "There are no releases yet."
 
 
+def others(session: Session, team_id: str) -> str:
+    """One line: which releases one could go back to, with their scores; empty when there is none.
+
+    The base is named always, however many there are.
+    """
+    views = rule.earlier_live(session, team_id)
+    shown = views if len(views) <= NAMED else [*views[: NAMED - 1], views[-1]]
+    return ", ".join(_short(view) for view in shown)
+
+
 def where(run: Run) -> str:
     """A run's state in words."""
     if run.status is RunStatus.RUNNING:
@@ -67,8 +78,17 @@ def _line(view: ReleaseView) -> str:
     state = "*live*" if view.live else "rolled back" if view.rolled_back else view.action.value
     if 0 < view.share < 1:
         state = f"canary, {view.share:.0%} of new threads"
-    score = f", score {view.score:.2f}" if view.score is not None else ""
-    return f"• {_name(view)}: {state}{score}, since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
+    since = f"since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
+    return f"• {_name(view)}: {state}, {_score(view)}, {since}"
+
+
+def _score(view: ReleaseView) -> str:
+    return f"score {view.score:.2f}" if view.score is not None else "no score"
+
+
+def _short(view: ReleaseView) -> str:
+    what = "the base model" if view.adapter_name is None else _score(view)
+    return f"v{view.number} ({what}{', rolled back' if view.rolled_back else ''})"
 
 
 def _who(by: str) -> str:
