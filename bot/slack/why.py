@@ -52,21 +52,21 @@ class Why:
 
     async def explain(self, team_id: str, user: str, channel: str, words: Sequence[str]) -> str:
         """The receipt in mrkdwn: of the message that is linked, or of the user's newest answer."""
-        if not words:
-            find, where, missing = receipts.newest_of, (channel, user), NONE_YET
-        elif len(words) == 1 and (link := _LINK.fullmatch(words[0])):
-            find, where, missing = receipts.of_message, (link[1], f"{link[2]}.{link[3]}"), NOTHING
-        else:
+        link = _LINK.fullmatch(words[0]) if len(words) == 1 else None
+        if words and link is None:
             return USAGE
-
-        def found() -> Receipt | None:
-            with reading(self._engine) as session:
-                return find(session, team_id, *where)
-
-        receipt = await asyncio.to_thread(found)
+        receipt = await asyncio.to_thread(self._find, team_id, user, channel, link)
         if receipt is None or not await self._roles.may_read(user, receipt.answer.channel):
-            return missing
+            return NOTHING if link else NONE_YET
         return written(receipt, [await self._seen(used, user) for used in receipt.used])
+
+    def _find(
+        self, team_id: str, user: str, channel: str, link: re.Match[str] | None
+    ) -> Receipt | None:
+        with reading(self._engine) as session:
+            if link is None:
+                return receipts.newest_of(session, team_id, channel, user)
+            return receipts.of_message(session, team_id, link[1], f"{link[2]}.{link[3]}")
 
     async def _seen(self, used: Used, user: str) -> Seen:
         for channel in used.channels:
