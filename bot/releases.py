@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from bot import audit
 from bot.store import rollouts
-from bot.store.history import ReleaseView, history
+from bot.store.history import ReleaseView, earlier_live, history
 from bot.store.once import insert_once
 from bot.store.schema import (
     Adapter,
@@ -38,6 +38,7 @@ __all__ = [
     "add_candidate",
     "desired_adapters",
     "discard",
+    "earlier_live",
     "ensure_team",
     "for_thread",
     "history",
@@ -64,7 +65,7 @@ class NotProven(ReleaseError):
 
 
 class Paused(ReleaseError):
-    """The team is paused: its releases do not change, except by rolling back."""
+    """Mynah is paused: only rolling back changes what is live."""
 
 
 def ensure_team(session: Session, team_id: str) -> Team:

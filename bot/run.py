@@ -37,6 +37,7 @@ from bot.slack.poster import Poster
 from bot.slack.reactions import Reactions
 from bot.slack.roles import Roles
 from bot.slack.teaching import Teaching
+from bot.slack.why import Why
 from bot.slack.workspace import Identity, Workspace, error_of
 from bot.store.database import open_engine, transaction
 from bot.store.schema import InboxEvent
@@ -214,7 +215,10 @@ def _handlers(
     messages = Messages(engine, workspace, said=wakes.all)
     teaching = Teaching(engine, workspace, memory, widen=settings.widen_channels)
     reactions = Reactions(workspace, roles, teaching)
-    commands = Commands(engine, roles, admin_channel=settings.admin_channel, said=wakes.outbox.set)
+    commands = Commands(
+        engine, roles, Why(engine, workspace, roles), admin_channel=settings.admin_channel,
+        said=wakes.outbox.set,
+    )  # fmt: skip
     answering = Answering(
         engine, memory if settings.memory else None, router, read_thread=messages.read_thread,
         render=blocks.answer, said=wakes.outbox.set, quote=settings.quote,

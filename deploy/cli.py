@@ -113,12 +113,16 @@ def sandbox(
 @app.command()
 def train(team: Team = None, json_: Json = False) -> None:
     """Queue a training run; a worker takes it up."""
+    from bot import pausing
+    from bot.releases import Paused
     from bot.store import runs
     from bot.store.schema import RunTrigger
     from deploy import facts
 
     with _store(write=True) as session:
         team_id = facts.one_team(session, team)
+        if pausing.standing(session, team_id) is not None:
+            raise Paused("Mynah is paused, so nothing was queued: `mynah resume` goes on")
         run, created = runs.request_run(
             session, team_id=team_id, trigger=RunTrigger.COMMAND, requested_by="operator", recipe={}
         )
@@ -163,6 +167,28 @@ def rollback(
         changes.roll_back(session, team_id, by="operator", number=number)
         live = changes.live(session, team_id)
     _show({"live": f"v{live.number}"}, json_, f"v{live.number} is live")
+
+
+@app.command()
+def pause(team: Team = None, json_: Json = False) -> None:
+    """Train nothing and let nothing go live until `mynah resume`; questions are answered."""
+    from bot import pausing
+    from deploy import facts
+
+    with _store(write=True) as session:
+        changed = pausing.pause(session, facts.one_team(session, team), by="operator")
+    _show({"paused": True, "changed": changed}, json_, "paused" if changed else "paused already")
+
+
+@app.command()
+def resume(team: Team = None, json_: Json = False) -> None:
+    """Go on after `mynah pause`; a time to train that was missed is caught up once."""
+    from bot import pausing
+    from deploy import facts
+
+    with _store(write=True) as session:
+        changed = pausing.resume(session, facts.one_team(session, team), by="operator")
+    _show({"paused": False, "changed": changed}, json_, "resumed" if changed else "not paused")
 
 
 @db.command()

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot import releases
+from bot import pausing, releases
+from bot.pausing import Pause
 from bot.store import runs
 from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
 
@@ -36,6 +37,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
     newest = runs.newest(session, team_id, 1)
     return {
         "team": team_id,
+        "paused": _pause(pausing.standing(session, team_id)),
         "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
@@ -83,6 +85,12 @@ def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
         }
         for view in releases.history(session, team_id)
     ]
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    return {"by": pause.by, "since": pause.since.isoformat() if pause.since else None}
 
 
 def _replica(row: Replica) -> dict[str, Any]:

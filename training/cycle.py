@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE_S = 600.0  # for a server: a restarted vLLM takes a minute or more
 TELL_S = 1.0  # progress is written at most so often
+# Stored with the run, and looked for by the next one over the same examples.
+PAUSED = (
+    "it passed, but Mynah is paused: after `/mynah resume`, the next run (`/mynah train`) measures "
+    "it again and lets it go live"
+)
 EXPECTED = (TrainingFailed, BadAdapter, NoBaseModel, BadEmbedder, ServingError, NoServer)
 
 
@@ -143,9 +148,11 @@ class _Cycle:
                 if not _still_live(session, self.team_id, rows):
                     continue  # one was taken back just now: it must not be learned
                 frozen = dataset.freeze(session, self.team_id, rows, self.data_dir / "datasets")
-                self._refuse_again(session, frozen)
                 recipe = self.recipe.model_dump(mode="json")
-                update_run(session, self.run_id, self.fence, dataset_id=frozen.id, recipe=recipe)
+                update_run(
+                    session, self.run_id, self.fence, dataset_id=frozen.id, recipe=recipe,
+                    adapter_id=self._held_back(session, frozen),
+                )  # fmt: skip
                 return frozen
 
     async def train(self, frozen: Dataset) -> Adapter:
@@ -229,6 +236,8 @@ class _Cycle:
                 self._refuse_other_live(session, evaluation)
                 releases.promote(session, release, by="gate", reason="; ".join(evaluation.reasons))
                 self._end(session, RunStatus.RELEASED, evaluation.reasons)
+        except releases.Paused:
+            return self.end(RunStatus.KEPT, *evaluation.reasons, PAUSED)
         except releases.ReleaseError as error:
             return self.end(RunStatus.KEPT, str(error))
         self._tidy()
@@ -295,7 +304,18 @@ class _Cycle:
         directory.mkdir(parents=True, exist_ok=True)
         return directory / f"{name}-{spec.sha256[:12]}.jsonl"
 
-    def _refuse_again(self, session: Session, frozen: Dataset) -> None:
+    def _held_back(self, session: Session, frozen: Dataset) -> int | None:
+        """The adapter of the same examples that passed while Mynah was paused: it is not trained
+        again, but measured again, against what is live by now. None when they are new."""
+        learned = self._learned(session, frozen)
+        if learned is None:
+            return None
+        if PAUSED in learned.reasons:
+            return learned.adapter_id
+        raise NothingNew(f"nothing new since run {learned.id}, which ended as {learned.status}")
+
+    def _learned(self, session: Session, frozen: Dataset) -> Run | None:
+        """The newest run that learned the same examples in the same way."""
         rows = (
             select(Run)
             .where(Run.team_id == self.team_id, Run.dataset_id == frozen.id, Run.id != self.run_id)
@@ -306,7 +326,8 @@ class _Cycle:
         for run in session.exec(rows):
             base = session.get_one(Adapter, run.adapter_id).base_sha256
             if _recipe(run, self.parts.settings) == self.recipe and base == spec.sha256:
-                raise NothingNew(f"nothing new since run {run.id}, which ended as {run.status}")
+                return run
+        return None
 
     def _refuse_other_live(self, session: Session, evaluation: Evaluation) -> None:
         """What is live may have changed since the evaluation: an admin rolled back meanwhile."""

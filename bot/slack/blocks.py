@@ -18,11 +18,14 @@ HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct mes
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
 :x: on a wrong one, :memo: on your own reply that corrects me. Taking the reaction away takes it \
 back.
+*Everybody* may ask `/mynah why [link]` – where an answer came from: the newest one that I gave \
+you here, or the one that is linked
 *Admins* have:
 • `/mynah train` – learn from the approved answers now
 • `/mynah status` – what is live, what is running
-• `/mynah releases` – every release and what became of it
+• `/mynah releases` – every release with its score, and what became of it
 • `/mynah rollback [v2]` – go back at once to the release before, or to the one named
+• `/mynah pause` – train nothing and let nothing go live until `/mynah resume`; I still answer
 • `/mynah help` – this"""
 
 

@@ -1,4 +1,4 @@
-"""`/mynah train | status | releases | rollback [v2] | help`: for admins; help is for all."""
+"""`/mynah …`: admins train, look, roll back, pause and resume; `why` and `help` are for all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from bot import outbox, releases
+from bot import outbox, pausing, releases
 from bot.slack import reports
 from bot.slack.blocks import HELP, note
 from bot.slack.roles import Roles
+from bot.slack.why import Why
 from bot.store import runs
 from bot.store.database import transaction
-from bot.store.schema import InboxEvent, OutboxKind, OutboxMessage, Release, RunTrigger
+from bot.store.schema import (
+    InboxEvent,
+    OutboxKind,
+    OutboxMessage,
+    Release,
+    RunStatus,
+    RunTrigger,
+)
 
 REFUSAL = (
     "Only Mynah's admins can do that. Ask one of them, or see `/mynah help` for what you can do."
@@ -49,10 +57,17 @@ class Commands:
     """Runs a command and stores its reply in one transaction: each takes effect once."""
 
     def __init__(
-        self, engine: Engine, roles: Roles, *, admin_channel: str, said: Callable[[], None]
+        self,
+        engine: Engine,
+        roles: Roles,
+        why: Why,
+        *,
+        admin_channel: str,
+        said: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._roles = roles
+        self._why = why
         self._admin_channel = admin_channel
         self._said = said
         self._acts: Mapping[str, Act] = {
@@ -60,6 +75,8 @@ class Commands:
             "status": _status,
             "releases": _releases,
             "rollback": _roll_back,
+            "pause": _pause,
+            "resume": _resume,
         }
 
     async def handle(self, row: InboxEvent) -> None:
@@ -67,16 +84,19 @@ class Commands:
         body = row.payload
         words = body.get("text", "").split()
         call = Call(row.team_id, body["user_id"], body["channel_id"], words[1:])
-        act = await self._choose(words[0].lower() if words else "help", call.user)
+        act = await self._choose(words[0].lower() if words else "help", call)
         await asyncio.to_thread(self._run, row, call, act)
         self._said()
 
-    async def _choose(self, name: str, user: str) -> Act:
+    async def _choose(self, name: str, call: Call) -> Act:
         if name == "help":
             return _say(HELP)
+        if name == "why":
+            why = self._why.explain(call.team_id, call.user, call.channel, call.words)
+            return _say(await why)
         if name not in self._acts:
             return _say(f"I do not know `{name[:40].replace('`', '')}`.\n{HELP}")
-        return self._acts[name] if await self._roles.is_admin(user) else _say(REFUSAL)
+        return self._acts[name] if await self._roles.is_admin(call.user) else _say(REFUSAL)
 
     def _run(self, row: InboxEvent, call: Call, act: Act) -> None:
         with transaction(self._engine) as session:
@@ -94,6 +114,10 @@ class Commands:
                 )  # fmt: skip
 
     def _train(self, session: Session, call: Call) -> Outcome:
+        if (pause := pausing.standing(session, call.team_id)) is not None:
+            return Outcome(
+                f"Mynah is {reports.paused(pause)}, so nothing was queued. `/mynah resume` goes on."
+            )
         # No recipe: the worker's own setting decides.
         run, created = runs.request_run(
             session, team_id=call.team_id, trigger=RunTrigger.COMMAND, requested_by=call.user,
@@ -126,13 +150,49 @@ def _roll_back(session: Session, call: Call) -> Outcome:
     try:
         row = releases.roll_back(session, call.team_id, by=call.user, number=number)
     except releases.ReleaseError as error:
-        return Outcome(f"Nothing was rolled back: {error}.")
+        return Outcome(f"Nothing was rolled back: {error}.{_others(session, call)}")
     back = session.exec(select(Release.number).where(Release.id == row.release_id)).one()
     left = session.exec(select(Release.number).where(Release.id == row.replaces_id)).one()
+    others = _others(session, call) if number is None else ""
     return Outcome(
-        f"Rolled back from v{left} to v{back}. From now on v{back} answers.",
+        f"Rolled back from v{left} to v{back}. From now on v{back} answers.{others}",
         f"<@{call.user}> rolled back from v{left} to v{back}.",
     )
+
+
+def _others(session: Session, call: Call) -> str:
+    others = reports.others(session, call.team_id)
+    return f"\n`/mynah rollback VERSION` goes to another one: {others}." if others else ""
+
+
+def _pause(session: Session, call: Call) -> Outcome:
+    if (standing := pausing.standing(session, call.team_id)) is not None:
+        return Outcome(f"Mynah is {reports.paused(standing)} already.")
+    pausing.pause(session, call.team_id, by=call.user)
+    return Outcome(
+        "Paused: nothing is trained and nothing goes live until `/mynah resume`. Questions are "
+        f"answered, and `/mynah rollback` works.{_left_standing(session, call.team_id)}",
+        f"<@{call.user}> paused Mynah: nothing is trained or goes live until `/mynah resume`.",
+    )
+
+
+def _resume(session: Session, call: Call) -> Outcome:
+    if not pausing.resume(session, call.team_id, by=call.user):
+        return Outcome("Mynah is not paused.")
+    return Outcome(
+        "Resumed. If a time to train was missed, that is caught up now, once.",
+        f"<@{call.user}> resumed Mynah.",
+    )
+
+
+def _left_standing(session: Session, team_id: str) -> str:
+    """What becomes of the run that waits or runs, if there is one."""
+    newest = runs.newest(session, team_id, 1)
+    if not newest or newest[0].status in runs.ENDS:
+        return ""
+    if newest[0].status is RunStatus.QUEUED:
+        return f" Run {newest[0].id} waits until then."
+    return f" Run {newest[0].id} goes on to its evaluation, but does not go live."
 
 
 def _number(words: list[str]) -> int | None:

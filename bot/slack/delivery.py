@@ -51,8 +51,7 @@ def read(body: Body, identity: Identity) -> Delivery | None:
             return None
         return Delivery(body["event_id"], "event", lane_of(event), payload)
     if "command" in body:
-        # Commands come one after the other: they change the same few things.
-        return Delivery(body["trigger_id"], "command", "commands", payload)
+        return Delivery(body["trigger_id"], "command", _lane_of_command(body), payload)
     if kind := _INTERACTIVE.get(str(body.get("type"))):
         return Delivery(body.get("trigger_id") or _digest(payload), kind, kind, payload)
     return None
@@ -73,6 +72,15 @@ def lane_of(event: Mapping[str, Any]) -> str:
         ts = event.get("deleted_ts") or message.get("ts") or event["ts"]
         return lane(event["channel"], message.get("thread_ts") or ts)
     return f"event:{event['type']}"
+
+
+def _lane_of_command(body: Body) -> str:
+    """Commands come one after the other: they change the same few things.
+
+    `why` changes nothing and asks Slack a lot: no roll back waits behind it.
+    """
+    asks_why = body.get("text", "").lower().split()[:1] == ["why"]
+    return f"why:{body['user_id']}" if asks_why else "commands"
 
 
 def _subject(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from sqlalchemy import func
 from sqlmodel import Session, select
 
+from bot import pausing
 from bot import releases as rule
+from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.slack.blocks import escape
 from bot.store import runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
 SHOWN = 15
+NAMED = 6
 
 
 def status(session: Session, team_id: str) -> str:
@@ -25,7 +28,15 @@ def status(session: Session, team_id: str) -> str:
         f"*Last run:* {_run(newest[0]) if newest else 'none yet'}",
         f"*Servers:* {_servers(session)}",
     ]
+    if (pause := pausing.standing(session, team_id)) is not None:
+        lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
     return "\n".join(lines)
+
+
+def paused(pause: Pause) -> str:
+    """A pause in words: by whom and since when."""
+    since = f" since {pause.since:%Y-%m-%d %H:%M} UTC" if pause.since else ""
+    return f"paused by {_who(pause.by)}{since}"
 
 
 def releases(session: Session, team_id: str) -> str:
@@ -35,6 +46,16 @@ def releases(session: Session, team_id: str) -> str:
     if len(views) > SHOWN:
         lines.append(f"… and {len(views) - SHOWN} older ones")
     return "\n".join(lines) or "There are no releases yet."
+
+
+def others(session: Session, team_id: str) -> str:
+    """One line: which releases one could go back to, with their scores; empty when there is none.
+
+    The base is named always, however many there are.
+    """
+    views = rule.earlier_live(session, team_id)
+    shown = views if len(views) <= NAMED else [*views[: NAMED - 1], views[-1]]
+    return ", ".join(_short(view) for view in shown)
 
 
 def where(run: Run) -> str:
@@ -57,8 +78,17 @@ def _line(view: ReleaseView) -> str:
     state = "*live*" if view.live else "rolled back" if view.rolled_back else view.action.value
     if 0 < view.share < 1:
         state = f"canary, {view.share:.0%} of new threads"
-    score = f", score {view.score:.2f}" if view.score is not None else ""
-    return f"• {_name(view)}: {state}{score}, since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
+    since = f"since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
+    return f"• {_name(view)}: {state}, {_score(view)}, {since}"
+
+
+def _score(view: ReleaseView) -> str:
+    return f"score {view.score:.2f}" if view.score is not None else "no score"
+
+
+def _short(view: ReleaseView) -> str:
+    what = "the base model" if view.adapter_name is None else _score(view)
+    return f"v{view.number} ({what}{', rolled back' if view.rolled_back else ''})"
 
 
 def _who(by: str) -> str:

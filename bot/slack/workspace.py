@@ -104,6 +104,16 @@ class Workspace:
 
         return ChannelKind(await self._keep("channel", channel, ask))
 
+    async def people(self, channel: str) -> frozenset[str]:
+        """The user ids of who is in the channel, asked anew each time; none when it is gone."""
+        call = self._client.conversations_members
+        return frozenset(await _all(call, "members", channel=channel))
+
+    async def link(self, channel: str, ts: str) -> str | None:
+        """The web address of a message; None when it is gone."""
+        reply = await _call(self._client.chat_getPermalink, channel=channel, message_ts=ts)
+        return str(reply["permalink"]) if reply else None
+
     async def message(self, channel: str, ts: str) -> Message | None:
         """One message, in a thread or not, with reactions and metadata; None when it is gone."""
         found = await self._replies(channel, ts)
@@ -138,18 +148,24 @@ def _kind(channel: Mapping[str, Any]) -> ChannelKind:
 
 
 async def _pages(call: Callable[..., Any], **arguments: Any) -> list[Message]:
-    messages: list[Message] = []
+    messages = await _all(call, "messages", **arguments)
+    # Each page of a thread may begin with the thread's first message again.
+    return [message for _, message in sorted({m["ts"]: m for m in messages}.items())]
+
+
+async def _all(call: Callable[..., Any], part: str, **arguments: Any) -> list[Any]:
+    """What all pages hold under `part`; nothing when what was asked for does not exist."""
+    found: list[Any] = []
     cursor = ""
     while True:
         more = {"cursor": cursor} if cursor else {}
         reply = await _call(call, limit=PAGE, **arguments, **more)
         if reply is None:
             return []
-        messages += reply["messages"]
+        found += reply[part]
         cursor = (reply.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
-            # Each page of a thread may begin with the thread's first message again.
-            return [message for _, message in sorted({m["ts"]: m for m in messages}.items())]
+            return found
 
 
 async def _call(call: Callable[..., Any], **arguments: Any) -> AsyncSlackResponse | None:

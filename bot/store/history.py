@@ -39,6 +39,14 @@ def history(session: Session, team_id: str) -> list[ReleaseView]:
     return [_view(session, release, shares, left) for release in session.exec(rows)]
 
 
+def earlier_live(session: Session, team_id: str) -> list[ReleaseView]:
+    """The releases that answered before and do not now, newest first: one can go back to them."""
+    was_live = select(Release.number).where(Release.team_id == team_id, rollouts.ever_live())
+    numbers = set(session.exec(was_live))
+    views = history(session, team_id)
+    return [view for view in views if view.number in numbers and not view.live]
+
+
 def _view(
     session: Session, release: Release, shares: dict[int, float], left: set[int]
 ) -> ReleaseView:

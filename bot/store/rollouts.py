@@ -50,10 +50,9 @@ def never_rolled_back(session: Session, team_id: str, before: int) -> Release | 
 
     The base always qualifies: nothing is earlier that one could roll back to from it.
     """
-    was_live = exists().where(col(Rollout.release_id) == Release.id, col(Rollout.share) == 1)
     rows = (
         select(Release)
-        .where(Release.team_id == team_id, Release.number < before, was_live)
+        .where(Release.team_id == team_id, Release.number < before, ever_live())
         .where(~was_rolled_back())
         .order_by(col(Release.number).desc())
         .limit(1)
@@ -63,8 +62,13 @@ def never_rolled_back(session: Session, team_id: str, before: int) -> Release | 
 
 def was_live(session: Session, release: Release) -> bool:
     """Whether the release ever answered all new threads."""
-    rows = select(Rollout.id).where(Rollout.release_id == release.id, Rollout.share == 1).limit(1)
+    rows = select(Release.id).where(Release.id == release.id, ever_live())
     return session.exec(rows).first() is not None
+
+
+def ever_live() -> ColumnElement[bool]:
+    """For a query over Release: it answered all new threads at some time."""
+    return exists().where(col(Rollout.release_id) == Release.id, col(Rollout.share) == 1)
 
 
 def was_rolled_back() -> ColumnElement[bool]:

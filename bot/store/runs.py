@@ -45,11 +45,14 @@ def request_run(
 ) -> Request:
     """Queue a run, unless one of the team is waiting or running, or `due_at` already has its run.
 
-    Such a run is returned instead, with `created` False.
+    Such a run is returned instead, with `created` False. One that still waits then stands for
+    `due_at` too, so that a time that was missed meanwhile is not caught up once more after it.
     """
     lock_team(session, team_id)
     standing = _standing(session, team_id, due_at)
     if standing is not None:
+        if due_at is not None and standing.status is RunStatus.QUEUED:
+            standing.due_at = due_at
         return Request(standing, created=False)
     run = Run(
         team_id=team_id, trigger=trigger, requested_by=requested_by,

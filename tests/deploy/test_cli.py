@@ -155,6 +155,22 @@ def test_train_queues_one_run(mynah: Mynah, team: Engine) -> None:
         assert len(session.exec(select(Run)).all()) == 1
 
 
+@pytest.mark.usefixtures("url")
+def test_pause_and_resume(mynah: Mynah, team: Engine) -> None:
+    """Paused, nothing is queued but rolling back works, and status tells; each is done once."""
+    released(team)
+    assert [mynah("pause")[1] for _ in range(2)] == ["paused\n", "paused already\n"]
+    status, out, err = mynah("train")
+    assert (status, out) == (1, "")
+    assert err == "mynah: Mynah is paused, so nothing was queued: `mynah resume` goes on\n"
+    assert mynah("rollback") == (0, "v1 is live\n", "")
+    assert json.loads(mynah("status", "--json")[1])["paused"]["by"] == "operator"
+    assert mynah("status")[1].startswith("paused    by operator since 20")
+    assert [mynah("resume")[1] for _ in range(2)] == ["resumed\n", "not paused\n"]
+    assert "run 2 is queued" in mynah("train")[1]
+    assert json.loads(mynah("status", "--json")[1])["paused"] is None
+
+
 def test_db_upgrade_makes_the_tables(mynah: Mynah, tmp_path: Path) -> None:
     """A new database can be used after `mynah db upgrade`, and not before."""
     url = f"sqlite:///{tmp_path / 'new.db'}"

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlmodel import col, func, select
 
-from bot import releases
+from bot import pausing, releases
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, claim_run, request_run
 from bot.store.schema import (
@@ -218,6 +218,37 @@ async def test_what_was_compared_with_something_else_is_not_released(
     assert newest(engine).reasons == ["v1 went live meanwhile, and it was not compared with that"]
     with reading(engine) as session:
         assert releases.desired_adapters(session) == []
+
+
+async def test_what_passed_in_a_pause_goes_live_after_it(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """A run under way when an admin pauses is kept, with its verdict; the next run after the pause
+    measures the same adapter again, without training, and releases it."""
+    teach(engine)
+
+    def pause(_: Figures) -> Verdict:
+        with transaction(engine) as session:
+            pausing.pause(session, TEAM, by="U0ADMIN")
+        return Verdict()
+
+    assert await play(parts(settings, engine, base, decide=pause)) is RunStatus.KEPT
+    assert newest(engine).reasons == ["3 of 3 right", cycle.PAUSED]
+    assert "Mynah is paused" in said(engine)[0]
+    assert live_adapter(engine) is None
+    with transaction(engine) as session:
+        assert releases.desired_adapters(session) == []
+        pausing.resume(session, TEAM, by="U0ADMIN")
+
+    def must_not_train(job: TrainJob, say: Say) -> Path:
+        raise AssertionError("trained again")
+
+    made = parts(settings, engine, base, train=must_not_train)
+    assert await play(made) is RunStatus.RELEASED
+    with reading(engine) as session:
+        assert live_adapter(engine) == session.exec(select(Adapter.name)).one()
+        assert len(session.exec(select(Evaluation)).all()) == 2
+    assert await play(made) is RunStatus.REFUSED
 
 
 async def test_a_failure_is_told_with_its_reason(

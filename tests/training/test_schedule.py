@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
+from bot import pausing
 from bot.store.database import reading, transaction
 from bot.store.runs import claim_run, finish_run
 from bot.store.schema import Example, Run, RunStatus, RunTrigger, Team, now
@@ -103,6 +104,38 @@ def test_a_paused_team_queues_nothing(engine: Engine) -> None:
     with transaction(engine) as session:
         session.get_one(Team, TEAM).paused = True
     assert queue_due(engine, fields(min_new_examples=1)) == 0
+
+
+def test_what_a_pause_missed_is_caught_up_once(engine: Engine) -> None:
+    """Ten nights were missed, and one run was left waiting: after the pause there is one run."""
+    teach(engine, facts=1)
+    founded(engine, days_ago=20)
+    queue_due(engine, fields())
+    with transaction(engine) as session:
+        session.exec(select(Run)).one().due_at = now() - timedelta(days=10)
+        pausing.pause(session, TEAM, by="U0ADMIN")
+        assert claim_run(session, "test", 60) is None
+    assert queue_due(engine, fields()) == 0
+    with transaction(engine) as session:
+        pausing.resume(session, TEAM, by="U0ADMIN")
+    assert queue_due(engine, fields()) == 0
+    end_newest(engine)
+    assert queue_due(engine, fields()) == 0
+    (run,) = runs(engine)
+    assert run.due_at is not None
+    assert run.due_at > now() - timedelta(days=1)
+
+
+def test_a_night_in_a_pause_is_caught_up_after_it(engine: Engine) -> None:
+    """Nothing is queued while it lasts, and one run when it ends."""
+    teach(engine, facts=1)
+    founded(engine, days_ago=10)
+    with transaction(engine) as session:
+        pausing.pause(session, TEAM, by="U0ADMIN")
+    assert queue_due(engine, fields()) == 0
+    with transaction(engine) as session:
+        pausing.resume(session, TEAM, by="U0ADMIN")
+    assert [queue_due(engine, fields()) for _ in range(3)] == [1, 0, 0]
 
 
 @pytest.mark.parametrize(("least", "queued"), [(33, 0), (32, 1)])

@@ -19,22 +19,31 @@ REFUSAL = (
 )
 
 
-def promoted(session: Session) -> None:
-    """Make v2, with an adapter that passed, and let it answer."""
+def promoted(session: Session, name: str = NAME, score: float = 0.85) -> None:
+    """Make the next version, v2, with an adapter that passed, and let it answer."""
     run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED)
-    adapter = Adapter(
-        team_id=TEAM, name=NAME, sha256="0" * 64, path="/nowhere", base_model="b",
-        base_sha256="0", rank=8,
-    )  # fmt: skip
-    session.add_all([run, adapter])
+    session.add(run)
     session.flush()
     assert run.id is not None
-    assert adapter.id is not None
+    adapter_id = adapter(session, name)
+    figures = {"score": score}
     session.add(
-        Evaluation(team_id=TEAM, run_id=run.id, adapter_id=adapter.id, passed=True, figures={})
+        Evaluation(team_id=TEAM, run_id=run.id, adapter_id=adapter_id, passed=True, figures=figures)
     )
-    release = releases.add_candidate(session, TEAM, adapter.id, by="gate")
+    release = releases.add_candidate(session, TEAM, adapter_id, by="gate")
     releases.promote(session, release, by="gate", reason="better")
+
+
+def adapter(session: Session, name: str) -> int:
+    """The id of a new adapter; its files do not exist."""
+    made = Adapter(
+        team_id=TEAM, name=name, sha256="0" * 64, path="/nowhere", base_model="b",
+        base_sha256="0", rank=8,
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    assert made.id is not None
+    return made.id
 
 
 async def reply(house: House, text: str, who: str = "admin", channel: str = "C0HELP") -> str:
@@ -90,8 +99,8 @@ async def test_status_and_releases(house: House) -> None:
             "*Servers:* the worker has not looked yet"
         )
         lines = (await reply(house, "releases")).split("\n")
-    assert lines[0].startswith(f"• v2 ({NAME}): *live*, since ")
-    assert lines[1].startswith("• v1 (the base model): promote, since ")
+    assert lines[0].startswith(f"• v2 ({NAME}): *live*, score 0.85, since ")
+    assert lines[1].startswith("• v1 (the base model): promote, no score, since ")
 
 
 async def test_rollback_is_at_once(house: House) -> None:
@@ -104,6 +113,48 @@ async def test_rollback_is_at_once(house: House) -> None:
         await house.quiet()
         told = [one["text"] for one in await house.sandbox.messages("C0ADMIN")]
     assert told == ["<@U0ADMIN> rolled back from v2 to v1."] * 3
+
+
+async def test_rollback_names_the_other_versions(house: House) -> None:
+    """Without a name, the reply says in one line where else one could go, with scores; what was
+    never live is no place to go to."""
+
+    def history(session: Session) -> None:
+        for score, name in ((0.5, "mynah-a"), (0.75, "mynah-b"), (0.25, "mynah-c")):
+            promoted(session, name, score)
+        releases.add_candidate(session, TEAM, adapter(session, "mynah-d"), by="gate")
+
+    line = "`/mynah rollback VERSION` goes to another one:"
+    async with house.bot():
+        house.write(history)
+        assert await reply(house, "rollback") == (
+            "Rolled back from v4 to v3. From now on v3 answers.\n"
+            f"{line} v4 (score 0.25, rolled back), v2 (score 0.50), v1 (the base model)."
+        )
+        assert await reply(house, "rollback v2") == (
+            "Rolled back from v3 to v2. From now on v2 answers."
+        )
+        assert await reply(house, "rollback v5") == (
+            "Nothing was rolled back: v5 was never live, so there is nothing to go back to.\n"
+            f"{line} v4 (score 0.25, rolled back), v3 (score 0.75, rolled back), "
+            "v1 (the base model)."
+        )
+
+
+async def test_rollback_names_a_few_versions(house: House) -> None:
+    """However many there are, it is one line: the newest ones and the base."""
+
+    def history(session: Session) -> None:
+        for number in range(2, 12):
+            promoted(session, f"mynah-{number}", number / 100)
+
+    async with house.bot():
+        house.write(history)
+        named = (await reply(house, "rollback")).split("\n")[1]
+    assert named.endswith(
+        " v11 (score 0.11, rolled back), v9 (score 0.09), v8 (score 0.08), v7 (score 0.07), "
+        "v6 (score 0.06), v1 (the base model)."
+    )
 
 
 async def switched_back(house: House) -> float:

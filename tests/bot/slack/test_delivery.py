@@ -10,6 +10,7 @@ from bot.slack import delivery
 from bot.slack.workspace import Identity
 
 ME = Identity("T1", "U0BOT", "B0BOT")
+COMMAND = {"command": "/mynah", "trigger_id": "1.2", "user_id": "U1", "text": "whys"}
 Event = dict[str, Any]
 
 
@@ -94,9 +95,12 @@ def test_what_does_not_is_not(event: Event) -> None:
 
 def test_commands_and_interactions_have_ids() -> None:
     """A command is known by its trigger; an interaction without one by its content."""
-    command = delivery.read({"command": "/mynah", "trigger_id": "1.2"}, ME)
+    command = delivery.read(COMMAND, ME)
     assert command is not None
     assert (command.event_id, command.kind, command.lane) == ("1.2", "command", "commands")
+    why = delivery.read({**COMMAND, "text": " Why https://x"}, ME)
+    assert why is not None
+    assert why.lane == "why:U1"  # it may wait for Slack, and no roll back waits for it
     closed = delivery.read({"type": "view_closed", "view": {"id": "V1"}}, ME)
     again = delivery.read({"view": {"id": "V1"}, "type": "view_closed"}, ME)
     assert closed is not None

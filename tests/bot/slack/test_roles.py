@@ -54,3 +54,35 @@ async def test_names_and_groups(
     roles = Roles(workspace, staff=staff, admins=())
     assert await roles.is_staff(user) is allowed
     assert not await roles.is_admin(user)
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "allowed"),
+    [
+        ("U0ASKER2", "C0NEW", True),  # public: a colleague need not be in it
+        ("U0GUEST", "C0NEW", False),
+        ("U0GUEST", "C0HELP", True),
+        ("U0ASKER2", "C0PRIV", False),
+        ("U0ASKER", "C0PRIV", True),
+        ("U319", "C0BIG", True),  # a member on the second page
+        ("U0ASKER", "C0BIG", False),
+        ("U0GONE", "C0BIG", False),
+        ("U0ADMIN", "C0DARK", False),  # Mynah is not in it, so it does not know
+        ("U0ADMIN", "C9NONE", False),
+        ("U9NOBODY", "C0HELP", False),
+        ("", "C0HELP", False),
+    ],
+)
+async def test_who_may_read(sandbox: Sandbox, user: str, channel: str, allowed: bool) -> None:
+    """Colleagues read public channels, members the others; what Slack does not tell, nobody."""
+    crowd = [f"U{number}" for number in range(100, 320)]
+    await sandbox.seed(
+        users=[{"id": one} for one in crowd] + [{"id": "U0GONE", "deleted": True}],
+        channels=[
+            {"id": "C0NEW"},
+            {"id": "C0BIG", "private": True, "members": ["U0MYNAH", *sorted(crowd), "U0GONE"]},
+            {"id": "C0DARK", "private": True, "members": ["U0ADMIN"]},
+        ],
+    )
+    workspace = Workspace(sandbox.client("xoxb-mynah"), Identity(TEAM, "U0MYNAH", "B0MYNAH"))
+    assert await Roles(workspace, staff=(), admins=()).may_read(user, channel) is allowed

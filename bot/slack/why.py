@@ -1,0 +1,124 @@
+"""`/mynah why [link]`: where an answer came from, told to whoever can read the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from bot.slack.blocks import escape
+from bot.slack.roles import Roles
+from bot.slack.workspace import Workspace
+from bot.store import receipts
+from bot.store.database import reading
+from bot.store.receipts import Receipt, Used
+from bot.store.schema import AnswerMode, ExampleStatus
+
+USAGE = (
+    "Give me the link to one answer of mine (*⋮ → Copy link*), as in `/mynah why https://…`, or "
+    "none for the newest one that I gave you here."
+)
+# The same for what is not there and for what the person cannot read.
+NOTHING = "I find no answer of mine there that you can read."
+NONE_YET = "I have not answered a question of yours here."
+_LINK = re.compile(r"<?https?://[^/\s]+/archives/([A-Z0-9]+)/p(\d{10})(\d{6})(?:\?[^\s>]*)?>?")
+_WORDS = {
+    AnswerMode.QUOTED: "quoted, word for word, from an approved answer",
+    AnswerMode.OPEN_BOOK: "written from an approved answer",
+    AnswerMode.CLOSED_BOOK: "from the weights alone; no approved answer was used",
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An example as one person may see it."""
+
+    used: Used
+    readable: bool
+    link: str | None = None  # to the message that was approved
+
+
+class Why:
+    """Finds receipts, and shows of them what the person may read."""
+
+    def __init__(self, engine: Engine, workspace: Workspace, roles: Roles) -> None:
+        self._engine = engine
+        self._workspace = workspace
+        self._roles = roles
+
+    async def explain(self, team_id: str, user: str, channel: str, words: Sequence[str]) -> str:
+        """The receipt in mrkdwn: of the message that is linked, or of the user's newest answer."""
+        link = _LINK.fullmatch(words[0]) if len(words) == 1 else None
+        if words and link is None:
+            return USAGE
+        receipt = await asyncio.to_thread(self._find, team_id, user, channel, link)
+        if receipt is None or not await self._roles.may_read(user, receipt.answer.channel):
+            return NOTHING if link else NONE_YET
+        return written(receipt, [await self._seen(used, user) for used in receipt.used])
+
+    def _find(
+        self, team_id: str, user: str, channel: str, link: re.Match[str] | None
+    ) -> Receipt | None:
+        with reading(self._engine) as session:
+            if link is None:
+                return receipts.newest_of(session, team_id, channel, user)
+            return receipts.of_message(session, team_id, link[1], f"{link[2]}.{link[3]}")
+
+    async def _seen(self, used: Used, user: str) -> Seen:
+        for channel in used.channels:
+            if not await self._roles.may_read(user, channel):
+                return Seen(used, readable=False)
+        link = await self._workspace.link(*used.message) if used.message else None
+        return Seen(used, readable=True, link=link)
+
+
+def written(receipt: Receipt, seen: Sequence[Seen]) -> str:
+    """A receipt in mrkdwn."""
+    answer = receipt.answer
+    lines = [
+        f"*Release:* v{receipt.release} ({answer.adapter or 'the base model'})",
+        f"*Words:* {_WORDS[answer.mode]}",
+        f"*Confidence:* {confidence(answer.mode, answer.confidence)}",
+        *[_example(one) for one in seen],
+    ]
+    if receipt.run is not None:
+        lines.append(f"*Adapter:* trained by {_training(receipt)}")
+    return "\n".join(lines)
+
+
+def confidence(mode: AnswerMode, value: float | None) -> str:
+    """`Answer.confidence` in words and as a number."""
+    if value is None:
+        return "not known"
+    if mode is AnswerMode.QUOTED:
+        word = "nearly the same question" if value >= 0.9 else "a similar question"
+        return f"{word} was answered before (similarity {value:.2f} of 1)"
+    sure = math.exp(value)
+    word = "sure" if sure >= 0.8 else "fairly sure" if sure >= 0.5 else "unsure"
+    return f"{word} of its words ({sure:.0%} on average for each; log-probability {value:.2f})"
+
+
+def _example(seen: Seen) -> str:
+    example = seen.used.example
+    if not seen.readable:
+        return "*Example:* an approved answer from a channel that you cannot read"
+    if example.status is ExampleStatus.REVOKED:
+        return "*Example:* an approved answer that was taken back since"
+    message = f", <{seen.link}|see the message>" if seen.link else ""
+    return (
+        f"*Example:* “{escape(example.question)}”, approved by <@{example.approved_by}>, "
+        f"similarity {seen.used.similarity:.2f}{message}"
+    )
+
+
+def _training(receipt: Receipt) -> str:
+    run, dataset = receipt.run, receipt.dataset
+    if run is None or dataset is None:
+        return f"run {run.id}" if run else "an unknown run"
+    learned = dataset.counts.get("train")
+    count = f", {learned} examples" if learned is not None else ""
+    return f"run {run.id} on dataset {dataset.content_hash[:12]}{count}"

@@ -1,0 +1,107 @@
+"""The receipt of an answer: release, adapter, run, dataset, and the examples that were used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from bot.store.schema import (
+    Adapter,
+    Answer,
+    AnswerExample,
+    Dataset,
+    Example,
+    ExampleSource,
+    Feedback,
+    Question,
+    Release,
+    Run,
+)
+
+Message = tuple[str, str]  # channel and ts
+
+
+@dataclass(frozen=True)
+class Used:
+    """An example that an answer was quoted or written from.
+
+    Only who can read every one of `channels` may see it: its words came from there.
+    """
+
+    example: Example
+    similarity: float
+    message: Message | None  # the one that was approved
+    channels: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Where an answer came from. `run` and `dataset` made its adapter; the base has none."""
+
+    answer: Answer
+    release: int  # its number
+    run: Run | None
+    dataset: Dataset | None
+    used: tuple[Used, ...]
+
+
+def of_message(session: Session, team_id: str, channel: str, ts: str) -> Receipt | None:
+    """The receipt of the answer that a message is, or of the answer to the question that it is."""
+    rows = _answers(team_id, channel).where((Answer.ts == ts) | (Question.ts == ts))
+    answer = session.exec(rows).first()
+    return _receipt(session, answer) if answer else None
+
+
+def newest_of(session: Session, team_id: str, channel: str, user: str) -> Receipt | None:
+    """The receipt of the answer to the person's own newest question in the channel."""
+    rows = _answers(team_id, channel).where(Question.user == user)
+    answer = session.exec(rows.order_by(col(Question.id).desc())).first()
+    return _receipt(session, answer) if answer else None
+
+
+def _answers(team_id: str, channel: str) -> SelectOfScalar[Answer]:
+    """The channel's answers as they stand; those to deleted questions, and deleted ones, are gone."""
+    return (
+        select(Answer)
+        .join(Question, col(Question.id) == Answer.question_id)
+        .where(
+            Answer.team_id == team_id,
+            Answer.channel == channel,
+            col(Answer.replaced_at).is_(None),
+            col(Answer.deleted_at).is_(None),
+            col(Question.deleted_at).is_(None),
+        )
+    )
+
+
+def _receipt(session: Session, answer: Answer) -> Receipt:
+    run = _run(session, answer.adapter)
+    rows = select(AnswerExample).where(AnswerExample.answer_id == answer.id)
+    return Receipt(
+        answer=answer,
+        release=session.get_one(Release, answer.release_id).number,
+        run=run,
+        dataset=session.get(Dataset, run.dataset_id) if run and run.dataset_id else None,
+        used=tuple(_used(session, row) for row in session.exec(rows)),
+    )
+
+
+def _run(session: Session, adapter: str | None) -> Run | None:
+    """The run that trained the adapter: a later one may only have measured it again."""
+    rows = select(Run).join(Adapter, col(Adapter.id) == Run.adapter_id)
+    return session.exec(rows.where(Adapter.name == adapter).order_by(col(Run.id))).first()
+
+
+def _used(session: Session, row: AnswerExample) -> Used:
+    example = session.get_one(Example, row.example_id)
+    sources = select(ExampleSource.channel).where(ExampleSource.example_id == example.id)
+    channels = set(session.exec(sources))
+    if example.scope is not None:
+        channels.add(example.scope)
+    given = session.get(Feedback, example.feedback_id) if example.feedback_id else None
+    if given is None:
+        return Used(example, row.similarity, None, frozenset(channels))
+    message = (given.channel, given.target_ts)
+    return Used(example, row.similarity, message, frozenset(channels | {given.channel}))

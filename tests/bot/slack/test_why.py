@@ -1,0 +1,217 @@
+"""`/mynah why`: the receipt of an answer, for whoever can read the answer, and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import Session
+
+from bot.slack.why import NONE_YET, NOTHING, USAGE, confidence
+from bot.store.schema import Adapter, AnswerMode, Dataset, InboxEvent, Run, Status
+from tests.bot.slack.house import HELP, House
+from tests.bot.slack.test_commands import NAME, TEAM, promoted, reply
+from tests.bot.slack.test_teaching import PORT, corrected
+
+RIGHT = "Port 9443, since version 2."
+HIDDEN = "*Example:* an approved answer from a channel that you cannot read"
+BY_WEIGHTS = (
+    "*Release:* v1 (the base model)\n"
+    "*Words:* from the weights alone; no approved answer was used\n"
+    "*Confidence:* fairly sure of its words (78% on average for each; log-probability -0.25)"
+)
+
+
+def link(ts: str, channel: str = HELP, more: str = "") -> str:
+    """What *Copy link* gives."""
+    return f"https://mynah-sandbox.slack.com/archives/{channel}/p{ts.replace('.', '')}{more}"
+
+
+async def why(house: House, who: str, words: str = "", channel: str = HELP) -> str:
+    """Type `/mynah why WORDS` and wait for what only the typist sees."""
+    return await reply(house, f"why {words}", who, channel)
+
+
+async def test_own_newest_answer_needs_no_link(house: House) -> None:
+    """Without a link it is the caller's own newest answer in that channel, not another person's."""
+    async with house.bot():
+        assert await why(house, "asker2") == NONE_YET
+        house.vllm.script = lambda messages, model: "first"
+        await house.asked("Which port?")
+        assert await why(house, "asker2") == NONE_YET
+        assert await why(house, "asker", channel="C0OPS") == NONE_YET
+        assert await why(house, "asker") == BY_WEIGHTS
+        house.write(promoted)
+        house.vllm.adapters[NAME] = "/nowhere"
+        await house.asked("And which one now?")
+        assert (await why(house, "asker")).startswith(f"*Release:* v2 ({NAME})\n")
+        shown = [one for one in await house.sandbox.messages(HELP) if one.get("ephemeral_to")]
+    assert {one["ephemeral_to"] for one in shown} == {"U0ASKER", "U0ASKER2"}
+
+
+async def test_quote_names_example_and_message(house: House) -> None:
+    """A quoted answer: the approved question, who approved it, and where; by link to the answer or
+    the question, for everybody in the channel."""
+    async with house.bot():
+        asked, right = await corrected(house, "Which <port> does it use?", RIGHT)
+        question = await house.ask("Which <port> does it use?")
+        answer = await house.answer(question)
+        assert answer["text"] == RIGHT
+        expected = (
+            "*Release:* v1 (the base model)\n"
+            "*Words:* quoted, word for word, from an approved answer\n"
+            "*Confidence:* nearly the same question was answered before (similarity 1.00 of 1)\n"
+            "*Example:* “Which &lt;port&gt; does it use?”, approved by <@U0STAFF>, similarity 1.00,"
+            f" <{link(right, more=f'?thread_ts={asked}&cid={HELP}')}|see the message>"
+        )
+        thread = f"?thread_ts={question}&cid={HELP}"
+        for words in (link(answer["ts"]), link(answer["ts"], more=thread), link(question)):
+            for who in ("asker2", "guest", "admin"):
+                assert await why(house, who, words) == expected
+        assert await why(house, "asker", f"<{link(question)}>") == expected
+
+
+async def test_adapter_is_traced_to_its_training(house: House) -> None:
+    """The run that trained the adapter is named, with its dataset; no later one is."""
+
+    def trained(session: Session) -> None:
+        promoted(session)
+        dataset = Dataset(
+            team_id=TEAM, content_hash="4f" * 32, path="/nowhere", counts={"train": 24}
+        )
+        session.add(dataset)
+        session.flush()
+        run, adapter = session.get_one(Run, 1), session.get_one(Adapter, 1)
+        run.dataset_id, run.adapter_id = dataset.id, adapter.id
+        again = run.model_dump(include={"team_id", "trigger", "status", "adapter_id"})
+        session.add(Run(**again))
+
+    async with house.bot():
+        house.write(trained)
+        house.vllm.adapters[NAME] = "/nowhere"
+        await house.asked(PORT)
+        told = (await why(house, "asker")).split("\n")
+    assert told[0] == f"*Release:* v2 ({NAME})"
+    assert told[-1] == "*Adapter:* trained by run 1 on dataset 4f4f4f4f4f4f, 24 examples"
+
+
+async def test_what_one_cannot_read_is_as_if_it_were_not(house: House) -> None:
+    """The same reply for a private channel, another's direct messages, and what does not exist;
+    the members of the channel are told."""
+    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    direct = opened["channel"]["id"]
+    async with house.bot():
+        private = await house.asked(PORT, channel="C0PRIV")
+        ops = await house.asked(PORT, channel="C0OPS")
+        ts = await house.say("asker", PORT, channel=direct)
+        told = await house.answer(ts, direct)
+        links = [
+            link(private["ts"], "C0PRIV"),
+            link(told["ts"], direct),
+            link("1700000000.000100"),
+            link("1700000000.000100", "C9NONE"),
+        ]
+        for words in links:
+            assert await why(house, "asker2", words) == NOTHING
+        assert await why(house, "guest", link(ops["ts"], "C0OPS")) == NOTHING
+        assert await why(house, "admin", links[1]) == NOTHING
+        assert await why(house, "asker2", link(ops["ts"], "C0OPS")) == BY_WEIGHTS
+        assert await why(house, "admin", links[0]) == BY_WEIGHTS
+        assert await why(house, "asker", links[0]) == BY_WEIGHTS
+        assert await why(house, "asker", links[1]) == BY_WEIGHTS
+
+
+async def test_example_is_shown_to_who_can_read_its_channel(house: House) -> None:
+    """A widened channel's answer is quoted everywhere; where it came from, only members see."""
+    async with house.bot(MYNAH_WIDEN_CHANNELS="C0PRIV"):
+        await corrected(house, PORT, RIGHT, channel="C0PRIV")
+        answer = await house.asked(PORT)
+        assert answer["text"] == RIGHT
+        hidden = await why(house, "asker2", link(answer["ts"]))
+        assert hidden.split("\n")[-1] == HIDDEN
+        for word in (PORT, "U0STAFF", "C0PRIV"):
+            assert word not in hidden
+        shown = await why(house, "asker", link(answer["ts"]))
+        assert f"*Example:* “{PORT}”, approved by <@U0STAFF>" in shown
+        await house.client("asker").conversations_leave(channel="C0PRIV")
+        assert (await why(house, "asker", link(answer["ts"]))) == hidden
+
+
+async def test_what_was_taken_back_is_not_shown(house: House) -> None:
+    """An approval that was revoked leaves no words in a receipt; a deleted question no receipt."""
+    async with house.bot():
+        _, right = await corrected(house, PORT, RIGHT)
+        question = await house.ask(PORT)
+        await house.answer(question)
+        await house.unreact("staff", "memo", right)
+        await house.quiet()
+        told = await why(house, "asker")
+        assert told.endswith("\n*Example:* an approved answer that was taken back since")
+        await house.client("asker").chat_delete(channel=HELP, ts=question)
+        await house.quiet()
+        assert await why(house, "asker", link(question)) == NOTHING
+
+
+@pytest.mark.parametrize("words", ["yesterday", "https://example.com/", "{} {}", "{}x"])
+async def test_anything_else_is_explained(house: House, words: str) -> None:
+    """What is no link to one message gets a line on how to ask."""
+    async with house.bot():
+        given = words.format(*[link("1700000000.000100")] * 2)
+        assert await why(house, "asker", given) == USAGE
+
+
+@pytest.mark.parametrize("error", ["channel_not_found", "fetch_members_failed", "access_denied"])
+async def test_slack_that_tells_nothing_lets_nobody_read(house: House, error: str) -> None:
+    """Whoever Slack does not name as a member of a private channel cannot read it."""
+    async with house.bot():
+        answer = await house.asked(PORT, channel="C0PRIV")
+        await house.sandbox.faults(fail={"method": "conversations.members", "error": error})
+        assert await why(house, "asker", link(answer["ts"], "C0PRIV")) == NOTHING
+        assert await why(house, "asker", link(answer["ts"], "C0PRIV")) == BY_WEIGHTS
+
+
+async def test_rollback_does_not_wait_for_a_receipt(house: House) -> None:
+    """While Slack does not say who may read, an admin can still go back."""
+    trouble: Mapping[str, Any] = {"method": "conversations.members", "n": 10_000}
+    async with house.bot():
+        house.write(promoted)
+        house.vllm.adapters[NAME] = "/nowhere"
+        answer = await house.asked(PORT, channel="C0PRIV")
+        await house.sandbox.faults(fail={**trouble, "error": "internal_error"})
+        await house.sandbox.command(f"why {link(answer['ts'], 'C0PRIV')}", token="xoxp-admin")
+        assert (await reply(house, "rollback")).startswith("Rolled back from v2 to v1.")
+        await house.sandbox.faults(clear=True)
+        await house.quiet()
+        assert len(await house.responses()) == 2
+
+
+async def test_asked_twice_by_slack_it_is_told_once(house: House) -> None:
+    """A row that is handled again after a crash has its reply already."""
+
+    def again(session: Session) -> None:
+        session.execute(update(InboxEvent).values(status=Status.WAITING, lease_until=None))
+
+    async with house.bot():
+        await house.asked(PORT)
+        await why(house, "asker")
+        await house.quiet()
+        house.write(again)
+        await house.quiet()
+        assert await house.responses() == [BY_WEIGHTS]
+    assert {row.attempts for row in house.rows(InboxEvent)} == {2}
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "words"),
+    [
+        (AnswerMode.QUOTED, 0.7, "a similar question was answered before (similarity 0.70 of 1)"),
+        (AnswerMode.OPEN_BOOK, -0.1, "sure of its words (90% on average for each; "),
+        (AnswerMode.CLOSED_BOOK, -2.0, "unsure of its words (14% on average for each; "),
+        (AnswerMode.CLOSED_BOOK, None, "not known"),
+    ],
+)
+def test_confidence_in_words(mode: AnswerMode, value: float | None, words: str) -> None:
+    """A similarity for what was quoted, a probability for what was written."""
+    assert confidence(mode, value).startswith(words)
