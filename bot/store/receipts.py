@@ -62,7 +62,7 @@ def newest_of(session: Session, team_id: str, channel: str, user: str) -> Receip
 
 
 def _answers(team_id: str, channel: str) -> SelectOfScalar[Answer]:
-    """The channel's answers as they stand; those to deleted questions, and deleted ones, are gone."""
+    """The channel's answers as they stand, without deleted ones and those to deleted questions."""
     return (
         select(Answer)
         .join(Question, col(Question.id) == Answer.question_id)

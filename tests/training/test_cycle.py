@@ -234,7 +234,7 @@ async def test_what_passed_in_a_pause_goes_live_after_it(
 
     assert await play(parts(settings, engine, base, decide=pause)) is RunStatus.KEPT
     assert newest(engine).reasons == ["3 of 3 right", cycle.PAUSED]
-    assert "Mynah is paused" in said(engine)[0]
+    assert "Mynah is paused" in said(engine)[-1]
     assert live_adapter(engine) is None
     with transaction(engine) as session:
         assert releases.desired_adapters(session) == []

@@ -38,5 +38,6 @@ async def test_the_loop_on_postgresql(house: House) -> None:
         await house.quiet()
         assert len(await house.responses()) == 4
     assert {row.status for row in house.rows(Example)} == {ExampleStatus.REVOKED}
-    assert len(house.rows(Question)) == len(house.rows(Answer)) == 2
+    assert len(house.rows(Question)) == 2
+    assert [row.replaced_at is None for row in house.rows(Answer)].count(True) == 2
     assert house.failed() == []
