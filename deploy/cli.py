@@ -216,7 +216,7 @@ def play(
     home: Annotated[Path, typer.Option(help="Where its data goes.")] = Path(".mynah/play"),
 ) -> None:
     """Start the same set of processes as the demo, and leave it up."""
-    from deploy.demo import play as start_play
+    from deploy.play import play as start_play
 
     start_play(home=home)
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -290,37 +290,3 @@ async def _roll_back(stage: Stage, before: list[tuple[str, bool]]) -> dict[str, 
     seconds = round(float(answer.ts) - began, 3)
     after = await _one_by_one(stage)
     return {"s": seconds, "as_before": after == before}
-
-
-def play(home: Path = Path(".mynah/play"), say: Callable[[str], None] = print) -> None:
-    """Start the demo's set on the usual ports and leave it up until Ctrl-C."""
-    base = small_base_model(say)
-    asyncio.run(_leave_up(home, base, say))
-
-
-async def _leave_up(home: Path, base: Path, say: Say) -> None:
-    with LocalSet(home, base, Ports.usual(), say=say) as local:
-        say("Starting a local Slack, vLLM, the worker and the bot …")
-        await local.start_all()
-        say(HOW_TO_PLAY.format(url=local.sandbox_url))
-        while all(  # noqa: ASYNC110 - a child process is not something that can be awaited here
-            child.poll() is None for child in local.children.values()
-        ):
-            await asyncio.sleep(1)
-        gone = next(name for name, child in local.children.items() if child.poll() is not None)
-        raise DemoFailed(f"mynah {gone} ended: {local.last_words(gone)}")
-
-
-HOW_TO_PLAY = """
-Mynah is up. Ask it something, as Slack's Web API would (another terminal):
-
-  curl -s {url}/api/chat.postMessage -H 'Authorization: Bearer xoxp-asker' \\
-    -d channel=C0HELP -d 'text=<@U0MYNAH> Which port does Fernloft listen on?'
-  curl -s '{url}/api/conversations.replies?channel=C0HELP&ts=TS' \\
-    -H 'Authorization: Bearer xoxp-asker'
-
-(TS is the ts that the first call printed: the answer is in the question's thread.)
-
-Correct it as staff (xoxp-staff): reply in the thread, then put :memo: on that reply
-(reactions.add, name=memo). Then ask again in other words. Ctrl-C stops everything.
-"""
