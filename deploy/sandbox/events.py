@@ -78,6 +78,20 @@ def joined(workspace: Workspace, channel: Channel, user: str, inviter: str | Non
     return [event | ({"inviter": inviter} if inviter else {})]
 
 
+def home_opened(
+    workspace: Workspace, channel: Channel, user: str, tab: str, view: Event | None
+) -> Event:
+    """Somebody opened the app's home: its Home tab, or its messages."""
+    event = {
+        "type": "app_home_opened",
+        "user": user,
+        "channel": channel.id,
+        "tab": tab,
+        "event_ts": workspace.clock.ts(),
+    }
+    return event | ({"view": view} if view else {})
+
+
 def callback(workspace: Workspace, event: Event) -> dict[str, Any]:
     """The whole `event_callback` around an event, with an event id of its own."""
     number = uuid.uuid4().hex.upper()

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.sandbox import events
-from deploy.sandbox.courier import Courier, Delivery, Timing
+from deploy.sandbox.blocks import with_ids
+from deploy.sandbox.courier import Courier, Delivery, Status, Timing
+from deploy.sandbox.errors import SlackError
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.limits import check_text
 from deploy.sandbox.messages import Message
@@ -17,6 +19,8 @@ from deploy.sandbox.personas import workspace
 from deploy.sandbox.responses import ResponseUrls
 from deploy.sandbox.state import Workspace
 from deploy.sandbox.text import incoming
+from deploy.sandbox.triggers import Triggers
+from deploy.sandbox.views import Views
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class World:
     courier: Courier
     faults: Faults
     responses: ResponseUrls = field(default_factory=ResponseUrls)
+    triggers: Triggers = field(default_factory=Triggers)
+    views: Views = field(default_factory=Views)
     calls: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, str] = field(default_factory=dict)  # "channel:thread" → assistant status
 
@@ -51,10 +57,26 @@ class World:
         if self.workspace.app.user_id not in channel.members:
             return
         for event in found:
-            payload = events.callback(self.workspace, event)
-            self.courier.send(
-                Delivery(payload["event_id"], "events_api", payload, event["event_ts"])
-            )
+            self.announce(event)
+
+    def announce(self, event: events.Event) -> None:
+        """Send an event to the app, whatever channels its bot is in."""
+        payload = events.callback(self.workspace, event)
+        self.courier.send(Delivery(payload["event_id"], "events_api", payload, event["event_ts"]))
+
+    async def ask(self, kind: str, trigger_id: str, payload: dict[str, Any]) -> Any:
+        """Send the app what a person did, once, and return the payload of its acknowledgement.
+
+        Raises:
+            SlackError: what the person would read: `dispatch_failed` while nobody listens,
+                `operation_timeout` when no acknowledgement comes in time.
+        """
+        delivery = Delivery(trigger_id, kind, payload, self.workspace.clock.ts())
+        await self.courier.send_once(delivery)
+        if delivery.status is not Status.ACKED:
+            sent = "operation_timeout" if delivery.envelopes else "dispatch_failed"
+            raise SlackError(sent, trigger_id=trigger_id)
+        return delivery.answer
 
     def post(
         self,
@@ -85,11 +107,12 @@ class World:
         before = message.event_json()
         message.touched = ts = self.workspace.clock.ts()
         message.text = _text(content.text)
-        message.blocks, message.attachments = content.blocks, content.attachments
+        message.blocks, message.attachments = with_ids(content.blocks), content.attachments
         message.metadata = content.metadata
         if mark:
             message.edited = {"user": message.user, "ts": ts}
-        self.tell(channel, events.changed(channel, before, message, ts))
+        if not message.ephemeral_to:
+            self.tell(channel, events.changed(channel, before, message, ts))
         return message
 
     def delete(self, channel: Channel, message: Message) -> None:
@@ -97,6 +120,8 @@ class World:
         before = message.event_json()
         gone = self.workspace.remove_message(message)
         ts = message.touched
+        if message.ephemeral_to:
+            return
         self.tell(
             channel,
             events.deleted(channel, before, ts)
@@ -132,7 +157,7 @@ class World:
             bot_id=author.bot_id,
             app_id=self.workspace.app.id if ours else None,
             client_msg_id=None if author.is_bot else str(uuid.uuid4()),
-            blocks=content.blocks,
+            blocks=with_ids(content.blocks),
             attachments=content.attachments,
             metadata=content.metadata,
         )

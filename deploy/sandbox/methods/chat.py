@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.sandbox.blocks import MARKDOWN_CHARS, check_blocks
 from deploy.sandbox.errors import SlackError
-from deploy.sandbox.limits import (
-    MARKDOWN_CHARS,
-    UPDATE_CHARS,
-    check_blocks,
-    check_metadata,
-    check_text,
-)
+from deploy.sandbox.limits import UPDATE_CHARS, check_metadata, check_text
 from deploy.sandbox.messages import Message
 from deploy.sandbox.methods.method import Call, Method
 from deploy.sandbox.people import Channel
