@@ -55,6 +55,7 @@ class FaultOrder(_Strict):
     clear: bool = False
     drop_ack: int | None = Field(None, ge=0)
     duplicate: int | None = Field(None, ge=0)
+    expire_stream: int | None = Field(None, ge=0)  # found dead by the next appends or stops
     rate_limit: RateLimit | list[RateLimit] | None = None
     fail: Fail | list[Fail] | None = None
     refresh_socket: bool = False
@@ -123,9 +124,17 @@ class Control:
 
     def routes(self) -> list[Route]:
         """The routes of the control API."""
-        posts = (self.seed, self.command, self.action, self.shortcut, self.submit)
-        posts += (self.home, self.faults)
-        found = [Route(f"/{h.__name__}", _endpoint(h), methods=["POST"]) for h in posts]
+        posts: dict[str, Handler] = {
+            "seed": self.seed,
+            "command": self.command,
+            "action": self.action,
+            "shortcut": self.shortcut,
+            "submit": self.submit,
+            "home": self.home,
+            "uninstall": self.uninstall,
+            "faults": self.faults,
+        }
+        found = [Route(f"/{n}", _endpoint(h), methods=["POST"]) for n, h in posts.items()]
         return [*found, Route("/state", _endpoint(self.state), methods=["GET"])]
 
     async def seed(self, request: Request) -> dict[str, Any]:
@@ -178,6 +187,11 @@ class Control:
         order = HomeOrder.model_validate_json(await request.body())
         return await interactions.open_home(self._world, self._person(order.token), order.tab)
 
+    async def uninstall(self, request: Request) -> dict[str, Any]:
+        """Take the app out of the workspace: its bot tokens end, and it hears nothing more."""
+        self._world.uninstall()
+        return {}
+
     async def faults(self, request: Request) -> dict[str, Any]:
         """Order bad luck."""
         order = FaultOrder.model_validate_json(await request.body())
@@ -188,6 +202,8 @@ class Control:
             faults.drop_ack = order.drop_ack
         if order.duplicate is not None:
             faults.duplicate = order.duplicate
+        if order.expire_stream is not None:
+            faults.expire_stream = order.expire_stream
         faults.calls += [_limited(item) for item in _listed(order.rate_limit)]
         faults.calls += [_failing(item) for item in _listed(order.fail)]
         courier.timing.ack_s = order.ack_s or courier.timing.ack_s

@@ -8,7 +8,17 @@ from typing import Any
 from deploy.sandbox.views import View
 from deploy.sandbox.world import World
 
-PARTS = ("counts", "calls", "users", "channels", "messages", "deliveries", "statuses", "views")
+PARTS = (
+    "counts",
+    "calls",
+    "users",
+    "channels",
+    "messages",
+    "deliveries",
+    "statuses",
+    "prompts",
+    "views",
+)
 
 
 def report(
@@ -30,6 +40,7 @@ def report(
         "messages": lambda: _messages(world, channel, since),
         "deliveries": lambda: _deliveries(world, channel, since),
         "statuses": lambda: dict(world.statuses),
+        "prompts": lambda: dict(world.prompts),
         "views": lambda: _views(world),
     }
     wanted = [part for part in PARTS if not parts or part in parts]

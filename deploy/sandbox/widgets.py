@@ -116,7 +116,7 @@ def states(blocks: list[Json], before: Values | None = None) -> Values:
     found: Values = {}
     for widget in widgets(blocks):
         if name := _HOLDS.get(widget.kind):
-            empty = [] if name.endswith("s") else None
+            empty: list[str] | None = [] if name.endswith("s") else None
             initial = widget.element.get(name.replace("selected_", "initial_"), empty)
             if name in ("value", "rich_text_value"):
                 initial = widget.element.get("initial_value")

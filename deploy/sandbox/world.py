@@ -12,9 +12,10 @@ from deploy.sandbox.blocks import with_ids
 from deploy.sandbox.courier import Courier, Delivery, Status, Timing
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.faults import Faults
+from deploy.sandbox.files import Files
 from deploy.sandbox.limits import check_text
 from deploy.sandbox.messages import Message
-from deploy.sandbox.people import Channel, User
+from deploy.sandbox.people import Channel, TokenKind, User
 from deploy.sandbox.personas import workspace
 from deploy.sandbox.responses import ResponseUrls
 from deploy.sandbox.state import Workspace
@@ -31,6 +32,7 @@ class Content:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -45,6 +47,9 @@ class World:
     views: Views = field(default_factory=Views)
     calls: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, str] = field(default_factory=dict)  # "channel:thread" → assistant status
+    prompts: dict[str, dict[str, Any]] = field(default_factory=dict)  # … → suggested prompts
+    files: Files = field(default_factory=Files)
+    installed: bool = True
 
     @classmethod
     def fresh(cls, timing: Timing | None = None) -> World:
@@ -61,6 +66,8 @@ class World:
 
     def announce(self, event: events.Event) -> None:
         """Send an event to the app, whatever channels its bot is in."""
+        if not self.installed:
+            return
         payload = events.callback(self.workspace, event)
         self.courier.send(Delivery(payload["event_id"], "events_api", payload, event["event_ts"]))
 
@@ -94,7 +101,9 @@ class World:
         message.ephemeral_to, message.streaming = ephemeral_to, streaming
         if root is not None:
             message.thread_ts = root.ts
-            message.subtype = "thread_broadcast" if broadcast else None
+            message.subtype = "thread_broadcast" if broadcast else message.subtype
+            if author.id == self.workspace.app.user_id:
+                self.statuses.pop(f"{channel.id}:{root.ts}", None)  # an answer ends the status
         if ephemeral_to:
             self.workspace.messages[channel.id][message.ts] = message
             return message
@@ -144,6 +153,22 @@ class World:
         channel.members.append(user)
         self.tell(channel, events.joined(self.workspace, channel, user, inviter))
 
+    def revoke(self, secret: str) -> None:
+        """End one token."""
+        token = self.workspace.revoke(secret, "token_revoked")
+        kind = "bot" if token.kind is TokenKind.BOT else "oauth"
+        self.announce(events.tokens_revoked(self.workspace, kind, [token.user_id]))
+
+    def uninstall(self) -> None:
+        """Take the app out of the workspace; these two events are the last that it hears."""
+        space, bot = self.workspace, self.workspace.app.user_id
+        for secret in [s for s, token in space.tokens.items() if token.kind is TokenKind.BOT]:
+            if space.tokens[secret].user_id == bot:
+                space.revoke(secret, "account_inactive")
+        self.announce(events.tokens_revoked(space, "bot", [bot]))
+        self.announce(events.app_uninstalled(space))
+        self.installed = False
+
     def _message(self, author: User, channel: Channel, content: Content) -> Message:
         ts = self.workspace.clock.ts()
         ours = author.id == self.workspace.app.user_id
@@ -160,6 +185,8 @@ class World:
             blocks=with_ids(content.blocks),
             attachments=content.attachments,
             metadata=content.metadata,
+            files=content.files,
+            subtype="file_share" if content.files else None,
         )
 
 

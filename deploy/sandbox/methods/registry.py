@@ -9,6 +9,7 @@ from deploy.sandbox.methods import (
     assistant,
     chat,
     conversations,
+    files,
     history,
     reactions,
     streams,
@@ -17,7 +18,7 @@ from deploy.sandbox.methods import (
 )
 from deploy.sandbox.methods.method import Method
 
-_FAMILIES = (apps, assistant, chat, conversations, history, reactions, streams, users, views)
+_FAMILIES = (apps, assistant, chat, conversations, files, history, reactions, streams, users, views)
 METHODS: Mapping[str, Method] = {
     method.name: method for family in _FAMILIES for method in family.METHODS
 }
