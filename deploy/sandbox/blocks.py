@@ -11,7 +11,9 @@ from deploy.sandbox.elements import (
     Json,
     check_element,
     check_length,
+    check_shapes,
     check_text_object,
+    kind_of,
     missing,
     text_of,
 )
@@ -39,6 +41,7 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "task_card": ("task_id", "title", "status"),
     "video": ("video_url", "title", "thumbnail_url", "alt_text"),
 }
+ALONE = {"section": "accessory", "input": "element"}  # blocks with one element, and where
 _MESSAGES_ONLY = {"context_actions", "file", "markdown", "plan", "table", "task_card"}
 _ELEMENTS = {"actions": 25, "context": 10, "context_actions": 5}
 _ROWS, _CELLS, _COLUMNS = 100, {"raw_text", "raw_number", "rich_text"}, 20
@@ -62,6 +65,8 @@ def check_blocks(blocks: Any) -> list[Json]:
 
 def faults_of(blocks: list[Json], surface: str, where: str) -> list[str]:
     """What is wrong with blocks on a surface, each with its place as a JSON pointer."""
+    if shapes := check_shapes(where, blocks):
+        return [f"{what} [json-pointer:{place}]" for place, what in shapes]
     found = [(where, what) for what in (*_too_many(blocks, surface), *_same_ids(blocks))]
     for at, block in enumerate(blocks):
         found += [(f"{where}/{at}{inner}", what) for inner, what in _block(block, surface)]
@@ -74,18 +79,18 @@ def with_ids(blocks: list[Json]) -> list[Json]:
 
 
 def _with_ids(block: Json) -> Json:
-    named = {"block_id": _made_up(), **block} if not block.get("block_id") else dict(block)
-    for name in ("accessory", "element"):
-        if name in named:
-            named[name] = _with_action_id(named[name])
+    named = {**block, "block_id": block.get("block_id") or _made_up()}
+    if (name := ALONE.get(named["type"])) and named.get(name):
+        named[name] = _with_action_id(named[name])
     if named["type"] in ("actions", "context_actions"):
         named["elements"] = [_with_action_id(element) for element in named["elements"]]
     return named
 
 
 def _with_action_id(element: Json) -> Json:
-    known = element.get("action_id") or element["type"] == "image"
-    return dict(element) if known else {"action_id": _made_up(), **element}
+    if element["type"] == "image":
+        return dict(element)
+    return {**element, "action_id": element.get("action_id") or _made_up()}
 
 
 def _made_up() -> str:
@@ -106,9 +111,9 @@ def _same_ids(blocks: list[Json]) -> Iterable[str]:
 
 
 def _block(block: Json, surface: str) -> list[Fault]:
-    kind = block.get("type")
+    kind = kind_of(block)
     if kind not in _REQUIRED or (surface != MESSAGE and kind in _MESSAGES_ONLY):
-        return [("/type", f"unsupported type: {kind}")]
+        return [("/type", f"unsupported type: {kind or None}")]
     found = missing(block, _REQUIRED[kind])
     found += check_length("/block_id", str(block.get("block_id", "")), 255)
     if kind in _ELEMENTS:
@@ -120,8 +125,6 @@ def _block(block: Json, surface: str) -> list[Fault]:
 
 def _holder(block: Json, kind: str) -> list[Fault]:
     elements = block.get("elements") or []
-    if not isinstance(elements, list):
-        return [("/elements", "must be an array")]
     found: list[Fault] = []
     if len(elements) > _ELEMENTS[kind]:
         found.append(("/elements", f"no more than {_ELEMENTS[kind]} items allowed"))
@@ -144,7 +147,7 @@ def _section(block: Json) -> list[Fault]:
         found += check_text_object(f"/fields/{at}", item, 2000)
     if len(fields) > 10:
         found.append(("/fields", "no more than 10 items allowed"))
-    if "accessory" in block:
+    if block.get("accessory"):
         found += check_element("/accessory", block["accessory"], "section")
     return found
 
@@ -169,7 +172,7 @@ def _image(block: Json) -> list[Fault]:
 
 def _table(block: Json) -> list[Fault]:
     rows = block["rows"]
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+    if not all(isinstance(row, list) for row in rows):
         return [("/rows", "must be an array of arrays")]
     found: list[Fault] = []
     if len(rows) > _ROWS:
@@ -178,7 +181,7 @@ def _table(block: Json) -> list[Fault]:
         if len(row) > _COLUMNS:
             found.append((f"/rows/{at}", f"no more than {_COLUMNS} items allowed"))
         for column, cell in enumerate(row):
-            if not isinstance(cell, dict) or cell.get("type") not in _CELLS:
+            if kind_of(cell) not in _CELLS:
                 found.append((f"/rows/{at}/{column}", "must be raw_text, raw_number or rich_text"))
     return found
 
@@ -189,7 +192,7 @@ def _task_card(block: Json) -> list[Fault]:
         found.append(("/status", f"must be one of {', '.join(sorted(_STATUSES))}"))
     for name in ("details", "output"):
         inner = block.get(name)
-        if inner is not None and (not isinstance(inner, dict) or inner.get("type") != "rich_text"):
+        if inner is not None and kind_of(inner) != "rich_text":
             found.append((f"/{name}", "must be a rich_text block"))
     return found
 
@@ -197,7 +200,7 @@ def _task_card(block: Json) -> list[Fault]:
 def _plan(block: Json) -> list[Fault]:
     found: list[Fault] = []
     for at, task in enumerate(block.get("tasks") or ()):
-        if not isinstance(task, dict) or task.get("type") != "task_card":
+        if kind_of(task) != "task_card":
             found.append((f"/tasks/{at}", "must be a task_card block"))
         else:
             found += [(f"/tasks/{at}{where}", what) for where, what in _block(task, MESSAGE)]

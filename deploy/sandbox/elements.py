@@ -37,11 +37,35 @@ _OPTIONS = {  # how many options, from the fewest to the most
 }
 
 
+# The fields whose kind of value the other checks rely on, wherever they stand.
+_SHAPES: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("type", "block_id", "action_id", "task_id", "status"), (str, "a string")),
+    **dict.fromkeys(("elements", "fields", "options", "option_groups"), (list, "an array")),
+    **dict.fromkeys(("rows", "tasks", "initial_options"), (list, "an array")),
+    **dict.fromkeys(("accessory", "element", "initial_option"), (dict, "an object")),
+}
+
+
+def check_shapes(where: str, item: Any) -> list[Fault]:
+    """Where a block, or anything in it, holds a string, array or object in another's place."""
+    found: list[Fault] = []
+    if isinstance(item, list):
+        for at, inner in enumerate(item):
+            found += check_shapes(f"{where}/{at}", inner)
+    elif isinstance(item, dict):
+        for name, inner in item.items():
+            shape, called = _SHAPES.get(name, (object, ""))
+            if inner is not None and not isinstance(inner, shape):
+                found.append((f"{where}/{name}", f"must be {called}"))
+            found += check_shapes(f"{where}/{name}", inner)
+    return found
+
+
 def check_element(where: str, element: Any, holder: str) -> list[Fault]:
     """What is wrong with an element of a `holder` block."""
-    kind = element.get("type") if isinstance(element, dict) else None
+    kind = kind_of(element)
     if kind not in _MAY_HOLD[holder]:
-        return [(f"{where}/type", f"unsupported type: {kind}")]
+        return [(f"{where}/type", f"unsupported type: {kind or None}")]
     if kind in ("mrkdwn", "plain_text"):
         return check_text_object(where, element, 3000)
     found = [(f"{where}{place}", what) for place, what in missing(element, _REQUIRED.get(kind, ()))]
@@ -67,6 +91,11 @@ def options_of(element: Json) -> list[Json]:
         option for group in element.get("option_groups") or () for option in group["options"]
     ]
     return [*(element.get("options") or ()), *grouped]
+
+
+def kind_of(item: Any) -> str:
+    """The type of a block or an element; "" for what has none."""
+    return str(item.get("type") or "") if isinstance(item, dict) else ""
 
 
 def missing(item: Json, names: tuple[str, ...]) -> list[Fault]:

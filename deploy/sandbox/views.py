@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.sandbox.blocks import HOME, MODAL, faults_of, with_ids
-from deploy.sandbox.elements import Json, check_length, check_text_object
+from deploy.sandbox.elements import Json, check_length, check_text_object, kind_of
 from deploy.sandbox.errors import Impossible, SlackError
 from deploy.sandbox.state import App
 from deploy.sandbox.widgets import Values, states
@@ -210,7 +210,7 @@ def _faults(view: Json, kind: str) -> Iterable[str]:
         yield "missing required field: blocks [json-pointer:/view]"
     else:
         yield from faults_of(blocks, kind, "/view/blocks")
-        if kind == MODAL and not view.get("submit") and any(b["type"] == "input" for b in blocks):
+        if kind == MODAL and not view.get("submit") and any(kind_of(b) == "input" for b in blocks):
             yield "missing required field: submit [json-pointer:/view]"
     yield from _outside(view, kind)
 

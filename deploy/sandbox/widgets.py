@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.sandbox.blocks import ALONE
 from deploy.sandbox.elements import Json, options_of
 from deploy.sandbox.errors import Impossible
 
@@ -65,9 +66,9 @@ class Widget:
 def widgets(blocks: list[Json]) -> Iterator[Widget]:
     """Every element with which a person can do something."""
     for block in blocks:
-        held = block.get("elements") if block["type"] in ("actions", "context_actions") else None
-        for element in (*(held or ()), block.get("accessory"), block.get("element")):
-            if element is not None and element["type"] != "image":
+        held = block["elements"] if block["type"] in ("actions", "context_actions") else []
+        for element in (*held, block.get(ALONE.get(block["type"], ""))):
+            if element and element["type"] != "image":
                 yield Widget(block, element)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox.blocks import check_blocks
+from deploy.sandbox.blocks import check_blocks, with_ids
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.limits import check_emoji, check_metadata, check_text
 
@@ -93,6 +93,9 @@ def test_blocks_at_the_limit_pass(blocks: list[dict[str, Any]]) -> None:
         ([table(1, 21)], "/blocks/0/rows/0]"),
         ([table(1, 1, "mrkdwn")], "/blocks/0/rows/0/0]"),
         ([table(1, 1), table(1, 1)], "/blocks]"),
+        ([{"type": []}], "/blocks/0/type]"),
+        ([{"type": "actions", "elements": 7}], "/blocks/0/elements]"),
+        ([{**section(1), "accessory": {**menu(2), "options": True}}], "/accessory/options]"),
         ([card(status="done")], "/blocks/0/status]"),
         ([{"type": "plan", "title": "Plan", "tasks": [DIVIDER]}], "/blocks/0/tasks/0]"),
         ([{"type": "context", "elements": [{"type": "mrkdwn", "text": "v"}] * 11}], "/elements]"),
@@ -106,6 +109,16 @@ def test_blocks_over_a_limit_say_where(blocks: list[dict[str, Any]], where: str)
         check_blocks(blocks)
     assert refused.value.code == "invalid_blocks"
     assert where in refused.value.extra["errors"][0]
+
+
+def test_blocks_get_the_ids_that_the_app_left_out() -> None:
+    """Each block and each element that can be used has one; what the app named stays."""
+    given = [{"type": "actions", "elements": [button(1, ""), button(1)]}, section(1)]
+    row, text = with_ids(check_blocks(given))
+    assert row["block_id"] != text["block_id"]
+    assert row["elements"][0]["action_id"]
+    assert row["elements"][1]["action_id"] == "a"
+    assert "block_id" not in given[0]
 
 
 def test_other_refusals_have_slacks_names() -> None:

@@ -71,7 +71,7 @@ async def test_streams_are_refused_as_slack_does(sandbox: Sandbox) -> None:
     ts = str((await bot.chat_startStream(**here, **WHO))["ts"])
     other = str((await bot.chat_postMessage(channel=HELP, text="no stream"))["ts"])
     chunk = {"type": "markdown_text", "text": "x"}
-    append = {"channel": HELP, "ts": ts}
+    append: dict[str, Any] = {"channel": HELP, "ts": ts}
     for method, body, code in (
         ("startStream", here, "missing_recipient_user_id"),
         ("startStream", {**here, "recipient_user_id": "U0ASKER"}, "missing_recipient_team_id"),
