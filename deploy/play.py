@@ -23,8 +23,8 @@ Ask. TS is the ts that comes back; the answer stands in that thread, the first a
     -d 'text=<@U0MYNAH> Which port does the Fernloft web page use?'
   slack conversations.replies asker -d channel=C0HELP -d ts=TS
 
-Correct it as staff: reply in the thread, and put 📝 on that reply, whose ts is REPLY. (✅ on a right
-answer is name=white_check_mark, ❌ on a wrong one is name=x.) Then ask again, in other words.
+Correct it as staff: reply in the thread, and put 📝 on that reply, whose ts is REPLY. (✅ on a
+right answer is name=white_check_mark, ❌ on a wrong one name=x.) Then ask again, in other words.
 
   slack chat.postMessage staff -d channel=C0HELP -d thread_ts=TS -d 'text=It uses port 7411.'
   slack reactions.add staff -d channel=C0HELP -d timestamp=REPLY -d name=memo

@@ -15,6 +15,7 @@ from deploy.sandbox.commands import ResponseUrlEndpoint
 from deploy.sandbox.control import Control
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.uploads import FileEndpoints
 from deploy.sandbox.web import WebApi
 from deploy.sandbox.world import World
 
@@ -25,6 +26,7 @@ PORT = 3100
 def build(timing: Timing | None = None) -> Starlette:
     """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API."""
     world = World.fresh(timing)
+    uploads = FileEndpoints(world)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -36,6 +38,8 @@ def build(timing: Timing | None = None) -> Starlette:
         routes=[
             Route("/api/{method:path}", WebApi(world).endpoint, methods=["GET", "POST"]),
             WebSocketRoute("/link/", world.courier.sockets.endpoint),
+            Route("/upload/{key}", uploads.upload, methods=["POST"]),
+            Route("/files/{file_id}/{name}", uploads.download, methods=["GET"]),
             Route("/commands/{key}", ResponseUrlEndpoint(world).endpoint, methods=["POST"]),
             Mount("/_control", routes=Control(world).routes()),
         ],

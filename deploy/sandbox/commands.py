@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from deploy.sandbox.courier import Delivery, Status
+from deploy.sandbox.blocks import check_blocks
 from deploy.sandbox.errors import SlackError
-from deploy.sandbox.limits import check_blocks
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, User
 from deploy.sandbox.request_url import TOKEN
+from deploy.sandbox.responses import ResponseUrl
 from deploy.sandbox.world import Content, World
 
 
@@ -29,18 +27,13 @@ async def run(
     """
     payload = _payload(world, user, channel, command, text, base_url)
     trigger_id = payload["trigger_id"]
-    delivery = Delivery(trigger_id, "slash_commands", payload, world.workspace.clock.ts())
-    await world.courier.send_once(delivery)
-    if delivery.status is not Status.ACKED:
-        late = delivery.failure in ("timeout", "http_timeout")
-        why = "operation_timeout" if late else "dispatch_failed"
-        raise SlackError(why, trigger_id=trigger_id)
+    answer = await world.ask("slash_commands", trigger_id, payload)
     shown = None
-    if isinstance(delivery.answer, dict) and delivery.answer:
-        shown = _show(world, channel, user, delivery.answer)
+    if isinstance(answer, dict) and answer:
+        shown = _show(world, channel, user, answer)
     return {
         "trigger_id": trigger_id,
-        "response": delivery.answer,
+        "response": answer,
         **({"ts": shown.ts} if shown else {}),
     }
 
@@ -61,7 +54,11 @@ class ResponseUrlEndpoint:
             answer = await request.json()
             if not isinstance(answer, dict):
                 raise SlackError("invalid_payload")
-            _show(self._world, space.channels[given.channel], space.users[given.user], answer)
+            channel, user = space.channels[given.channel], space.users[given.user]
+            if answer.get("replace_original") or answer.get("delete_original"):
+                _replace(self._world, channel, given, answer)
+            else:
+                _show(self._world, channel, user, answer)
         except ValueError:
             return PlainTextResponse("invalid_payload", 400)
         except SlackError as error:
@@ -83,6 +80,21 @@ def _show(world: World, channel: Channel, user: User, answer: dict[str, Any]) ->
     return world.post(bot, channel, content, root=root, ephemeral_to=user.id if alone else None)
 
 
+def _replace(world: World, channel: Channel, given: ResponseUrl, answer: dict[str, Any]) -> None:
+    """Change or delete the message whose element was used, also one that no method reaches."""
+    message = world.workspace.messages[channel.id].get(given.message)
+    if message is None or message.deleted or message.user != world.workspace.app.user_id:
+        raise SlackError("message_not_found")
+    if answer.get("delete_original"):
+        world.delete(channel, message)
+        return
+    blocks, text = check_blocks(answer.get("blocks") or []), str(answer.get("text") or "")
+    if not text and not blocks:
+        raise SlackError("no_text")
+    content = Content(text, blocks, metadata=message.metadata)
+    world.edit(channel, message, content, mark=False)
+
+
 def _payload(
     world: World, user: User, channel: Channel, command: str, text: str, base_url: str
 ) -> dict[str, Any]:
@@ -100,6 +112,5 @@ def _payload(
         "api_app_id": space.app.id,
         "is_enterprise_install": "false",
         "response_url": base_url + world.responses.give(channel.id, user.id),
-        "trigger_id": f"{time.time_ns() // 1_000_000}.{secrets.randbelow(10**9)}."
-        f"{secrets.token_hex(16)}",
+        "trigger_id": world.triggers.give(user.id),
     }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.sandbox import commands
-from deploy.sandbox.errors import SlackError
+from deploy.sandbox import commands, interactions
+from deploy.sandbox.errors import Impossible, SlackError
 from deploy.sandbox.faults import CallFault
+from deploy.sandbox.people import User
 from deploy.sandbox.personas import BOT_TOKEN, SIGNING_SECRET
 from deploy.sandbox.report import report
 from deploy.sandbox.request_url import RequestUrl
@@ -55,12 +56,14 @@ class FaultOrder(_Strict):
     clear: bool = False
     drop_ack: int | None = Field(None, ge=0)
     duplicate: int | None = Field(None, ge=0)
+    expire_stream: int | None = Field(None, ge=0)  # found dead by the next appends or stops
     rate_limit: RateLimit | list[RateLimit] | None = None
     fail: Fail | list[Fail] | None = None
     refresh_socket: bool = False
     drop_socket: bool = False
     ack_s: float | None = Field(None, gt=0)
     retry_s: list[float] | None = None
+    trigger_s: float | None = Field(None, ge=0)  # how long a trigger id lives from now on
 
 
 class CommandOrder(_Strict):
@@ -78,6 +81,48 @@ class RequestUrlOrder(_Strict):
     url: AnyHttpUrl | None
 
 
+class ActionOrder(_Strict):
+    """The body of `POST /_control/action`: an element of a message, or of a view."""
+
+    token: str
+    channel: str = ""
+    ts: str = ""
+    view_id: str = ""
+    action_id: str
+    block_id: str | None = None  # where several elements have the action id
+    value: Any = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.view_id) == bool(self.channel and self.ts):
+            raise ValueError("name channel and ts, or view_id")
+        return self
+
+
+class ShortcutOrder(_Strict):
+    """The body of `POST /_control/shortcut`."""
+
+    token: str
+    channel: str
+    ts: str
+    callback_id: str = Field(min_length=1)
+
+
+class SubmitOrder(_Strict):
+    """The body of `POST /_control/submit`; `values` by the block or action id of each input."""
+
+    token: str
+    view_id: str
+    values: dict[str, Any] = Field(default_factory=dict)
+
+
+class HomeOrder(_Strict):
+    """The body of `POST /_control/home`."""
+
+    token: str
+    tab: Literal["home", "messages"] = "home"
+
+
 class Control:
     """`/_control/…`."""
 
@@ -86,8 +131,18 @@ class Control:
 
     def routes(self) -> list[Route]:
         """The routes of the control API."""
-        posts = (self.seed, self.command, self.faults, self.request_url)
-        found = [Route(f"/{h.__name__}", _endpoint(h), methods=["POST"]) for h in posts]
+        posts: dict[str, Handler] = {
+            "seed": self.seed,
+            "command": self.command,
+            "action": self.action,
+            "shortcut": self.shortcut,
+            "submit": self.submit,
+            "home": self.home,
+            "uninstall": self.uninstall,
+            "faults": self.faults,
+            "request_url": self.request_url,
+        }
+        found = [Route(f"/{n}", _endpoint(h), methods=["POST"]) for n, h in posts.items()]
         return [*found, Route("/state", _endpoint(self.state), methods=["GET"])]
 
     async def seed(self, request: Request) -> dict[str, Any]:
@@ -97,18 +152,53 @@ class Control:
     async def command(self, request: Request) -> dict[str, Any]:
         """Type a slash command as somebody."""
         order = CommandOrder.model_validate_json(await request.body())
-        space = self._world.workspace
-        if order.token not in space.tokens:
-            raise SlackError("invalid_auth")
-        user = space.users[space.tokens[order.token].user_id]
+        user = self._person(order.token)
         return await commands.run(
             self._world,
             user=user,
-            channel=space.joined_channel(order.channel, user.id),
+            channel=self._world.workspace.joined_channel(order.channel, user.id),
             command=order.command,
             text=order.text,
-            base_url=str(request.base_url).rstrip("/"),
+            base_url=_base_url(request),
         )
+
+    async def action(self, request: Request) -> dict[str, Any]:
+        """Press a button or choose from a menu as somebody; tells which modal they see then."""
+        order = ActionOrder.model_validate_json(await request.body())
+        world, user = self._world, self._person(order.token)
+        act = interactions.Act(order.action_id, order.block_id, order.value)
+        if order.view_id:
+            view = world.views.seen_by(user.id, order.view_id)
+            return await interactions.act_on_view(world, user, view, act)
+        channel, message = interactions.message_seen(world, user, order.channel, order.ts)
+        base_url = _base_url(request)
+        return await interactions.act_on_message(world, user, channel, message, act, base_url)
+
+    async def shortcut(self, request: Request) -> dict[str, Any]:
+        """Use a message shortcut as somebody."""
+        order = ShortcutOrder.model_validate_json(await request.body())
+        world, user = self._world, self._person(order.token)
+        channel, message = interactions.message_seen(world, user, order.channel, order.ts)
+        return await interactions.shortcut(
+            world, user, channel, message, order.callback_id, _base_url(request)
+        )
+
+    async def submit(self, request: Request) -> dict[str, Any]:
+        """Fill in and submit the modal in front of somebody; tells what they see then."""
+        order = SubmitOrder.model_validate_json(await request.body())
+        user = self._person(order.token)
+        view = self._world.views.seen_by(user.id, order.view_id)
+        return await interactions.submit(self._world, user, view, order.values)
+
+    async def home(self, request: Request) -> dict[str, Any]:
+        """Open the app's home as somebody; tells the Home tab that they see."""
+        order = HomeOrder.model_validate_json(await request.body())
+        return await interactions.open_home(self._world, self._person(order.token), order.tab)
+
+    async def uninstall(self, request: Request) -> dict[str, Any]:
+        """Take the app out of the workspace: its bot tokens end, and it hears nothing more."""
+        self._world.uninstall()
+        return {}
 
     async def faults(self, request: Request) -> dict[str, Any]:
         """Order bad luck."""
@@ -120,9 +210,13 @@ class Control:
             faults.drop_ack = order.drop_ack
         if order.duplicate is not None:
             faults.duplicate = order.duplicate
+        if order.expire_stream is not None:
+            faults.expire_stream = order.expire_stream
         faults.calls += [_limited(item) for item in _listed(order.rate_limit)]
         faults.calls += [_failing(item) for item in _listed(order.fail)]
         courier.timing.ack_s = order.ack_s or courier.timing.ack_s
+        if order.trigger_s is not None:
+            self._world.triggers.lives_s = order.trigger_s
         if order.retry_s is not None:
             courier.timing.retry_s = tuple(order.retry_s)
         if order.refresh_socket:
@@ -149,6 +243,16 @@ class Control:
             self._world, channel=query.get("channel"), since=query.get("since", ""), parts=parts
         )
 
+    def _person(self, token: str) -> User:
+        space = self._world.workspace
+        if token not in space.tokens:
+            raise SlackError("invalid_auth")
+        return space.users[space.tokens[token].user_id]
+
+
+def _base_url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
 
 def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
@@ -156,14 +260,14 @@ def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return JSONResponse({"ok": True, **await handler(request)})
         except SlackError as error:
             return JSONResponse(error.as_json())
-        except (ValidationError, BadSeed) as error:
+        except (ValidationError, BadSeed, Impossible) as error:
             return JSONResponse({"ok": False, "error": "bad_request", "detail": _why(error)}, 400)
 
     return answer
 
 
-def _why(error: ValidationError | BadSeed) -> str:
-    if isinstance(error, BadSeed):
+def _why(error: ValidationError | BadSeed | Impossible) -> str:
+    if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
 

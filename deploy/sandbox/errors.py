@@ -20,3 +20,7 @@ class SlackError(Exception):
 
 class PortTaken(Exception):
     """The port that the sandbox should listen on is not free; the message names it."""
+
+
+class Impossible(Exception):
+    """What nobody could do in Slack's client; the message says why."""

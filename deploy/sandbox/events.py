@@ -79,6 +79,32 @@ def joined(workspace: Workspace, channel: Channel, user: str, inviter: str | Non
     return [event | ({"inviter": inviter} if inviter else {})]
 
 
+def home_opened(
+    workspace: Workspace, channel: Channel, user: str, tab: str, view: Event | None
+) -> Event:
+    """Somebody opened the app's home: its Home tab, or its messages."""
+    event = {
+        "type": "app_home_opened",
+        "user": user,
+        "channel": channel.id,
+        "tab": tab,
+        "event_ts": workspace.clock.ts(),
+    }
+    return event | ({"view": view} if view else {})
+
+
+def tokens_revoked(workspace: Workspace, kind: str, users: list[str]) -> Event:
+    """Tokens ended; `kind` is `bot` or `oauth`, and the users are those behind them."""
+    tokens: dict[str, list[str]] = {"oauth": [], "bot": []}
+    tokens[kind] = users
+    return {"type": "tokens_revoked", "tokens": tokens, "event_ts": workspace.clock.ts()}
+
+
+def app_uninstalled(workspace: Workspace) -> Event:
+    """The app was taken out of the workspace."""
+    return {"type": "app_uninstalled", "event_ts": workspace.clock.ts()}
+
+
 def callback(workspace: Workspace, event: Event) -> dict[str, Any]:
     """The whole `event_callback` around an event, with an event id of its own."""
     number = uuid.uuid4().hex.upper()

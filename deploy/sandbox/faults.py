@@ -28,6 +28,7 @@ class Faults:
 
     drop_ack: int = 0
     duplicate: int = 0
+    expire_stream: int = 0
     calls: list[CallFault] = field(default_factory=list)
 
     def drops_ack(self) -> bool:
@@ -42,6 +43,12 @@ class Faults:
         self.duplicate -= twice
         return twice
 
+    def expires_stream(self) -> bool:
+        """Whether the stream at hand is found dead."""
+        dead = self.expire_stream > 0
+        self.expire_stream -= dead
+        return dead
+
     def of_call(self, method: str, token: str) -> CallFault | None:
         """The fault that strikes this call, if any."""
         fault = next((f for f in self.calls if f.hits(method, token)), None)
@@ -52,5 +59,5 @@ class Faults:
 
     def clear(self) -> None:
         """Nothing goes wrong any more."""
-        self.drop_ack = self.duplicate = 0
+        self.drop_ack = self.duplicate = self.expire_stream = 0
         self.calls = []

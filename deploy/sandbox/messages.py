@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+STREAM_S = 5 * 60  # measured on Slack: a stream dies after about five minutes
+
 
 @dataclass
 class Message:
@@ -23,6 +25,7 @@ class Message:
     client_msg_id: str | None = None
     blocks: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
     edited: dict[str, str] | None = None
     reactions: dict[str, list[str]] = field(default_factory=dict)  # name → users, in order
@@ -37,6 +40,11 @@ class Message:
     def is_reply(self) -> bool:
         """Whether it stands in a thread under another message."""
         return self.thread_ts is not None and self.thread_ts != self.ts
+
+    def still_streams(self, now_s: float) -> bool:
+        """Whether it is a stream that takes more; one that is too old has ended by itself."""
+        self.streaming = self.streaming and now_s - float(self.ts) <= STREAM_S
+        return self.streaming
 
     def as_json(self, *, metadata: bool = False, viewer: str | None = None) -> dict[str, Any]:
         """The message object as history and replies give it."""
@@ -80,7 +88,8 @@ class Message:
         return shown
 
     def _optional(self) -> dict[str, Any]:
-        names = ("subtype", "client_msg_id", "bot_id", "app_id", "blocks", "attachments", "edited")
+        names: tuple[str, ...] = ("subtype", "client_msg_id", "bot_id", "app_id", "blocks")
+        names += ("attachments", "files", "edited")
         return {name: value for name in names if (value := getattr(self, name))}
 
     def _thread_json(self, viewer: str | None) -> dict[str, Any]:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from deploy.sandbox.views import View
 from deploy.sandbox.world import World
 
-PARTS = ("counts", "calls", "users", "channels", "messages", "deliveries", "statuses")
+PARTS = (
+    "counts",
+    "calls",
+    "users",
+    "channels",
+    "messages",
+    "deliveries",
+    "statuses",
+    "prompts",
+    "views",
+)
 
 
 def report(
@@ -29,6 +40,8 @@ def report(
         "messages": lambda: _messages(world, channel, since),
         "deliveries": lambda: _deliveries(world, channel, since),
         "statuses": lambda: dict(world.statuses),
+        "prompts": lambda: dict(world.prompts),
+        "views": lambda: _views(world),
     }
     wanted = [part for part in PARTS if not parts or part in parts]
     now = world.workspace.clock.ts()
@@ -54,6 +67,16 @@ def _channels(world: World) -> dict[str, Any]:
         }
         for channel in world.workspace.channels.values()
     }
+
+
+def _views(world: World) -> dict[str, dict[str, Any]]:
+    """The Home tabs, and the modals in front of people, by person."""
+    space, views = world.workspace, world.views
+
+    def shown(found: list[View]) -> dict[str, Any]:
+        return {view.user: view.as_json(space.team, space.app) for view in found}
+
+    return {"modals": shown(views.all_open()), "homes": shown(views.all_homes())}
 
 
 def _messages(world: World, channel: str | None, since: str) -> dict[str, list[dict[str, Any]]]:

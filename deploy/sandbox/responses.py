@@ -1,4 +1,4 @@
-"""Response URLs: where a command's app may answer, five times within half an hour."""
+"""Response URLs: where an app may answer a person, five times within half an hour."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class ResponseUrl:
     channel: str
     user: str
     until: float
+    message: str = ""  # the ts of the message whose element was used
     uses_left: int = USES
 
 
@@ -26,10 +27,10 @@ class ResponseUrls:
 
     _given: dict[str, ResponseUrl] = field(default_factory=dict)
 
-    def give(self, channel: str, user: str) -> str:
+    def give(self, channel: str, user: str, message: str = "") -> str:
         """The path of a new response URL."""
         key = secrets.token_hex(12)
-        self._given[key] = ResponseUrl(channel, user, time.monotonic() + LIVES_S)
+        self._given[key] = ResponseUrl(channel, user, time.monotonic() + LIVES_S, message)
         return f"/commands/{key}"
 
     def use(self, key: str) -> ResponseUrl | None:

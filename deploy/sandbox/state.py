@@ -51,6 +51,7 @@ class Workspace:
     tokens: dict[str, Token] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     groups: dict[str, UserGroup] = field(default_factory=dict)
+    revoked: dict[str, str] = field(default_factory=dict)  # token → the error of its calls
     messages: dict[str, dict[str, Message]] = field(default_factory=dict)  # channel → ts → message
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -60,6 +61,11 @@ class Workspace:
         self.channels[channel.id] = channel
         self.messages.setdefault(channel.id, {})
         return channel
+
+    def revoke(self, secret: str, error: str) -> Token:
+        """End a token; its calls are answered with `error` from now on."""
+        self.revoked[secret] = error
+        return self.tokens.pop(secret)
 
     def user(self, user_id: str) -> User:
         """A user by id; `user_not_found`."""
@@ -109,7 +115,7 @@ class Workspace:
 
         The text goes for good: nothing can read it afterwards, in the state neither.
         """
-        message.text, message.blocks, message.attachments = "", [], []
+        message.text, message.blocks, message.attachments, message.files = "", [], [], []
         message.metadata, message.reactions = None, {}
         message.touched = self.clock.ts()
         if message.replies:

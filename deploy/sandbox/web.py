@@ -41,7 +41,7 @@ class WebApi:
             raise SlackError("unknown_method", req_method=name)
         secret = _secret(request, args)
         token = _NOBODY if method.open else self._token(secret)
-        call = Call(self._world, token, args, str(request.base_url).rstrip("/"))
+        call = Call(self._world, token, args, str(request.base_url).rstrip("/"), secret)
         _allow(method, call)
         fault = self._world.faults.of_call(name, secret)
         if fault is not None and not fault.applied:
@@ -54,7 +54,7 @@ class WebApi:
             raise SlackError("not_authed")
         token = self._world.workspace.tokens.get(secret)
         if token is None:
-            raise SlackError("invalid_auth")
+            raise SlackError(self._world.workspace.revoked.get(secret, "invalid_auth"))
         if self._world.workspace.users[token.user_id].deleted:
             raise SlackError("account_inactive")
         return token

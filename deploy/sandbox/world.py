@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.sandbox import events
-from deploy.sandbox.courier import Courier, Delivery, Timing
+from deploy.sandbox.blocks import with_ids
+from deploy.sandbox.courier import Courier, Delivery, Status, Timing
+from deploy.sandbox.errors import SlackError
 from deploy.sandbox.faults import Faults
+from deploy.sandbox.files import Files
 from deploy.sandbox.limits import check_text
 from deploy.sandbox.messages import Message
-from deploy.sandbox.people import Channel, User
+from deploy.sandbox.people import Channel, TokenKind, User
 from deploy.sandbox.personas import workspace
 from deploy.sandbox.responses import ResponseUrls
 from deploy.sandbox.state import Workspace
 from deploy.sandbox.text import incoming
+from deploy.sandbox.triggers import Triggers
+from deploy.sandbox.views import Views
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Content:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -37,8 +43,13 @@ class World:
     courier: Courier
     faults: Faults
     responses: ResponseUrls = field(default_factory=ResponseUrls)
+    triggers: Triggers = field(default_factory=Triggers)
+    views: Views = field(default_factory=Views)
     calls: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, str] = field(default_factory=dict)  # "channel:thread" → assistant status
+    prompts: dict[str, dict[str, Any]] = field(default_factory=dict)  # … → suggested prompts
+    files: Files = field(default_factory=Files)
+    installed: bool = True
 
     @classmethod
     def fresh(cls, timing: Timing | None = None) -> World:
@@ -51,10 +62,29 @@ class World:
         if self.workspace.app.user_id not in channel.members:
             return
         for event in found:
-            payload = events.callback(self.workspace, event)
-            self.courier.send(
-                Delivery(payload["event_id"], "events_api", payload, event["event_ts"])
-            )
+            self.announce(event)
+
+    def announce(self, event: events.Event) -> None:
+        """Send an event to the app, whatever channels its bot is in."""
+        if not self.installed:
+            return
+        payload = events.callback(self.workspace, event)
+        self.courier.send(Delivery(payload["event_id"], "events_api", payload, event["event_ts"]))
+
+    async def ask(self, kind: str, trigger_id: str, payload: dict[str, Any]) -> Any:
+        """Send the app what a person did, once, and return the payload of its acknowledgement.
+
+        Raises:
+            SlackError: what the person would read: `dispatch_failed` while nobody takes it,
+                `operation_timeout` when no acknowledgement comes in time.
+        """
+        delivery = Delivery(trigger_id, kind, payload, self.workspace.clock.ts())
+        await self.courier.send_once(delivery)
+        if delivery.status is not Status.ACKED:
+            late = delivery.failure in ("timeout", "http_timeout")
+            why = "operation_timeout" if late else "dispatch_failed"
+            raise SlackError(why, trigger_id=trigger_id)
+        return delivery.answer
 
     def post(
         self,
@@ -72,7 +102,9 @@ class World:
         message.ephemeral_to, message.streaming = ephemeral_to, streaming
         if root is not None:
             message.thread_ts = root.ts
-            message.subtype = "thread_broadcast" if broadcast else None
+            message.subtype = "thread_broadcast" if broadcast else message.subtype
+            if author.id == self.workspace.app.user_id:
+                self.statuses.pop(f"{channel.id}:{root.ts}", None)  # an answer ends the status
         if ephemeral_to:
             self.workspace.messages[channel.id][message.ts] = message
             return message
@@ -85,11 +117,12 @@ class World:
         before = message.event_json()
         message.touched = ts = self.workspace.clock.ts()
         message.text = _text(content.text)
-        message.blocks, message.attachments = content.blocks, content.attachments
+        message.blocks, message.attachments = with_ids(content.blocks), content.attachments
         message.metadata = content.metadata
         if mark:
             message.edited = {"user": message.user, "ts": ts}
-        self.tell(channel, events.changed(channel, before, message, ts))
+        if not message.ephemeral_to:
+            self.tell(channel, events.changed(channel, before, message, ts))
         return message
 
     def delete(self, channel: Channel, message: Message) -> None:
@@ -97,6 +130,8 @@ class World:
         before = message.event_json()
         gone = self.workspace.remove_message(message)
         ts = message.touched
+        if message.ephemeral_to:
+            return
         self.tell(
             channel,
             events.deleted(channel, before, ts)
@@ -119,6 +154,22 @@ class World:
         channel.members.append(user)
         self.tell(channel, events.joined(self.workspace, channel, user, inviter))
 
+    def revoke(self, secret: str) -> None:
+        """End one token."""
+        token = self.workspace.revoke(secret, "token_revoked")
+        kind = "bot" if token.kind is TokenKind.BOT else "oauth"
+        self.announce(events.tokens_revoked(self.workspace, kind, [token.user_id]))
+
+    def uninstall(self) -> None:
+        """Take the app out of the workspace; these two events are the last that it hears."""
+        space, bot = self.workspace, self.workspace.app.user_id
+        for secret in [s for s, token in space.tokens.items() if token.kind is TokenKind.BOT]:
+            if space.tokens[secret].user_id == bot:
+                space.revoke(secret, "account_inactive")
+        self.announce(events.tokens_revoked(space, "bot", [bot]))
+        self.announce(events.app_uninstalled(space))
+        self.installed = False
+
     def _message(self, author: User, channel: Channel, content: Content) -> Message:
         ts = self.workspace.clock.ts()
         ours = author.id == self.workspace.app.user_id
@@ -132,9 +183,11 @@ class World:
             bot_id=author.bot_id,
             app_id=self.workspace.app.id if ours else None,
             client_msg_id=None if author.is_bot else str(uuid.uuid4()),
-            blocks=content.blocks,
+            blocks=with_ids(content.blocks),
             attachments=content.attachments,
             metadata=content.metadata,
+            files=content.files,
+            subtype="file_share" if content.files else None,
         )
 
 

@@ -37,9 +37,17 @@ def connections_open(call: Call) -> dict[str, Any]:
     return {"url": f"{scheme}://{where.netloc}/link/?ticket={ticket}&app_id={app_id}"}
 
 
+def auth_revoke(call: Call) -> dict[str, Any]:
+    """End the caller's token; with `test` only tell that it would."""
+    if not call.args.flag("test"):
+        call.world.revoke(call.secret)
+    return {"revoked": not call.args.flag("test")}
+
+
 METHODS = (
     Method("api.test", api_test, open=True),
     Method("auth.test", auth_test),
+    Method("auth.revoke", auth_revoke),
     Method(
         "apps.connections.open",
         connections_open,

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.sandbox.blocks import MARKDOWN_CHARS, check_blocks
 from deploy.sandbox.errors import SlackError
-from deploy.sandbox.limits import (
-    MARKDOWN_CHARS,
-    UPDATE_CHARS,
-    check_blocks,
-    check_metadata,
-    check_text,
-)
+from deploy.sandbox.limits import UPDATE_CHARS, check_metadata, check_text
 from deploy.sandbox.messages import Message
 from deploy.sandbox.methods.method import Call, Method
 from deploy.sandbox.people import Channel
@@ -48,6 +43,8 @@ def update(call: Call) -> dict[str, Any]:
     message = call.workspace.message(channel, call.args.required("ts"))
     if message.user != call.caller.id or message.subtype == "tombstone":
         raise SlackError("cant_update_message")
+    if message.still_streams(call.workspace.clock.seconds()):
+        raise SlackError("streaming_state_conflict")
     check_text(call.args.text("text"), UPDATE_CHARS)
     call.world.edit(channel, message, _changed(call, message), mark="blocks" not in call.args)
     return _said(channel, message) | {"text": message.text}
@@ -60,6 +57,8 @@ def delete(call: Call) -> dict[str, Any]:
     if message.subtype == "tombstone":
         raise SlackError("message_not_found")
     if message.user != call.caller.id and not call.caller.is_admin:
+        raise SlackError("cant_delete_message")
+    if message.still_streams(call.workspace.clock.seconds()):
         raise SlackError("cant_delete_message")
     call.world.delete(channel, message)
     return {"channel": channel.id, "ts": message.ts}

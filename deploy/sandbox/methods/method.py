@@ -23,6 +23,7 @@ class Call:
     token: Token
     args: Arguments
     base_url: str  # http://host:port, as the caller reached the sandbox
+    secret: str = ""  # the token itself
 
     @property
     def workspace(self) -> Workspace:

@@ -9,14 +9,16 @@ from deploy.sandbox.methods import (
     assistant,
     chat,
     conversations,
+    files,
     history,
     reactions,
     streams,
     users,
+    views,
 )
 from deploy.sandbox.methods.method import Method
 
-_FAMILIES = (apps, assistant, chat, conversations, history, reactions, streams, users)
+_FAMILIES = (apps, assistant, chat, conversations, files, history, reactions, streams, users, views)
 METHODS: Mapping[str, Method] = {
     method.name: method for family in _FAMILIES for method in family.METHODS
 }

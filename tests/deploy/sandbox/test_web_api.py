@@ -56,7 +56,8 @@ async def test_tokens_are_told_apart(sandbox: Sandbox) -> None:
 
 async def test_arguments_come_in_every_form(sandbox: Sandbox) -> None:
     """Query, form with nested JSON as strings, JSON and multipart say the same."""
-    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "block"}}]
+    text = {"type": "mrkdwn", "text": "block"}
+    blocks = [{"type": "section", "block_id": "b", "text": text}]
     flat = {"channel": HELP, "text": "hi", "blocks": json.dumps(blocks)}
     headers = {"Authorization": "Bearer xoxp-asker"}
     async with httpx.AsyncClient(base_url=sandbox.api_url, headers=headers) as http:
@@ -155,7 +156,7 @@ async def test_metadata_shows_when_asked_for(sandbox: Sandbox) -> None:
 async def test_editing_and_deleting_is_the_authors(sandbox: Sandbox) -> None:
     """Others may not, an admin may delete; an update is held to 4,000 characters."""
     asker, bot = sandbox.client("xoxp-asker"), sandbox.client("xoxb-mynah")
-    blocks = [{"type": "divider"}]
+    blocks = [{"type": "divider", "block_id": "b"}]
     ts = await posted(sandbox, "mine", blocks=blocks)
     assert await refused(bot.chat_update(channel=HELP, ts=ts, text="x")) == "cant_update_message"
     assert await refused(bot.chat_delete(channel=HELP, ts=ts)) == "cant_delete_message"

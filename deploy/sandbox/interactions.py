@@ -1,0 +1,219 @@
+"""Presses, choices, shortcuts and submitted views: what the app hears of them, what people see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.sandbox import events
+from deploy.sandbox.blocks import MODAL
+from deploy.sandbox.errors import Impossible, SlackError
+from deploy.sandbox.messages import Message
+from deploy.sandbox.people import Channel, User
+from deploy.sandbox.request_url import TOKEN
+from deploy.sandbox.views import View, check_view
+from deploy.sandbox.widgets import acted_on, choose, fill_in, states, widgets
+from deploy.sandbox.world import World
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Act:
+    """Somebody uses an element: which one, and what they choose."""
+
+    action_id: str
+    block_id: str | None = None
+    value: Any = None
+
+
+def message_seen(world: World, user: User, channel_id: str, ts: str) -> tuple[Channel, Message]:
+    """A message that a person sees in a channel.
+
+    Raises:
+        Impossible: it is not there, or they cannot see it.
+    """
+    try:
+        channel = world.workspace.joined_channel(channel_id, user.id)
+    except SlackError as error:
+        raise Impossible(f"{user.id} does not see {channel_id}: {error.code}") from error
+    message = world.workspace.messages[channel.id].get(ts)
+    if message is None or message.deleted or message.ephemeral_to not in (None, user.id):
+        raise Impossible(f"{user.id} does not see a message {ts} in {channel_id}")
+    return channel, message
+
+
+async def act_on_message(
+    world: World, user: User, channel: Channel, message: Message, act: Act, base_url: str
+) -> Json:
+    """Use an element of a message: the app gets `block_actions`."""
+    if message.app_id != world.workspace.app.id:
+        raise Impossible("the message is not the app's")
+    widget = acted_on(message.blocks, act.action_id, act.block_id, act.value)
+    values = states(message.blocks)
+    said = _action(world, widget, choose(values, widget, act.value))
+    alone = message.ephemeral_to is not None
+    where: Json = {"type": "message", "message_ts": message.ts, "channel_id": channel.id}
+    where["is_ephemeral"] = alone
+    if message.is_reply:
+        where["thread_ts"] = message.thread_ts
+    payload = {
+        **_common(world, "block_actions", user),
+        "container": where,
+        "channel": _channel(channel),
+        **({} if alone else {"message": message.as_json()}),
+        "state": {"values": values},
+        "response_url": base_url + world.responses.give(channel.id, user.id, message.ts),
+        "actions": [said],
+    }
+    return await _ask(world, user, payload)
+
+
+async def act_on_view(world: World, user: User, view: View, act: Act) -> Json:
+    """Use an element of a modal or a Home tab: the app gets `block_actions`."""
+    widget = acted_on(view.blocks, act.action_id, act.block_id, act.value)
+    if widget.is_input and not widget.block.get("dispatch_action"):
+        raise Impossible("this input tells nothing before the view is submitted")
+    said = _action(world, widget, choose(view.values, widget, act.value))
+    shown = _view(world, view)
+    payload = {
+        **_common(world, "block_actions", user, view.id),
+        "container": {"type": "view", "view_id": view.id},
+        "view": shown,
+        "state": shown["state"],
+        "actions": [said],
+    }
+    return await _ask(world, user, payload)
+
+
+async def shortcut(
+    world: World, user: User, channel: Channel, message: Message, callback_id: str, base_url: str
+) -> Json:
+    """Use a message shortcut: the app gets `message_action`."""
+    if message.ephemeral_to:
+        raise Impossible("an ephemeral message has no shortcuts")
+    payload = {
+        **_common(world, "message_action", user),
+        "callback_id": callback_id,
+        "action_ts": world.workspace.clock.ts(),
+        "channel": _channel(channel),
+        "message_ts": message.ts,
+        "message": message.as_json(),
+        "response_url": base_url + world.responses.give(channel.id, user.id, message.ts),
+    }
+    return await _ask(world, user, payload)
+
+
+async def submit(world: World, user: User, view: View, given: dict[str, Any]) -> Json:
+    """Fill in and submit the modal in front; the acknowledgement decides what is shown then.
+
+    Raises:
+        Impossible: Slack's client would not let it through.
+        SlackError: `bad_response_action` for an acknowledgement that Slack does not understand.
+    """
+    if view.is_home or not (view.body.get("submit") or _has_inputs(view)):
+        raise Impossible("this view has nothing to submit")
+    view.values = fill_in(view.blocks, view.values, given)
+    payload = {
+        **_common(world, "view_submission", user, view.id),
+        "view": _view(world, view),
+        "response_urls": [],
+    }
+    answer = await world.ask("interactive", payload["trigger_id"], payload)
+    try:
+        errors = _apply(world, user, view, answer)
+    except (SlackError, AttributeError) as error:
+        detail = error.as_json() if isinstance(error, SlackError) else str(answer)
+        raise SlackError("bad_response_action", detail=detail) from error
+    return {"response": answer, "errors": errors, "view": _front(world, user)}
+
+
+async def open_home(world: World, user: User, tab: str) -> Json:
+    """Open the app's home; what it publishes thereupon is waited for as long as for an ack."""
+    space = world.workspace
+    channel, _ = space.direct(user.id, space.app.user_id)
+    before = world.views.home(user.id)
+    shown = _view(world, before) if before and tab == "home" else None
+    world.announce(events.home_opened(space, channel, user.id, tab, shown))
+    if tab != "home":
+        return {"channel": channel.id, "view": None}
+    within_s = world.courier.timing.ack_s
+    view = await world.views.until_published(user.id, within_s)
+    return {"channel": channel.id, "view": _view(world, view) if view else None}
+
+
+def _apply(world: World, user: User, view: View, answer: Any) -> dict[str, str]:
+    """Do what the acknowledgement of a submission says; returns the errors to show."""
+    views, kind = world.views, (answer or {}).get("response_action")
+    if kind is None:
+        views.close(user.id)
+    elif kind == "clear":
+        views.close(user.id, whole=True)
+    elif kind == "errors":
+        return _errors(view, answer["errors"] if answer.get("errors") else {})
+    elif kind in ("update", "push"):
+        body = check_view(answer.get("view"), MODAL)
+        if kind == "update":
+            views.update(view, body)
+        else:
+            views.push(user.id, body)
+    else:
+        raise SlackError("unknown_response_action")
+    return {}
+
+
+def _errors(view: View, errors: dict[str, str]) -> dict[str, str]:
+    inputs = {widget.block_id for widget in widgets(view.blocks) if widget.is_input}
+    if not errors or not inputs.issuperset(errors):
+        raise SlackError("errors_without_input_block")
+    return {block: str(text) for block, text in errors.items()}
+
+
+async def _ask(world: World, user: User, payload: Json) -> Json:
+    """Deliver a payload and wait for its ack: who acts sees a warning sign when there is none."""
+    answer = await world.ask("interactive", payload["trigger_id"], payload)
+    return {
+        "trigger_id": payload["trigger_id"],
+        "response": answer,
+        "view": _front(world, user),
+    }
+
+
+def _common(world: World, kind: str, user: User, view: str = "") -> Json:
+    space = world.workspace
+    return {
+        "type": kind,
+        "token": TOKEN,
+        "team": {"id": space.team, "domain": space.domain},
+        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team},
+        "api_app_id": space.app.id,
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "trigger_id": world.triggers.give(user.id, view),
+    }
+
+
+def _action(world: World, widget: Any, says: Json) -> Json:
+    kept = {
+        name: widget.element[name] for name in ("style", "placeholder") if name in widget.element
+    }
+    ids = {"type": widget.kind, "action_id": widget.action_id, "block_id": widget.block_id}
+    return {**ids, **kept, **says, "action_ts": world.workspace.clock.ts()}
+
+
+def _channel(channel: Channel) -> Json:
+    name = {"im": "directmessage", "group": "privategroup"}.get(channel.type, channel.name)
+    return {"id": channel.id, "name": name}
+
+
+def _view(world: World, view: View) -> Json:
+    return view.as_json(world.workspace.team, world.workspace.app)
+
+
+def _front(world: World, user: User) -> Json | None:
+    view = world.views.front(user.id)
+    return _view(world, view) if view else None
+
+
+def _has_inputs(view: View) -> bool:
+    return any(widget.is_input for widget in widgets(view.blocks))
