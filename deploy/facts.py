@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from bot import pausing, releases
 from bot.pausing import Pause
 from bot.store import runs
-from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
+from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team, now
 
 
 class BadInput(Exception):
@@ -100,6 +100,7 @@ def _replica(row: Replica) -> dict[str, Any]:
         "adapters": row.adapters,
         "error": row.error,
         "seen_at": row.seen_at.isoformat(),
+        "seen_s_ago": round((now() - row.seen_at).total_seconds()),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import func
 from sqlmodel import Session, select
 
@@ -11,9 +13,10 @@ from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.slack.blocks import escape
 from bot.store import runs
-from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
+from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus, now
 
 SHOWN = 15
+STALE = timedelta(seconds=60)  # the worker looks every few seconds
 NAMED = 6
 
 
@@ -104,4 +107,6 @@ def _servers(session: Session) -> str:
     rows = session.exec(select(Replica)).all()
     if not rows:
         return "the worker has not looked yet"
+    if max(row.seen_at for row in rows) < now() - STALE:
+        return "the worker has not looked for a while: is it running?"
     return f"{sum(row.healthy for row in rows)} of {len(rows)} ready"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ from sqlmodel import select
 
 from bot import releases
 from bot.store.database import reading, transaction
-from bot.store.schema import Adapter, Evaluation, Example, Replica, Run, RunStatus, RunTrigger
+from bot.store.schema import (
+    Adapter,
+    Evaluation,
+    Example,
+    Replica,
+    Run,
+    RunStatus,
+    RunTrigger,
+    now,
+)
 from deploy.cli import main
 from tests.vllm_server import free_port
 
@@ -119,6 +129,18 @@ def test_status_shows_the_run_its_figures_and_the_servers(mynah: Mynah, team: En
     _, out, _ = mynah("status")
     assert "base 1, before 1, now 17 of 20" in out
     assert "v2 (mynah-0123456789ab)" in out
+
+
+@pytest.mark.usefixtures("url")
+def test_a_server_that_nobody_looks_at_is_not_called_up(mynah: Mynah, team: Engine) -> None:
+    """Once the worker is gone, what it wrote last says nothing about now."""
+    with transaction(team) as session:
+        for port, minutes in ((8000, 0), (8001, 5)):
+            seen = now() - timedelta(minutes=minutes)
+            session.add(Replica(url=f"http://127.0.0.1:{port}", healthy=True, seen_at=seen))
+    lines = mynah("status")[1].splitlines()
+    assert "server    http://127.0.0.1:8000 up: no adapters" in lines
+    assert "server    http://127.0.0.1:8001 last seen 300 s ago: is the worker running?" in lines
 
 
 @pytest.mark.usefixtures("url")
