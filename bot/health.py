@@ -25,7 +25,7 @@ def build(engine: Engine, connected: Connected, routes: Sequence[Route] = ()) ->
     """The app.
 
     Args:
-        connected: says whether Slack is connected.
+        connected: says whether Slack can reach this process.
         routes: what else the process serves.
     """
     registry = CollectorRegistry()

@@ -10,8 +10,8 @@ from sqlmodel import Session, col, select
 
 from bot import pausing, releases
 from bot.pausing import Pause
-from bot.store import runs
-from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team, now
+from bot.store import fleet, runs
+from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
 
 
 class BadInput(Exception):
@@ -100,7 +100,7 @@ def _replica(row: Replica) -> dict[str, Any]:
         "adapters": row.adapters,
         "error": row.error,
         "seen_at": row.seen_at.isoformat(),
-        "seen_s_ago": round((now() - row.seen_at).total_seconds()),
+        "stale": fleet.is_stale(row),
     }
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from training.report import before_after
 
-STALE_S = 60  # the worker looks every few seconds
-
 
 def status(found: Mapping[str, Any]) -> str:
     """`mynah status` for the eye."""
@@ -46,8 +44,8 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _replica(one: Mapping[str, Any]) -> str:
-    if one["seen_s_ago"] > STALE_S:
-        return f"server    {one['url']} last seen {one['seen_s_ago']} s ago: is the worker running?"
+    if one["stale"]:
+        return f"server    {one['url']} last seen {one['seen_at'][:19]}: is the worker running?"
     if not one["healthy"]:
         return f"server    {one['url']} down: {one['error'] or 'no answer'}"
     ready = [f"{name} (loaded in {ready['load_s']} s)" for name, ready in one["adapters"].items()]

@@ -1,4 +1,4 @@
-"""A small HTTP server inside a process that lives for something else: its health and figures."""
+"""The small HTTP server of a process: its health, its figures, and what else it takes."""
 
 from __future__ import annotations
 

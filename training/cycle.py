@@ -49,7 +49,7 @@ TELL_S = 1.0  # progress is written at most so often
 # Stored with the run, and looked for by the next one over the same examples.
 PAUSED = (
     "it passed, but Mynah is paused: after `/mynah resume`, the next run (`/mynah train`) measures "
-    "it again and lets it go live"
+    "it again, unless more was taught by then, and lets it go live if it passes"
 )
 EXPECTED = (TrainingFailed, BadAdapter, NoBaseModel, BadEmbedder, ServingError, NoServer)
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot import outbox
+from bot.store.runs import message_key
 from bot.store.schema import Run, RunTrigger
 
 TELL_EVERY_S = 15.0  # Slack takes about one change a second in a channel, from everybody there
@@ -37,14 +38,9 @@ class News:
         return None if made < TELL_LEFT_AFTER else (now_s - began_s) / made * (1 - progress)
 
 
-def first_key(run_id: int | None) -> str:
-    """The key of a run's message; whoever asks for the run may say it before the worker does."""
-    return f"run:{run_id}"
-
-
 def tell(session: Session, run: Run, text: str, *, step: str, admin_channel: str) -> None:
     """Say the run's message, or change what it says, once for each `step`."""
-    key = first_key(run.id)
+    key = message_key(run.id)
     payload: dict[str, Any] = {"text": text}
     said = outbox.said(session, run.team_id, key)
     if said is not None:

@@ -129,7 +129,8 @@ class Commands:
             )
         # The one message of this run: from here on the worker keeps it up to date.
         outbox.say(
-            session, team_id=call.team_id, key=f"run:{run.id}", channel=run.report_channel or "",
+            session, team_id=call.team_id, key=runs.message_key(run.id),
+            channel=run.report_channel or "",
             payload=note(f":hourglass_flowing_sand: Run {run.id}: queued by <@{call.user}>."),
         )  # fmt: skip
         return Outcome(f"Run {run.id} is queued. <#{run.report_channel}> tells how far it is.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from sqlalchemy import func
 from sqlmodel import Session, select
 
@@ -12,11 +10,10 @@ from bot import releases as rule
 from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.slack.blocks import escape
-from bot.store import runs
-from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus, now
+from bot.store import fleet, runs
+from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
 SHOWN = 15
-STALE = timedelta(seconds=60)  # the worker looks every few seconds
 NAMED = 6
 
 
@@ -107,6 +104,6 @@ def _servers(session: Session) -> str:
     rows = session.exec(select(Replica)).all()
     if not rows:
         return "the worker has not looked yet"
-    if max(row.seen_at for row in rows) < now() - STALE:
+    if all(map(fleet.is_stale, rows)):
         return "the worker has not looked for a while: is it running?"
     return f"{sum(row.healthy for row in rows)} of {len(rows)} ready"

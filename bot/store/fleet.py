@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 
 from sqlmodel import Session, select
 
 from bot.store.schema import Replica, now
 from serving.replicas import Ready, ReplicaState
+
+STALE = timedelta(seconds=60)  # the worker looks every few seconds
+
+
+def is_stale(row: Replica) -> bool:
+    """Whether nobody has looked for so long that the row says nothing about now."""
+    return row.seen_at < now() - STALE
 
 
 def states(session: Session) -> list[ReplicaState]:

@@ -22,6 +22,11 @@ ENDS = (RunStatus.RELEASED, RunStatus.KEPT, RunStatus.REFUSED, RunStatus.FAILED)
 _CHANGEABLE = {"phase", "progress", "reasons", "dataset_id", "adapter_id", "recipe"}
 
 
+def message_key(run_id: int | None) -> str:
+    """The outbox key of a run's one message: the bot says it first, and the worker changes it."""
+    return f"run:{run_id}"
+
+
 class LostRun(Exception):
     """The run was taken over, or has ended: nothing more may be written to it."""
 
