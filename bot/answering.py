@@ -27,6 +27,7 @@ from bot.store.schema import (
     InboxEvent,
     Question,
     Release,
+    Status,
     now,
 )
 from serving.client import BASE, ChatMessage, Completion, Refused
@@ -183,7 +184,8 @@ class Answering:
         """Store the answer and what to say; False when it no longer holds and must be made anew."""
         try:
             with transaction(self._engine) as session:
-                question = session.get_one(Question, task.question.id)
+                # Locked: an edit or a deletion goes before, or finds the answer.
+                question = session.get_one(Question, task.question.id, with_for_update=True)
                 if question.deleted_at is not None or _answered(session, question.id):
                     return True
                 if not _holds(session, task, question, reply):
@@ -209,14 +211,14 @@ class Answering:
             )  # fmt: skip
             session.add(used)
         payload = self._render(reply)
+        key = f"answer:{question.id}"
         if said is not None:  # the question was edited: its answer changes in place
-            outbox.change(
-                session, said, key=f"answer:{question.id}:{answer.id}", payload=payload,
-                answer_id=answer.id,
-            )  # fmt: skip
+            key = f"{key}:{answer.id}"
+        if said is not None and said.status is not Status.FAILED:
+            outbox.change(session, said, key=key, payload=payload, answer_id=answer.id)
             return
         outbox.say(
-            session, team_id=question.team_id, key=f"answer:{question.id}",
+            session, team_id=question.team_id, key=key,
             channel=question.channel, thread_ts=question.thread_ts, payload=payload,
             answer_id=answer.id,
         )  # fmt: skip

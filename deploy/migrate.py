@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 from bot.store.database import open_engine
@@ -40,6 +41,7 @@ def upgrade(url: str) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         if _behind(connection):
             command.upgrade(config(connection), "head")
+            _check_references(connection)
 
 
 def check(url: str) -> None:
@@ -65,6 +67,8 @@ def config(connection: Connection) -> Config:
 @contextmanager
 def _connected(url: str, *, write: bool) -> Iterator[Connection]:
     engine = open_engine(url)
+    if write and engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _let_tables_be_rebuilt)
     if not write and _is_missing_file(engine):
         raise StoreNotReady(_NOT_READY)
     try:
@@ -79,6 +83,20 @@ def _connected(url: str, *, write: bool) -> Iterator[Connection]:
         raise StoreNotReady(f"DATABASE_URL: the database cannot be used: {why}") from error
     finally:
         engine.dispose()
+
+
+def _let_tables_be_rebuilt(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLite changes a table by copying and dropping it, which what refers to its rows would forbid.
+    # Within a transaction the pragma does nothing.
+    connection.execute("PRAGMA foreign_keys=OFF")
+
+
+def _check_references(connection: Connection) -> None:
+    """On SQLite nothing has watched over them during the upgrade."""
+    if connection.dialect.name != "sqlite":
+        return
+    if lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise StoreNotReady(f"the upgrade was taken back: a row of {lost[0]} refers to nothing")
 
 
 def _is_missing_file(engine: Engine) -> bool:

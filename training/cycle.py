@@ -25,6 +25,7 @@ from bot.embedder import BadEmbedder, Embedder, open_embedder
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, update_run
 from bot.store.schema import Adapter, Dataset, Evaluation, Run, RunStatus
+from bot.store.teams import lock_team
 from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
@@ -233,6 +234,8 @@ class _Cycle:
         try:
             with transaction(self.engine) as session:
                 release = releases.add_candidate(session, self.team_id, adapter.id or 0, by="gate")
+                if lock_team(session, self.team_id).paused:  # before what may have changed in it
+                    raise releases.Paused(releases.Paused.__doc__)
                 self._refuse_other_live(session, evaluation)
                 releases.promote(session, release, by="gate", reason="; ".join(evaluation.reasons))
                 self._end(session, RunStatus.RELEASED, evaluation.reasons)

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from bot import outbox
 from bot.store.runs import message_key
-from bot.store.schema import Run, RunTrigger
+from bot.store.schema import Run, RunTrigger, Status
 
 TELL_EVERY_S = 15.0  # Slack takes about one change a second in a channel, from everybody there
 TELL_LEFT_AFTER = 0.05  # of a phase: before that, how long it takes is a guess
@@ -43,7 +43,11 @@ def tell(session: Session, run: Run, text: str, *, step: str, admin_channel: str
     key = message_key(run.id)
     payload: dict[str, Any] = {"text": text}
     said = outbox.said(session, run.team_id, key)
-    if said is not None:
+    if said is not None and said.status is Status.FAILED:  # it never came: say each step anew
+        outbox.say(
+            session, team_id=run.team_id, key=f"{key}:{step}", channel=said.channel, payload=payload
+        )
+    elif said is not None:
         outbox.change(session, said, key=f"{key}:{step}", payload=payload)
     elif channel := run.report_channel or admin_channel:
         outbox.say(session, team_id=run.team_id, key=key, channel=channel, payload=payload)

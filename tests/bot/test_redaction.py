@@ -259,6 +259,7 @@ def test_no_form_of_a_phone_number_survives(number: str) -> None:
 @given(passwords, words)
 def test_no_form_of_a_password_survives(password: str, other: str) -> None:
     """Named once, it is gone everywhere, also in capitals and in a URL."""
+    assume(not password.casefold().startswith("xxx"))  # a stand-in for one
     forms = f"{password} {password.upper()} https://x.example/?p={quote(password, safe='')}"
     left = redact(f"password: {password} {other} {forms}").casefold()
     assert password.casefold() not in left

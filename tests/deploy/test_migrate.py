@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -14,7 +16,7 @@ from sqlmodel import SQLModel
 
 from bot.store import schema
 from bot.store.database import BadDatabaseUrl, reading, transaction
-from deploy.migrate import StoreNotReady, check, upgrade
+from deploy.migrate import StoreNotReady, check, config, upgrade
 from tests.stores import opened
 
 
@@ -46,6 +48,34 @@ def test_the_indexes_of_the_queues_hold_open_rows_only(empty_url: str) -> None:
     queues = {"inbox_open", "inbox_lane", "outbox_open", "outbox_lane"}
     assert all("waiting" in found[name] and "claimed" in found[name] for name in queues)
     assert "running" in found["one_running"]
+
+
+def test_an_upgrade_keeps_what_was_answered(empty_url: str) -> None:
+    """Rows that refer to each other survive a change of their tables, and still do so."""
+    with opened(empty_url) as engine, engine.begin() as connection:
+        command.upgrade(config(connection), "0001")
+        for table in ("release", "question", "answer", "outbox"):
+            columns = {column["name"]: column for column in inspect(connection).get_columns(table)}
+            needed = {name for name, column in columns.items() if not column["nullable"]}
+            needed |= {"answer_id"} & set(columns)
+            values = {name: _some(str(columns[name]["type"])) for name in needed}
+            names = ", ".join(f'"{name}"' for name in values)
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), values)
+    upgrade(empty_url)
+    with opened(empty_url) as engine, reading(engine) as session:
+        rows = session.exec(
+            text("SELECT answer_id FROM outbox JOIN answer ON answer_id = answer.id")
+        )  # type: ignore[call-overload]
+        assert rows.all() == [(1,)]
+
+
+def _some(kind: str) -> Any:
+    """A value of a column's type; 1 for each key."""
+    if kind.startswith(("INTEGER", "DOUBLE", "FLOAT")):
+        return 1
+    times = {"DATETIME": "2026-01-01 00:00:00.000000", "TIMESTAMP": "2026-01-01 00:00:00+00"}
+    return times.get(kind, "{}")
 
 
 def test_a_new_database_is_not_ready_until_it_is_upgraded(empty_url: str) -> None:
