@@ -16,7 +16,7 @@ test: setup  ## every test: real vLLM, real training, real PostgreSQL
 	@$(RUN) pytest $(ARGS)
 
 test-fast: setup  ## the tests that need neither vLLM nor training
-	@$(RUN) pytest -m "not slow" $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 check: setup  ## formatting, lint, strict types, import contracts
 	@$(RUN) ruff format --check .
