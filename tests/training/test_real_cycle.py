@@ -9,7 +9,7 @@ import time
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import col, select
 
 from bot import releases
 from bot.store.database import reading, transaction
@@ -59,13 +59,14 @@ async def test_a_worker_brings_a_run_to_its_end(
     with reading(engine) as session:
         evaluation = session.exec(select(Evaluation)).one()
         adapter = session.exec(select(Adapter)).one()
-        said = session.exec(select(OutboxMessage)).one()
+        said = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
         live = releases.adapter_of(session, releases.live(session, TEAM))
     assert evaluation.figures["candidate"] == adapter.name
     assert evaluation.figures["gain_over_base"] > 0.5
     assert evaluation.figures["wordings"]["candidate"]["of"] >= 3
     assert (live is not None) == evaluation.passed == (run.status is RunStatus.RELEASED)
-    assert run.reasons[0] in said.payload["text"]
+    assert {change.follows_id for change in said[1:]} <= {said[0].id}, "one message, changed"
+    assert run.reasons[0] in said[-1].payload["text"]
 
 
 async def _ended(engine: Engine) -> Run:
