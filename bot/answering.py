@@ -17,6 +17,7 @@ from bot.dispatcher import Later
 from bot.memory import Match, Memory
 from bot.prompt import Note, Turn
 from bot.routing import NoModel, NoServer, Router
+from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
@@ -113,7 +114,7 @@ class Answering:
     def _open(self, question_id: int) -> _Task | None:
         with transaction(self._engine) as session:
             question = session.get_one(Question, question_id)
-            if question.deleted_at is not None or _answered(session, question_id):
+            if question.deleted_at is not None or answers.current(session, question_id) is not None:
                 return None
             release = _release_of(session, question)
             adapter = releases.adapter_of(session, release)
@@ -186,7 +187,10 @@ class Answering:
             with transaction(self._engine) as session:
                 # Locked: an edit or a deletion goes before, or finds the answer.
                 question = session.get_one(Question, task.question.id, with_for_update=True)
-                if question.deleted_at is not None or _answered(session, question.id):
+                if (
+                    question.deleted_at is not None
+                    or answers.current(session, question.id) is not None
+                ):
                     return True
                 if not _holds(session, task, question, reply):
                     return False
@@ -201,7 +205,7 @@ class Answering:
             release_id=_id(reply.release), adapter=reply.adapter, confidence=reply.confidence,
             channel=question.channel,
         )  # fmt: skip
-        said = outbox.said(session, question.team_id, f"answer:{question.id}")
+        said = answers.shown(session, question)
         session.add(answer)
         session.flush()
         if reply.match is not None:
@@ -211,7 +215,7 @@ class Answering:
             )  # fmt: skip
             session.add(used)
         payload = self._render(reply)
-        key = f"answer:{question.id}"
+        key = answers.message_key(question.id)
         if said is not None:  # the question was edited: its answer changes in place
             key = f"{key}:{answer.id}"
         if said is not None and said.status is not Status.FAILED:
@@ -228,13 +232,6 @@ def _id(row: Question | Release | Answer) -> int:
     if row.id is None:
         raise ValueError("the row was not stored yet")
     return row.id
-
-
-def _answered(session: Session, question_id: int | None) -> bool:
-    found = select(Answer.id).where(
-        Answer.question_id == question_id, col(Answer.replaced_at).is_(None)
-    )
-    return session.exec(found).first() is not None
 
 
 def _release_of(session: Session, question: Question) -> Release:

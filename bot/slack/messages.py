@@ -15,6 +15,7 @@ from bot.prompt import Turn
 from bot.slack import blocks
 from bot.slack.delivery import SPOKEN
 from bot.slack.workspace import Message, Workspace
+from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.once import insert_once
 from bot.store.schema import Answer, InboxEvent, Question, now
@@ -128,9 +129,8 @@ def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
     question = session.exec(_question(team_id, channel, ts)).first()
     if question is None:
         return
-    answer = f"answer:{question.id}"
-    if (said := outbox.said(session, team_id, answer)) is not None:  # without it, it says nothing
-        outbox.take_back(session, said, key=f"{answer}:deleted")
+    if (said := answers.shown(session, question)) is not None:  # without it, it says nothing
+        outbox.take_back(session, said, key=f"{answers.message_key(question.id)}:deleted")
 
 
 def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> None:
@@ -149,10 +149,7 @@ def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> N
 
 def _answer_again(session: Session, question: Question) -> None:
     """Its answer answers other words: make a new one. (While there is none, one is being made.)"""
-    rows = select(Answer).where(
-        Answer.question_id == question.id, col(Answer.replaced_at).is_(None)
-    )
-    if (answer := session.exec(rows).first()) is not None:
+    if (answer := answers.current(session, question.id)) is not None:
         answer.replaced_at = now()
         session.add(answer)
         _queue_answering(session, question, f"question:{question.id}:{answer.id}")

@@ -18,7 +18,7 @@ from sqlmodel import Session, select
 
 from bot import outbox
 from bot.dispatcher import Later
-from bot.pump import LostClaim, Pump
+from bot.pump import LostClaim
 from bot.slack.app import CALL_S
 from bot.slack.metadata import marked, outbox_id
 from bot.slack.workspace import (
@@ -43,38 +43,22 @@ class NotSent(Exception):
 
 
 class Poster:
-    """Posts the outbox rows of one team. `client` must not try again by itself."""
+    """Says the outbox rows of one team. `client` must not try again by itself."""
 
     def __init__(
         self,
         engine: Engine,
         client: AsyncWebClient,
         workspace: Workspace,
-        wake: asyncio.Event,
         *,
         owner: str,
         lease_s: float = 15.0,
-        at_once: int = 8,
     ) -> None:
         self._engine = engine
         self._client = client
         self._workspace = workspace
-        self._team_id = workspace.identity.team_id
         self._owner = owner
         self._lease_s = lease_s
-        self._pump = Pump(self._claim, self.deliver, wake, at_once=at_once)
-
-    async def run(self) -> None:
-        """Work until `stop`."""
-        await self._pump.run()
-
-    def stop(self) -> None:
-        """Claim nothing more; `run` ends when what is under way is sent."""
-        self._pump.stop()
-
-    def _claim(self) -> OutboxMessage | None:
-        with transaction(self._engine) as session:
-            return outbox.claim(session, self._owner, self._lease_s, team_id=self._team_id)
 
     async def deliver(self, row: OutboxMessage) -> None:
         """Say one claimed row, and mark it; whatever goes wrong is left for the next try."""
@@ -116,6 +100,7 @@ class Poster:
             OutboxKind.UPDATE: self._update,
             OutboxKind.DELETE: self._delete,
             OutboxKind.RESPOND: self._respond,
+            OutboxKind.EPHEMERAL: self._whisper,
         }
         return await send[row.kind](row)
 
@@ -170,6 +155,13 @@ class Poster:
         if first.ts is None:
             raise NotSent("there is no message to change")
         return first.ts
+
+    async def _whisper(self, row: OutboxMessage) -> None:
+        """Say it to one person. Slack cannot be asked whether it came: a crash may repeat it."""
+        where = {"thread_ts": row.thread_ts} if row.thread_ts else {}
+        await self._call(
+            self._client.chat_postEphemeral, channel=row.channel, **where, **row.payload
+        )
 
     async def _respond(self, row: OutboxMessage) -> str | None:
         """Reply to a command. Slack cannot be asked whether it came: a crash may repeat it."""

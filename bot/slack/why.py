@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from bot import confidence
 from bot.slack.blocks import escape
 from bot.slack.roles import Roles
 from bot.slack.workspace import Workspace
@@ -30,6 +30,8 @@ _WORDS = {
     AnswerMode.QUOTED: "quoted, word for word, from an approved answer",
     AnswerMode.OPEN_BOOK: "written from an approved answer",
     AnswerMode.CLOSED_BOOK: "from the weights alone; no approved answer was used",
+    AnswerMode.UNSURE: "none: Mynah was not sure, and did not show what it would have said",
+    AnswerMode.CORRECTED: "by staff, in the place of an answer that was wrong",
 }
 
 
@@ -82,24 +84,12 @@ def written(receipt: Receipt, seen: Sequence[Seen]) -> str:
     lines = [
         f"*Release:* v{receipt.release} ({answer.adapter or 'the base model'})",
         f"*Words:* {_WORDS[answer.mode]}",
-        f"*Confidence:* {confidence(answer.mode, answer.confidence)}",
+        f"*Confidence:* {confidence.explained(answer.mode, answer.confidence)}",
         *[_example(one) for one in seen],
     ]
     if receipt.run is not None:
         lines.append(f"*Adapter:* trained by {_training(receipt)}")
     return "\n".join(lines)
-
-
-def confidence(mode: AnswerMode, value: float | None) -> str:
-    """`Answer.confidence` in words and as a number."""
-    if value is None:
-        return "not known"
-    if mode is AnswerMode.QUOTED:
-        word = "nearly the same question" if value >= 0.9 else "a similar question"
-        return f"{word} was answered before (similarity {value:.2f} of 1)"
-    sure = math.exp(value)
-    word = "sure" if sure >= 0.8 else "fairly sure" if sure >= 0.5 else "unsure"
-    return f"{word} of its words ({sure:.0%} on average for each; log-probability {value:.2f})"
 
 
 def _example(seen: Seen) -> str:

@@ -101,9 +101,36 @@ def test_commands_and_interactions_have_ids() -> None:
     why = delivery.read({**COMMAND, "text": " Why https://x"}, ME)
     assert why is not None
     assert why.lane == "why:U1"  # it may wait for Slack, and no roll back waits for it
-    closed = delivery.read({"type": "view_closed", "view": {"id": "V1"}}, ME)
-    again = delivery.read({"view": {"id": "V1"}, "type": "view_closed"}, ME)
+    sent = {"type": "view_submission", "view": {"id": "V1"}, "user": {"id": "U1"}}
+    closed = delivery.read(sent, ME)
+    again = delivery.read(dict(reversed(sent.items())), ME)
     assert closed is not None
     assert again is not None
     assert closed.event_id == again.event_id
     assert delivery.read({"type": "something_new"}, ME) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "lane"),
+    [
+        ({"actions": [{"action_id": "rate"}]}, "C1:1.0"),  # in turn with reactions on that thread
+        ({"actions": [{"action_id": "open:correct"}]}, "open:9.9"),  # its trigger cannot wait
+        ({"actions": [{"action_id": "admin:pause"}]}, "commands"),
+        ({"type": "message_action"}, "shortcut:9.9"),
+        (
+            {"type": "view_submission", "view": {"private_metadata": '{"lane": "C1:1.0"}'}},
+            "C1:1.0",
+        ),
+        ({"type": "view_submission", "view": {"private_metadata": ""}}, "view:U1"),
+    ],
+)
+def test_interactions_take_their_turn(body: dict[str, Any], lane: str) -> None:
+    """What is about a thread comes in turn with it; what opens a modal comes at once."""
+    place = {"message_ts": "1.5", "thread_ts": "1.0"} if "actions" in body else {}
+    whole = {
+        "type": "block_actions", "trigger_id": "9.9", "user": {"id": "U1"},
+        "channel": {"id": "C1"}, "container": place, **body,
+    }  # fmt: skip
+    found = delivery.read(whole, ME)
+    assert found is not None
+    assert found.lane == lane

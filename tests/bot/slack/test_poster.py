@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import select
 
 from bot import outbox
+from bot.pump import Pump
 from bot.slack import blocks
 from bot.slack.app import web_client
 from bot.slack.metadata import marked
@@ -32,7 +33,7 @@ def poster(house: House, owner: str, lease_s: float = 5) -> Poster:
     settings = house.settings()
     workspace = Workspace(web_client(settings, patient=True), ME)
     client = web_client(settings, patient=False)
-    return Poster(house.engine, client, workspace, asyncio.Event(), owner=owner, lease_s=lease_s)
+    return Poster(house.engine, client, workspace, owner=owner, lease_s=lease_s)
 
 
 def say(engine: Engine, text: str, **more: object) -> OutboxMessage:
@@ -56,13 +57,19 @@ async def said(house: House) -> list[Message]:
 
 
 @asynccontextmanager
-async def running(one: Poster) -> AsyncIterator[None]:
+async def running(house: House, one: Poster, owner: str, lease_s: float = 5) -> AsyncIterator[None]:
     """A poster at work."""
-    task = asyncio.create_task(one.run())
+
+    def claim() -> OutboxMessage | None:
+        with transaction(house.engine) as session:
+            return outbox.claim(session, owner, lease_s)
+
+    pump = Pump(claim, one.deliver, asyncio.Event(), at_once=8)
+    task = asyncio.create_task(pump.run())
     try:
         yield
     finally:
-        one.stop()
+        pump.stop()
         await task
 
 
@@ -74,7 +81,7 @@ async def test_message_to_a_channel_is_adopted(house: House) -> None:
     sent = await bot.chat_postMessage(channel=HELP, **marked(made.payload, made.id))
     with transaction(house.engine) as session:
         outbox.claim(session, "dead", lease_s=-1)
-    async with running(poster(house, "heir")):
+    async with running(house, poster(house, "heir"), "heir"):
         await until(lambda: row(house.engine).status is Status.DONE)
     assert row(house.engine).ts == sent["ts"]
     assert len(await said(house)) == 1
@@ -89,7 +96,7 @@ async def test_twins_are_deleted(house: House) -> None:
         await bot.chat_postMessage(channel=HELP, **marked(made.payload, made.id))
     with transaction(house.engine) as session:
         outbox.claim(session, "dead", lease_s=-1)
-    async with running(poster(house, "heir")):
+    async with running(house, poster(house, "heir"), "heir"):
         await until(lambda: row(house.engine).status is Status.DONE)
     assert [one["ts"] for one in await said(house)] == [row(house.engine).ts]
 
@@ -134,7 +141,7 @@ async def test_message_that_slack_will_never_take_is_given_up(house: House) -> N
     """A channel that is gone does not block the rest; the reason is kept."""
     with transaction(house.engine) as session:
         outbox.say(session, team_id=ME.team_id, key="k", channel="C9GONE", payload={"text": "hi"})
-    async with running(poster(house, "one")):
+    async with running(house, poster(house, "one"), "one"):
         await until(lambda: row(house.engine).status is Status.FAILED)
     assert row(house.engine).error == "Slack: channel_not_found"
 
@@ -158,7 +165,7 @@ async def test_refusal_to_look_for_a_message_is_taken_as_one_to_post_it(
         outbox.claim(session, "dead", lease_s=-1)
     method = "conversations.replies" if thread_ts else "conversations.history"
     await house.sandbox.faults(fail={"method": method, "n": 9, **fault})
-    async with running(poster(house, "heir")):
+    async with running(house, poster(house, "heir"), "heir"):
         await until(lambda: row(house.engine).error == why)
     assert row(house.engine).status is status
     assert await said(house) == []
@@ -177,7 +184,7 @@ async def test_bug_is_a_stumble_of_one_row(house: House, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(one, "_send", stumble)
     say(house.engine, "hello")
-    async with running(one):
+    async with running(house, one, "one"):
         await until(lambda: row(house.engine).error == "ValueError: broken")
         await until(lambda: row(house.engine).status is Status.DONE)
     assert len(await said(house)) == 1
@@ -198,7 +205,7 @@ async def test_full_pool_leaves_the_row_to_its_lease(
 
     monkeypatch.setattr(one, "_mark_now", full)
     say(house.engine, "hello")
-    async with running(one):
+    async with running(house, one, "one"):
         await until(lambda: row(house.engine).status is Status.DONE)
     assert len(await said(house)) == 1
 
@@ -206,7 +213,7 @@ async def test_full_pool_leaves_the_row_to_its_lease(
 async def test_update_and_delete(house: House) -> None:
     """A row can change or delete a message; a message that is gone already is no trouble."""
     first = say(house.engine, "old")
-    async with running(poster(house, "one")):
+    async with running(house, poster(house, "one"), "one"):
         await until(lambda: house.open_rows() == [])
         with transaction(house.engine) as session:
             outbox.change(session, first, key="u", payload={"text": "new"})
@@ -236,7 +243,7 @@ async def test_of_many_changes_the_last_is_made(
     with transaction(house.engine) as session:
         for number in range(1, 9):
             outbox.change(session, first, key=f"u{number}", payload={"text": f"{number}0 %"})
-    async with running(poster(house, "one")):
+    async with running(house, poster(house, "one"), "one"):
         await until(lambda: house.open_rows() == [])
     assert [one["text"] for one in await said(house)] == ["80 %"]
     assert made == ["80 %"]
@@ -247,6 +254,6 @@ async def test_change_of_what_was_never_said_is_given_up(house: House) -> None:
     first = say(house.engine, "x" * 50_000)  # more than Slack takes
     with transaction(house.engine) as session:
         outbox.change(session, first, key="u", payload={"text": "new"})
-    async with running(poster(house, "one")):
+    async with running(house, poster(house, "one"), "one"):
         await until(lambda: house.open_rows() == [])
     assert house.failed() == ["Slack: msg_too_long", "there is no message to change"]

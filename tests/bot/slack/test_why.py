@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session
 
-from bot.slack.why import NONE_YET, NOTHING, USAGE, confidence
+from bot import confidence
+from bot.slack.why import NONE_YET, NOTHING, USAGE
 from bot.store.schema import Adapter, AnswerMode, Dataset, InboxEvent, Run, Status
 from tests.bot.slack.house import HELP, House
 from tests.bot.slack.test_commands import NAME, TEAM, promoted, reply
@@ -214,4 +215,4 @@ async def test_asked_twice_by_slack_it_is_told_once(house: House) -> None:
 )
 def test_confidence_in_words(mode: AnswerMode, value: float | None, words: str) -> None:
     """A similarity for what was quoted, a probability for what was written."""
-    assert confidence(mode, value).startswith(words)
+    assert confidence.explained(mode, value).startswith(words)

@@ -1,0 +1,89 @@
+"""One workspace's side of the bot: what handles its rows, and what speaks there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import Engine
+
+from bot.answering import Answering
+from bot.memory import Memory
+from bot.routing import Router
+from bot.settings import BotSettings
+from bot.slack import blocks
+from bot.slack.commands import Commands
+from bot.slack.interactions import Listeners
+from bot.slack.messages import Messages
+from bot.slack.poster import Poster
+from bot.slack.reactions import Reactions
+from bot.slack.roles import Roles
+from bot.slack.teaching import Teaching
+from bot.slack.why import Why
+from bot.slack.windows import Windows
+from bot.slack.workspace import Identity, Workspace
+from bot.store.schema import InboxEvent
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all workspaces of a process share."""
+
+    settings: BotSettings
+    engine: Engine
+    memory: Memory
+    router: Router
+    owner: str  # this process, in claims
+    stored: Callable[[], None]  # something was stored for any queue
+    said: Callable[[], None]  # something was stored for the outbox
+
+
+class Desk:
+    """Who Mynah is in one workspace, and its handlers there.
+
+    `patient` is the client that waits and tries again by itself; `client` must not: a post whose
+    connection broke may have arrived.
+    """
+
+    def __init__(
+        self, shared: Shared, identity: Identity, *, client: AsyncWebClient, patient: AsyncWebClient
+    ) -> None:
+        settings, engine = shared.settings, shared.engine
+        workspace = Workspace(patient, identity)
+        roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
+        self.identity = identity
+        self.windows = Windows(client)
+        self.messages = Messages(engine, workspace, said=shared.stored)
+        teaching = Teaching(engine, workspace, shared.memory, widen=settings.widen_channels)
+        reactions = Reactions(workspace, roles, teaching)
+        self.commands = Commands(
+            engine, roles, Why(engine, workspace, roles), admin_channel=settings.admin_channel,
+            said=shared.said,
+        )  # fmt: skip
+        self.answering = Answering(
+            engine, shared.memory if settings.memory else None, shared.router,
+            read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
+            quote=settings.quote, max_tokens=settings.max_tokens,
+        )  # fmt: skip
+        self.poster = Poster(
+            engine, client, workspace, owner=shared.owner, lease_s=settings.lease_s
+        )
+        self.listeners = Listeners()
+        self._events = {
+            "message": self.messages.handle,
+            "app_mention": self.messages.handle,
+            "reaction_added": reactions.handle,
+            "reaction_removed": reactions.handle,
+        }
+
+    async def handle(self, row: InboxEvent) -> None:
+        """Handle what Slack delivered."""
+        if row.kind == "command":
+            await self.commands.handle(row)
+        elif row.kind == "question":
+            await self.answering.handle(row)
+        elif row.kind != "event":
+            await self.listeners.handle(row)
+        elif on_event := self._events.get(row.payload["event"]["type"]):
+            await on_event(row)
