@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from bot import outbox, prompt, releases
+from bot import outbox, prompt, releases, showing
 from bot.dispatcher import Later
 from bot.memory import Match, Memory
 from bot.prompt import Note, Turn
-from bot.routing import NoModel, NoServer, Router
+from bot.routing import Grew, NoModel, NoServer, Router
 from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.schema import (
@@ -26,9 +26,9 @@ from bot.store.schema import (
     Example,
     ExampleStatus,
     InboxEvent,
+    OutboxKind,
     Question,
     Release,
-    Status,
     now,
 )
 from serving.client import BASE, ChatMessage, Completion, Refused
@@ -52,6 +52,7 @@ class Reply:
     confidence: float | None
     match: Match | None  # the example that was quoted or stood in the prompt
     awaited: int | None = None  # the number of the release that should have answered
+    source: str | None = None  # the address of the approved message, where the asker may read it
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,15 @@ class _Task:
 
 
 ReadThread = Callable[[Question], Awaitable[Sequence[Turn]]]
-Render = Callable[[Reply], dict[str, Any]]  # the outbox payload
+Render = Callable[[Reply], Sequence[dict[str, Any]]]  # the payloads of its messages
+Cite = Callable[[Question, Match], Awaitable[str | None]]
+
+
+class Show(Protocol):
+    """Shows an answer while it is written; it never fails, and never takes long."""
+
+    async def grew(self, text: str) -> None:
+        """The answer says so much by now; less than before when it was begun anew."""
 
 
 class Answering:
@@ -77,6 +86,8 @@ class Answering:
         read_thread: ReadThread,
         render: Render,
         said: Callable[[], None],
+        cite: Cite | None = None,
+        show: Callable[[Question], Show] | None = None,
         quote: bool = True,
         max_tokens: int = 256,
         at_once: int = 4,
@@ -88,6 +99,8 @@ class Answering:
         self._read_thread = read_thread
         self._render = render
         self._said = said
+        self._cite = cite
+        self._show = show
         self._quote = quote
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
@@ -114,7 +127,10 @@ class Answering:
     def _open(self, question_id: int) -> _Task | None:
         with transaction(self._engine) as session:
             question = session.get_one(Question, question_id)
-            if question.deleted_at is not None or answers.current(session, question_id) is not None:
+            if question.deleted_at is not None:
+                self._drop(session, question)
+                return None
+            if answers.current(session, question_id) is not None:
                 return None
             release = _release_of(session, question)
             adapter = releases.adapter_of(session, release)
@@ -122,11 +138,15 @@ class Answering:
 
     async def _compose(self, task: _Task) -> Reply:
         match, use = await asyncio.to_thread(self._recall, task.question)
-        if match is not None and use == "quote":
-            return Reply(
-                match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity, match
-            )
-        return await self._generate(task, match if use == "prompt" else None)
+        if match is None or use == "none":
+            return await self._generate(task, None)
+        source = await self._cite(task.question, match) if self._cite else None
+        if use == "prompt":
+            return replace(await self._generate(task, match), source=source)
+        return Reply(
+            match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity, match,
+            source=source,
+        )  # fmt: skip
 
     def _recall(self, question: Question) -> tuple[Match | None, str]:
         if self._memory is None:
@@ -151,8 +171,9 @@ class Answering:
     ) -> tuple[Completion, bool]:
         """The completion, and whether the base stood in for the release's adapter."""
         prompts = _prompts(task.question.text, turns, note)
+        grew = self._shown(task.question)
         try:
-            return await self._complete(prompts, task.adapter or BASE), False
+            return await self._complete(prompts, task.adapter or BASE, grew), False
         except NoServer as error:
             raise Later(str(error)) from error
         except NoModel as error:
@@ -160,16 +181,28 @@ class Answering:
             if task.adapter is None or waited < self._patience_s:
                 raise Later(f"release v{task.release.number} is not ready") from error
         try:
-            return await self._complete(prompts, BASE), True
+            return await self._complete(prompts, BASE, grew), True
         except (NoServer, NoModel) as error:
             raise Later(str(error)) from error
 
-    async def _complete(self, prompts: Sequence[list[ChatMessage]], model: str) -> Completion:
+    def _shown(self, question: Question) -> Grew | None:
+        if self._show is None:
+            return None
+        show = self._show(question)
+
+        async def grew(so_far: Completion) -> None:
+            await show.grew(so_far.text.lstrip())
+
+        return grew
+
+    async def _complete(
+        self, prompts: Sequence[list[ChatMessage]], model: str, grew: Grew | None
+    ) -> Completion:
         """Try ever shorter prompts: how many tokens a text has, only the server knows."""
         for messages in prompts:
             try:
                 return await self._router.complete(
-                    messages, model=model, max_tokens=self._max_tokens
+                    messages, model=model, max_tokens=self._max_tokens, grew=grew
                 )
             except Refused as error:
                 log.warning("the prompt was refused: %s", error)
@@ -205,7 +238,6 @@ class Answering:
             release_id=_id(reply.release), adapter=reply.adapter, confidence=reply.confidence,
             channel=question.channel,
         )  # fmt: skip
-        said = answers.shown(session, question)
         session.add(answer)
         session.flush()
         if reply.match is not None:
@@ -214,18 +246,14 @@ class Answering:
                 team_id=question.team_id, similarity=reply.match.similarity,
             )  # fmt: skip
             session.add(used)
-        payload = self._render(reply)
-        key = answers.message_key(question.id)
-        if said is not None:  # the question was edited: its answer changes in place
-            key = f"{key}:{answer.id}"
-        if said is not None and said.status is not Status.FAILED:
-            outbox.change(session, said, key=key, payload=payload, answer_id=answer.id)
-            return
-        outbox.say(
-            session, team_id=question.team_id, key=key,
-            channel=question.channel, thread_ts=question.thread_ts, payload=payload,
-            answer_id=answer.id,
-        )  # fmt: skip
+        showing.show(session, question, answer, self._render(reply))
+
+    def _drop(self, session: Session, question: Question) -> None:
+        """What was streamed of an answer that nobody wants any more goes, too."""
+        said = answers.shown(session, question)
+        if said is not None and said.kind is OutboxKind.STREAM:
+            outbox.drop_stream(session, said)
+            self._said()
 
 
 def _id(row: Question | Release | Answer) -> int:

@@ -13,8 +13,8 @@ from bot.store.queue import LostClaim
 from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status
 
 __all__ = [
-    "LostClaim", "change", "claim", "fail", "overtaken", "renew", "retry", "said", "say", "sent",
-    "take_back",
+    "LostClaim", "change", "claim", "drop_stream", "end_stream", "fail", "open_stream", "overtaken",
+    "renew", "retry", "said", "say", "sent", "stream_refused", "stream_started", "take_back",
 ]  # fmt: skip
 
 
@@ -67,6 +67,72 @@ def take_back(session: Session, first: OutboxMessage, *, key: str) -> None:
     _follow(session, first, OutboxKind.DELETE, key)
 
 
+def open_stream(
+    session: Session, *, team_id: str, key: str, channel: str, thread_ts: str, holder: str
+) -> OutboxMessage | None:
+    """The row of an answer that is being written, held by `holder`; None if its key was said.
+
+    Nobody posts it, and nothing later is said in its lane, until it is ended or dropped. An earlier
+    holder's stream is taken over with its `ts`.
+    """
+    row = OutboxMessage(
+        team_id=team_id, key=key, kind=OutboxKind.STREAM, channel=channel, thread_ts=thread_ts,
+        lane=f"{channel}:{thread_ts}", status=Status.CLAIMED,
+        attempts=1,  # it may have begun in Slack: whoever ends it looks for it there
+    )  # fmt: skip
+    insert_once(session, row)
+    row = _said(session, team_id, key).one()
+    if row.kind is not OutboxKind.STREAM:
+        return None
+    row.lease_owner = holder
+    session.add(row)
+    return row
+
+
+def stream_started(session: Session, row: OutboxMessage, holder: str, ts: str) -> None:
+    """Slack shows the stream as message `ts`. Raises LostClaim."""
+    _change_stream(session, row, holder, ts=ts)
+
+
+def stream_refused(session: Session, row: OutboxMessage, holder: str) -> None:
+    """Slack wants no stream there: nothing was begun. Raises LostClaim."""
+    _change_stream(session, row, holder, attempts=0)
+
+
+def end_stream(
+    session: Session, row: OutboxMessage, *, payload: dict[str, Any], answer_id: int
+) -> None:
+    """The answer is whole: what was streamed becomes its post, and the poster makes it so."""
+    # The poster has to know that it may be there without a mark.
+    row.payload = {**payload, "stream": True}
+    row.kind, row.answer_id = OutboxKind.POST, answer_id
+    _free(session, row)
+
+
+def drop_stream(session: Session, row: OutboxMessage) -> None:
+    """There will be no answer: what was streamed is deleted."""
+    row.kind, row.follows_id, row.payload = OutboxKind.DELETE, row.id, {"stream": True}
+    _free(session, row)
+
+
+def _free(session: Session, row: OutboxMessage) -> None:
+    row.status, row.lease_owner = Status.WAITING, None
+    session.add(row)
+
+
+def _change_stream(session: Session, row: OutboxMessage, holder: str, **values: Any) -> None:
+    held = (col(OutboxMessage.lease_owner) == holder, OutboxMessage.kind == OutboxKind.STREAM)
+    changed = session.scalars(
+        update(OutboxMessage)
+        .where(col(OutboxMessage.id) == row.id, *held)  # type: ignore[arg-type]
+        .values(**values)
+        .returning(col(OutboxMessage.id)),
+        execution_options={"synchronize_session": "fetch"},
+    ).first()
+    if changed is None:
+        raise LostClaim(f"outbox {row.id}: {LostClaim.__doc__}")
+
+
 def _follow(
     session: Session, first: OutboxMessage, kind: OutboxKind, key: str, **values: Any
 ) -> None:
@@ -114,11 +180,12 @@ def renew(session: Session, message: OutboxMessage, owner: str, lease_s: float =
 def sent(session: Session, message: OutboxMessage, owner: str, ts: str | None) -> None:
     """Slack has it, as message `ts` (None for a reply to a command). Raises LostClaim.
 
-    An answer learns its `ts` too, so that reactions on it find it.
+    An answer learns the `ts` of its first message too, so that reactions on it find it.
     """
     queue.finish(session, message, owner, **({"ts": ts} if ts else {}))
     if ts and message.answer_id is not None:
-        session.execute(update(Answer).where(col(Answer.id) == message.answer_id).values(ts=ts))
+        unknown = (col(Answer.id) == message.answer_id, col(Answer.ts).is_(None))
+        session.execute(update(Answer).where(*unknown).values(ts=ts))
 
 
 def retry(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from sqlalchemy import Engine
@@ -13,6 +13,8 @@ from bot.store import fleet
 from bot.store.database import reading
 from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
 from serving.replicas import ReplicaState, choose
+
+Grew = Callable[[Completion], Awaitable[None]]  # the answer so far
 
 
 class NoServer(Exception):
@@ -40,9 +42,17 @@ class Router:
         self._read_at = float("-inf")
 
     async def complete(
-        self, messages: Sequence[ChatMessage], *, model: str, max_tokens: int
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        model: str,
+        max_tokens: int,
+        grew: Grew | None = None,
     ) -> Completion:
         """Generate an answer.
+
+        Args:
+            grew: is told what the answer says so far; after a broken server it begins anew.
 
         Raises:
             NoServer, NoModel: nobody can answer now.
@@ -51,7 +61,7 @@ class Router:
         missing = False
         for url in await self._in_order(model):
             try:
-                return await _gather(self._clients[url], messages, model, max_tokens)
+                return await _gather(self._clients[url], messages, model, max_tokens, grew)
             except ModelMissing:
                 missing = True
             except Unavailable:
@@ -71,10 +81,19 @@ class Router:
 
 
 async def _gather(
-    client: VllmClient, messages: Sequence[ChatMessage], model: str, max_tokens: int
+    client: VllmClient,
+    messages: Sequence[ChatMessage],
+    model: str,
+    max_tokens: int,
+    grew: Grew | None,
 ) -> Completion:
+    text = ""
+    logprobs: list[float] = []
     # Streamed: the read time-out is about silence, and a cancelled question stops the engine.
     async with aclosing(client.stream(messages, model=model, max_tokens=max_tokens)) as stream:
-        deltas = [delta async for delta in stream]
-    logprobs = tuple(value for delta in deltas for value in delta.logprobs)
-    return Completion("".join(delta.text for delta in deltas), logprobs, "stop")
+        async for delta in stream:
+            text += delta.text
+            logprobs += delta.logprobs
+            if grew is not None:
+                await grew(Completion(text, tuple(logprobs), ""))
+    return Completion(text, tuple(logprobs), "stop")

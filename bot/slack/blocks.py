@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, MarkdownTextObject
+
+from bot import confidence
 from bot.answering import Reply
+from bot.slack.markdown import PART_CHARS, safe, split, unsafe
 from bot.store.schema import AnswerMode
 
-# Slack's limits: 3,000 characters a section, 50 blocks a message; `text` is cut at 40,000 and
-# should stay under 4,000 (https://docs.slack.dev/changelog/2018-truncating-really-long-messages).
-SECTION_CHARS = 2900
-SECTIONS = 10
+# `text` is for notifications, and for clients that show no blocks. Slack cuts it at 40,000
+# characters, and refuses an update with more than 4,000
+# (https://docs.slack.dev/changelog/2018-truncating-really-long-messages).
 TEXT_CHARS = 3900
 CUT = " […]"
+MOST_PARTS = 6  # messages for one answer: nobody reads more
 HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct message.
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
 :x: on a wrong one, :memo: on your own reply that corrects me. Taking the reaction away takes it \
@@ -34,22 +38,14 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def answer(reply: Reply) -> dict[str, Any]:
-    """`chat.postMessage` arguments of an answer with its receipt, for people and for programs."""
-    sections = [_section(piece) for piece in _pieces(reply.text)]
-    return {
-        "text": escape(_cut(reply.text, TEXT_CHARS)),
-        "blocks": [*sections, _context(receipt(reply))],
-        "metadata": {
-            "event_payload": {
-                "release": f"v{reply.release.number}",
-                "adapter": reply.adapter,
-                "mode": reply.mode.value,
-            }
-        },
-        "unfurl_links": False,
-        "unfurl_media": False,
-    }
+def answer(reply: Reply) -> list[dict[str, Any]]:
+    """The messages of an answer, as `chat.postMessage` takes them; the last one has the receipt."""
+    parts = split(safe(reply.text), PART_CHARS - len(CUT))
+    if len(parts) > MOST_PARTS:
+        parts = [*parts[: MOST_PARTS - 1], parts[MOST_PARTS - 1] + CUT]
+    shown: list[list[Block]] = [[MarkdownBlock(text=part)] for part in parts]
+    shown[-1].append(ContextBlock(elements=[MarkdownTextObject(text=receipt(reply))]))
+    return [_message(reply, *said) for said in zip(parts, shown, strict=True)]
 
 
 def receipt(reply: Reply) -> str:
@@ -57,13 +53,34 @@ def receipt(reply: Reply) -> str:
     parts = [f"v{reply.release.number}"]
     if reply.awaited is not None:
         parts.append(f"v{reply.awaited} is not ready, so the base model answers")
-    if reply.match is not None and reply.mode is AnswerMode.QUOTED:
-        parts.append(f"quoted, verified by <@{reply.match.approved_by}>")
-    elif reply.match is not None:
-        parts.append(f"written from an answer verified by <@{reply.match.approved_by}>")
-    else:
-        parts.append("not verified")
+    if sure := confidence.word(reply.mode, reply.confidence):
+        parts.append(sure)
+    parts.append(_origin(reply))
+    if reply.source is not None:
+        parts.append(f"<{reply.source}|source>")
     return " · ".join(parts)
+
+
+def _origin(reply: Reply) -> str:
+    if reply.match is None:
+        return "not verified"
+    how = "quoted," if reply.mode is AnswerMode.QUOTED else "written from an answer"
+    return f"{how} verified by <@{reply.match.approved_by}>"
+
+
+def _message(reply: Reply, text: str, shown: Sequence[Block]) -> dict[str, Any]:
+    about = {
+        "release": f"v{reply.release.number}",
+        "adapter": reply.adapter,
+        "mode": reply.mode.value,
+    }
+    return {
+        "text": escape(_cut(unsafe(text), TEXT_CHARS)),
+        "blocks": [block.to_dict() for block in shown],
+        "metadata": {"event_payload": about},
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
 
 
 def note(text: str) -> dict[str, Any]:
@@ -71,40 +88,5 @@ def note(text: str) -> dict[str, Any]:
     return {"text": text, "unfurl_links": False}
 
 
-def _pieces(text: str) -> Sequence[str]:
-    """Cut into sections, at line ends where possible. Escapes count: they make text longer."""
-    pieces: list[str] = []
-    rest = escape(text)
-    while rest and len(pieces) < SECTIONS:
-        if len(rest) <= SECTION_CHARS:
-            pieces.append(rest)
-            return pieces
-        end = _end(rest)
-        pieces.append(rest[:end])
-        rest = rest[end:].lstrip("\n")
-    if rest:
-        pieces[-1] = pieces[-1][: SECTION_CHARS - len(CUT)] + CUT
-    return pieces
-
-
-def _end(escaped: str) -> int:
-    for separator in ("\n", " "):
-        end = escaped.rfind(separator, SECTION_CHARS // 2, SECTION_CHARS)
-        if end > 0:
-            return end
-    # Never inside an entity such as &lt; : go back before its ampersand.
-    ampersand = escaped.rfind("&", SECTION_CHARS - 5, SECTION_CHARS)
-    return ampersand if ampersand > 0 else SECTION_CHARS
-
-
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
-
-
-def _section(mrkdwn: str) -> dict[str, Any]:
-    # expand: Slack would hide a long answer behind "see more".
-    return {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": mrkdwn}}
-
-
-def _context(mrkdwn: str) -> dict[str, Any]:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": mrkdwn}]}

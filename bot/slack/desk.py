@@ -13,12 +13,15 @@ from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
 from bot.slack import blocks
+from bot.slack.citing import Citing
 from bot.slack.commands import Commands
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
+from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.reactions import Reactions
 from bot.slack.roles import Roles
+from bot.slack.streaming import Streams
 from bot.slack.teaching import Teaching
 from bot.slack.why import Why
 from bot.slack.windows import Windows
@@ -51,6 +54,7 @@ class Desk:
     ) -> None:
         settings, engine = shared.settings, shared.engine
         workspace = Workspace(patient, identity)
+        pacing = Pacing()
         roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
         self.identity = identity
         self.windows = Windows(client)
@@ -64,10 +68,12 @@ class Desk:
         self.answering = Answering(
             engine, shared.memory if settings.memory else None, shared.router,
             read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
+            cite=Citing(engine, workspace, roles).link,
+            show=Streams(engine, client, identity, pacing).of,
             quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
-            engine, client, workspace, owner=shared.owner, lease_s=settings.lease_s
+            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
         )
         self.listeners = Listeners()
         self._events = {

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, update
 from sqlmodel import Session, col, select
 
-from bot import examples, inbox, outbox
+from bot import examples, inbox, outbox, showing
 from bot.mrkdwn import plain
 from bot.prompt import Turn
 from bot.slack import blocks
@@ -129,8 +129,7 @@ def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
     question = session.exec(_question(team_id, channel, ts)).first()
     if question is None:
         return
-    if (said := answers.shown(session, question)) is not None:  # without it, it says nothing
-        outbox.take_back(session, said, key=f"{answers.message_key(question.id)}:deleted")
+    showing.take_away(session, question)  # without it, it says nothing
 
 
 def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> None:

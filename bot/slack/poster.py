@@ -21,6 +21,7 @@ from bot.dispatcher import Later
 from bot.pump import LostClaim
 from bot.slack.app import CALL_S
 from bot.slack.metadata import marked, outbox_id
+from bot.slack.pacing import Pacing, retry_after
 from bot.slack.workspace import (
     LOCKED_OUT,
     LOCKED_OUT_S,
@@ -38,8 +39,20 @@ LONGEST_WAIT_S = 60.0
 CLOCKS_DIFFER = timedelta(seconds=60)
 
 
+# A stream that ended by itself, or by somebody's word, can be changed like any message.
+ENDED = frozenset({"message_not_in_streaming_state", "stopped_by_user"})
+
+
 class NotSent(Exception):
-    """Slack will never take it; the message is its reason."""
+    """Slack will never take it; the message is the reason, and `code` Slack's own word for it."""
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class NotYet(Later):
+    """Slack said that it did nothing: whoever tries again need not look whether it came."""
 
 
 class Poster:
@@ -50,6 +63,7 @@ class Poster:
         engine: Engine,
         client: AsyncWebClient,
         workspace: Workspace,
+        pacing: Pacing,
         *,
         owner: str,
         lease_s: float = 15.0,
@@ -57,6 +71,7 @@ class Poster:
         self._engine = engine
         self._client = client
         self._workspace = workspace
+        self._pacing = pacing
         self._owner = owner
         self._lease_s = lease_s
 
@@ -79,8 +94,11 @@ class Poster:
             log.error("outbox row %s was not sent: %s", row.id, reason)
             await self._mark(_fail(row, self._owner, str(reason)))
         except Later as later:
-            delay_s = max(later.delay_s, _backoff_s(row))
-            await self._mark(_retry(row, self._owner, str(later), delay_s))
+            # As long as Slack asked for is long enough; else longer each time.
+            told = isinstance(later, NotYet)
+            delay_s = later.delay_s if told else max(later.delay_s, _backoff_s(row))
+            why = _not_yet(row, later) if told and not _may_be_there(row) else str(later)
+            await self._mark(_retry(row, self._owner, why, delay_s))
         except Exception as error:  # the last stop: a bug must not end the pump
             line = f"{type(error).__name__}: {error}"
             log.error("outbox row %s will be tried again: %s", row.id, line, exc_info=error)
@@ -89,8 +107,10 @@ class Poster:
     async def _send(self, row: OutboxMessage) -> str | None:
         if await asyncio.to_thread(self._is_unwanted, row):
             # An earlier holder may have posted it: then what takes it away has to find it.
-            posted = row.kind is OutboxKind.POST and row.attempts > 1
-            if posted and (ts := await self._adopt(row)) is not None:
+            posted = row.kind is OutboxKind.POST and (row.ts is not None or _may_be_there(row))
+            if posted and (ts := row.ts or await self._adopt(row)) is not None:
+                if "stream" in row.payload:
+                    await self._stop_stream(row, ts)
                 return ts
             raise NotSent("the question was deleted")
         if await asyncio.to_thread(self._is_overtaken, row):
@@ -105,17 +125,42 @@ class Poster:
         return await send[row.kind](row)
 
     async def _post(self, row: OutboxMessage) -> str:
-        if row.attempts > 1:
-            if (ts := await self._adopt(row)) is not None:
+        ts = row.ts
+        if ts is None and _may_be_there(row):
+            if (ts := await self._adopt(row)) is not None and "stream" not in row.payload:
                 return ts
             # The call must end before the lease does: after that somebody else would post.
             await self._mark(lambda session: outbox.renew(session, row, self._owner, self._lease_s))
+        if ts is not None and await self._finish_stream(row, ts):
+            return ts
         where = {"thread_ts": row.thread_ts} if row.thread_ts else {}
         reply = await self._call(
-            self._client.chat_postMessage, channel=row.channel, **where,
-            **marked(row.payload, row.id or 0),
-        )  # fmt: skip
+            "post", self._client.chat_postMessage, channel=row.channel, **where, **_content(row)
+        )
         return str(reply["ts"])
+
+    async def _finish_stream(self, row: OutboxMessage, ts: str) -> bool:
+        """Make a stream with the answer's beginning the whole of it; False if it is gone."""
+        try:
+            await self._stop_stream(row, ts)
+            await self._call(
+                "update", self._client.chat_update, channel=row.channel, ts=ts, **_content(row)
+            )
+        except NotSent as reason:
+            if reason.code != "message_not_found":
+                raise
+            return False
+        return True
+
+    async def _stop_stream(self, row: OutboxMessage, ts: str) -> None:
+        mark = _content(row)["metadata"]
+        try:
+            await self._call(
+                "stream", self._client.chat_stopStream, channel=row.channel, ts=ts, metadata=mark
+            )
+        except NotSent as reason:
+            if reason.code not in ENDED:
+                raise
 
     async def _adopt(self, row: OutboxMessage) -> str | None:
         """The ts under which an earlier holder posted the row, if one did; twins are deleted."""
@@ -136,17 +181,23 @@ class Poster:
 
     def _carries(self, message: Message, row: OutboxMessage) -> bool:
         own = message.get("user") == self._workspace.identity.user_id
-        return own and outbox_id(message) == row.id
+        # A stream has no mark before it stops; in a thread there is one at a time.
+        streamed = "stream" in row.payload and not message.get("metadata")
+        return own and (streamed or outbox_id(message) == row.id)
 
     async def _update(self, row: OutboxMessage) -> str:
         ts = await self._followed(row)
         await self._call(
-            self._client.chat_update, channel=row.channel, ts=ts, **marked(row.payload, row.id or 0)
+            "update", self._client.chat_update, channel=row.channel, ts=ts, **_content(row)
         )
         return ts
 
     async def _delete(self, row: OutboxMessage) -> str | None:
-        await self._take_away(row.channel, await self._followed(row))
+        if row.follows_id != row.id:
+            await self._take_away(row.channel, await self._followed(row))
+        elif ts := row.ts or await self._adopt(row):  # a stream that nobody needs any more
+            await self._stop_stream(row, ts)
+            await self._take_away(row.channel, ts)
         return None
 
     async def _followed(self, row: OutboxMessage) -> str:
@@ -160,7 +211,7 @@ class Poster:
         """Say it to one person. Slack cannot be asked whether it came: a crash may repeat it."""
         where = {"thread_ts": row.thread_ts} if row.thread_ts else {}
         await self._call(
-            self._client.chat_postEphemeral, channel=row.channel, **where, **row.payload
+            "post", self._client.chat_postEphemeral, channel=row.channel, **where, **row.payload
         )
 
     async def _respond(self, row: OutboxMessage) -> str | None:
@@ -173,21 +224,28 @@ class Poster:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Later(f"Slack cannot be reached: {type(error).__name__}") from error
         if reply.status_code == 429 or reply.status_code >= 500:
-            raise Later(f"HTTP {reply.status_code}", _retry_after(reply.headers))
+            raise Later(f"HTTP {reply.status_code}", retry_after(reply.headers))
         if reply.status_code != 200:
             raise NotSent(f"HTTP {reply.status_code}")
         return None
 
     async def _take_away(self, channel: str, ts: str) -> None:
         try:
-            await self._call(self._client.chat_delete, channel=channel, ts=ts)
+            await self._call("delete", self._client.chat_delete, channel=channel, ts=ts)
         except NotSent as gone:
             log.info("%s was not deleted: %s", ts, gone)
 
-    async def _call(self, call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
+    async def _call(
+        self, kind: str, call: Callable[..., Any], *, channel: str, **arguments: Any
+    ) -> Mapping[str, Any]:
+        if wait_s := self._pacing.wait_s(kind, channel):
+            raise NotYet("Slack asked to wait", wait_s)
         try:
-            reply: Mapping[str, Any] = await call(**arguments)
+            reply: Mapping[str, Any] = await call(channel=channel, **arguments)
         except SlackApiError as error:
+            if error_of(error) == "ratelimited":
+                wait_s = self._pacing.refused(kind, error, channel)
+                raise NotYet("Slack: ratelimited", wait_s) from error
             raise _refused(error) from error
         except NO_REPLY as error:
             # It may have arrived: the next attempt looks for it first.
@@ -254,16 +312,27 @@ def _backoff_s(row: OutboxMessage) -> float:
     return min(0.25 * 2.0 ** min(row.attempts, 16), LONGEST_WAIT_S)
 
 
+def _content(row: OutboxMessage) -> dict[str, Any]:
+    """What the message says, with its mark."""
+    shown = {name: value for name, value in row.payload.items() if name != "stream"}
+    return marked(shown, row.id or 0)
+
+
+def _not_yet(row: OutboxMessage, why: Later) -> str:
+    return f"not taken, try {row.attempts}: {why}"
+
+
+def _may_be_there(row: OutboxMessage) -> bool:
+    """Whether an earlier try may have posted it: not when Slack refused every one so far."""
+    return row.attempts > 1 and not (row.error or "").startswith(
+        f"not taken, try {row.attempts - 1}: "
+    )
+
+
 def _refused(error: SlackApiError) -> Later | NotSent:
     code = error_of(error)
     if is_trouble(code):
-        return Later(f"Slack: {code}", _retry_after(error.response.headers))
+        return Later(f"Slack: {code}", retry_after(error.response.headers))
     if code in LOCKED_OUT:
         return Later(f"Slack: {code}", LOCKED_OUT_S)
-    return NotSent(f"Slack: {code}")
-
-
-def _retry_after(headers: Mapping[str, Any]) -> float:
-    """Seconds that Slack asks to wait; 0 when it does not say."""
-    found = next((value for name, value in headers.items() if name.lower() == "retry-after"), 0)
-    return float(found[0] if isinstance(found, list) else found)
+    return NotSent(f"Slack: {code}", code)

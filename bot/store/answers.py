@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import outbox
-from bot.store.schema import Answer, OutboxMessage, Question, Status
+from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
 
 
 def message_key(question_id: int | None) -> str:
@@ -29,9 +30,32 @@ def shown(session: Session, question: Question) -> OutboxMessage | None:
     first = outbox.said(session, question.team_id, message_key(question.id))
     if first is None or first.status is not Status.FAILED:
         return first
-    again = select(OutboxMessage).where(
+    again = _posts(question, "again").order_by(col(OutboxMessage.id).desc())
+    return session.exec(again).first() or first
+
+
+def further_parts(session: Session, question: Question) -> list[OutboxMessage]:
+    """The rows of the messages behind the first one, where the answer was too long for it."""
+    taken_back = select(OutboxMessage.follows_id).where(OutboxMessage.kind == OutboxKind.DELETE)
+    kept = col(OutboxMessage.id).not_in(
+        taken_back.where(col(OutboxMessage.follows_id).is_not(None))
+    )
+    return list(session.exec(_posts(question, "part").where(kept)))
+
+
+def part_key(question_id: int | None, answer_id: int | None, number: int) -> str:
+    """The outbox key of a further part of an answer."""
+    return f"{message_key(question_id)}:part:{answer_id}:{number}"
+
+
+def again_key(question_id: int | None, answer_id: int | None) -> str:
+    """The outbox key of an answer whose question's first message could not be sent."""
+    return f"{message_key(question_id)}:again:{answer_id}"
+
+
+def _posts(question: Question, sort: str) -> SelectOfScalar[OutboxMessage]:
+    return select(OutboxMessage).where(
         OutboxMessage.team_id == question.team_id,
-        col(OutboxMessage.key).startswith(f"{message_key(question.id)}:"),
+        col(OutboxMessage.key).startswith(f"{message_key(question.id)}:{sort}:"),
         col(OutboxMessage.follows_id).is_(None),
     )
-    return session.exec(again.order_by(col(OutboxMessage.id).desc())).first() or first

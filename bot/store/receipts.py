@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -21,6 +22,13 @@ from bot.store.schema import (
 )
 
 Message = tuple[str, str]  # channel and ts
+
+
+class Source(NamedTuple):
+    """The message that was approved, and the channels that the words came from."""
+
+    message: Message | None
+    channels: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,19 @@ def _run(session: Session, adapter: str | None) -> Run | None:
     return session.exec(rows.where(Adapter.name == adapter).order_by(col(Run.id))).first()
 
 
-def _used(session: Session, row: AnswerExample) -> Used:
-    example = session.get_one(Example, row.example_id)
-    sources = select(ExampleSource.channel).where(ExampleSource.example_id == example.id)
-    channels = set(session.exec(sources))
+def source_of(session: Session, example: Example) -> Source:
+    """Where an example's words came from."""
+    channels = set(
+        session.exec(select(ExampleSource.channel).where(ExampleSource.example_id == example.id))
+    )
     if example.scope is not None:
         channels.add(example.scope)
     given = session.get(Feedback, example.feedback_id) if example.feedback_id else None
     if given is None:
-        return Used(example, row.similarity, None, frozenset(channels))
-    message = (given.channel, given.target_ts)
-    return Used(example, row.similarity, message, frozenset(channels | {given.channel}))
+        return Source(None, frozenset(channels))
+    return Source((given.channel, given.target_ts), frozenset(channels | {given.channel}))
+
+
+def _used(session: Session, row: AnswerExample) -> Used:
+    example = session.get_one(Example, row.example_id)
+    return Used(example, row.similarity, *source_of(session, example))

@@ -154,9 +154,9 @@ class Desk:
             releases.promote(session, release, by="gate")
 
 
-def render(reply: Reply) -> dict[str, Any]:
+def render(reply: Reply) -> list[dict[str, Any]]:
     """A payload that a test can read."""
-    return {"text": reply.text, "release": reply.release.number, "awaited": reply.awaited}
+    return [{"text": reply.text, "release": reply.release.number, "awaited": reply.awaited}]
 
 
 Open = Callable[..., Desk]

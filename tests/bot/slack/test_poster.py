@@ -19,6 +19,7 @@ from bot.pump import Pump
 from bot.slack import blocks
 from bot.slack.app import web_client
 from bot.slack.metadata import marked
+from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.workspace import Identity, Workspace
 from bot.store.database import reading, transaction
@@ -33,7 +34,7 @@ def poster(house: House, owner: str, lease_s: float = 5) -> Poster:
     settings = house.settings()
     workspace = Workspace(web_client(settings, patient=True), ME)
     client = web_client(settings, patient=False)
-    return Poster(house.engine, client, workspace, owner=owner, lease_s=lease_s)
+    return Poster(house.engine, client, workspace, Pacing(), owner=owner, lease_s=lease_s)
 
 
 def say(engine: Engine, text: str, **more: object) -> OutboxMessage:

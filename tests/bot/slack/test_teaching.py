@@ -60,7 +60,7 @@ async def test_approved_answer_is_quoted_next_time(house: House) -> None:
         second = await house.asked(PORT, who="asker2")
     assert second["text"] == "It listens on port 9443."
     assert (mode(first), mode(second)) == ("closed_book", "quoted")
-    assert footer(second) == "v1 · quoted, verified by <@U0STAFF>"
+    assert footer(second).startswith("v1 · sure · quoted, verified by <@U0STAFF> · <https://")
     assert live(house) == [(PORT, "It listens on port 9443.")]
 
 
