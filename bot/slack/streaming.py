@@ -46,8 +46,15 @@ class Streams:
     """The streams of one workspace."""
 
     def __init__(
-        self, engine: Engine, client: AsyncWebClient, identity: Identity, pacing: Pacing
+        self,
+        engine: Engine,
+        client: AsyncWebClient,
+        identity: Identity,
+        pacing: Pacing,
+        *,
+        after_s: float = AFTER_S,
     ) -> None:
+        self.after_s = after_s
         self.engine = engine
         self.client = client
         self.identity = identity
@@ -67,7 +74,7 @@ class Stream:
         self._question = question
         self._holder = secrets.token_hex(8)
         self._began = time.monotonic()
-        self._next = self._began + AFTER_S
+        self._next = self._began + streams.after_s
         self._row: OutboxMessage | None = None
         self._shown = ""
         self._over = False

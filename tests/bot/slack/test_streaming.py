@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status
+from bot.slack.app import web_client
+from bot.slack.pacing import Pacing
+from bot.slack.streaming import Streams
+from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
 from serving.client import ChatMessage
 from tests.bot.slack.house import HELP, House, Message, kill, receipts, until
+from tests.bot.slack.test_poster import ME
 
 WORDS = [f"word{number}" for number in range(40)]
 
@@ -115,6 +120,31 @@ async def test_killed_while_it_writes(house: House) -> None:
     async with house.bot():
         assert (await whole(house, ts))["ts"] == early["ts"]
     assert receipts(await house.answers(ts)) == [house.rows(OutboxMessage)[0].id]
+
+
+async def test_late_holder_takes_its_stream_back(house: House) -> None:
+    """A process that lost the question begins no second message: what it began is deleted."""
+    ts = await house.say("asker", "Tell me everything")
+    question = Question(
+        id=7, team_id="T0MYNAH", channel=HELP, thread_ts=ts, ts=ts, user="U0ASKER", text="?"
+    )
+    client = web_client(house.settings(), patient=False)
+    streams = Streams(house.engine, client, ME, Pacing(), after_s=0)
+    late, heir = streams.of(question), streams.of(question)
+
+    async def overtaken(**arguments: Any) -> AsyncSlackResponse:
+        client.chat_startStream = start  # type: ignore[method-assign]
+        await heir.grew("Everything")
+        return await start(**arguments)
+
+    start, client.chat_startStream = client.chat_startStream, overtaken  # type: ignore[method-assign]
+    await late.grew("Everything")
+    [stream] = await house.answers(ts)
+    [row] = house.rows(OutboxMessage)
+    assert (row.ts, row.kind) == (stream["ts"], OutboxKind.STREAM)
+    await late.grew("Everything is")
+    await heir.grew("Everything is fine")
+    assert (await house.answers(ts))[0]["text"] in ("Everything", "Everything is fine")
 
 
 async def test_question_deleted_while_it_is_answered(house: House) -> None:
