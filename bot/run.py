@@ -28,9 +28,11 @@ from bot.memory import Memory
 from bot.pump import Pump
 from bot.routing import Router
 from bot.settings import BotSettings
+from bot.slack import installing
 from bot.slack.app import build_app, web_client
 from bot.slack.desk import Shared
 from bot.slack.desks import Desks
+from bot.slack.installations import Installations
 from bot.slack.line import HttpLine, Line, SocketLine
 from bot.slack.residence import move_in
 from bot.slack.workspace import Identity, error_of
@@ -84,8 +86,16 @@ async def run(settings: BotSettings) -> None:
         memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
         clients = [await stack.enter_async_context(client) for client in _clients(settings)]
         wakes, owner = Wakes(), _owner()
-        workspaces, socket_url = await _introduce(settings, engine)
-        app = build_app(settings, engine, wakes.events, workspaces)
+        socket_url = await _connect(settings)
+        workspaces: Workspaces
+        oauth = None
+        if settings.many_workspaces:
+            workspaces = Installations(settings, engine, owner=owner)
+            stack.push_async_callback(workspaces.close)
+            oauth = installing.flow(settings, engine, workspaces)
+        else:
+            workspaces = await _introduce(settings, engine)
+        app = build_app(settings, engine, wakes.events, workspaces, oauth)
         shared = Shared(
             settings, engine, memory, Router(engine, clients), owner=owner,
             stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget,
@@ -93,7 +103,8 @@ async def run(settings: BotSettings) -> None:
         _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
-        page = health.build(engine, line.is_open, line.routes)
+        routes = [*line.routes, *(installing.routes(oauth) if oauth else ())]
+        page = health.build(engine, line.is_open, routes)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
@@ -181,22 +192,24 @@ def _clients(settings: BotSettings) -> list[VllmClient]:
     return [VllmClient(url, api_key=key) for url in settings.vllm_urls]
 
 
-async def _introduce(settings: BotSettings, engine: Engine) -> tuple[Workspaces, str]:
-    """The workspaces, and the address of the socket if there is one: each token is tried first."""
+async def _connect(settings: BotSettings) -> str:
+    """The address of the socket, if there is one."""
+    token = settings.slack_app_token.get_secret_value()
+    if not token:
+        return ""
     client = web_client(settings, patient=True)
-    try:
-        who = await _try("SLACK_BOT_TOKEN", client.auth_test())
-        socket_url = ""
-        if token := settings.slack_app_token.get_secret_value():
-            opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
-            socket_url = opened["url"]
-    except (aiohttp.ClientError, TimeoutError) as error:
-        why = f"SLACK_API_URL: Slack cannot be reached: {type(error).__name__}"
-        raise BadSettings(why) from error
+    opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
+    return str(opened["url"])
+
+
+async def _introduce(settings: BotSettings, engine: Engine) -> OneWorkspace:
+    """The workspace of the bot token, which Mynah moves into."""
+    client = web_client(settings, patient=True)
+    who = await _try("SLACK_BOT_TOKEN", client.auth_test())
     identity = Identity(who["team_id"], who["user_id"], who["bot_id"], who.get("team", ""))
     await asyncio.to_thread(_move_in, engine, identity)
     hasty = web_client(settings, patient=False)
-    return OneWorkspace(identity, patient=client, hasty=hasty), socket_url
+    return OneWorkspace(identity, patient=client, hasty=hasty)
 
 
 async def _try(setting: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
@@ -204,6 +217,9 @@ async def _try(setting: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackR
         return await call
     except SlackApiError as error:
         raise BadSettings(f"{setting}: Slack says {error_of(error)}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        why = f"SLACK_API_URL: Slack cannot be reached: {type(error).__name__}"
+        raise BadSettings(why) from error
 
 
 def _move_in(engine: Engine, identity: Identity) -> None:
