@@ -18,6 +18,7 @@ from sqlmodel import Session, col
 from bot import inbox
 from bot.pump import LostClaim, Pump, hold
 from bot.store.database import transaction
+from bot.store.queue import Teams
 from bot.store.schema import InboxEvent
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Elsewhere(Exception):
 
 
 class Dispatcher:
-    """Claims one team's inbox rows of the kinds that it has handlers for, and runs these.
+    """Claims inbox rows of the workspaces and kinds that it has handlers for, and runs these.
 
     Two of them beside each other keep what is quick from waiting behind what is slow.
     """
@@ -55,7 +56,7 @@ class Dispatcher:
         wake: asyncio.Event,
         *,
         owner: str,
-        team_id: str,
+        teams: Teams,
         lease_s: float = 15.0,
         at_once: int = 64,
         handled: Callable[[], None] = lambda: None,
@@ -67,7 +68,7 @@ class Dispatcher:
         self._engine = engine
         self._handlers = handlers
         self._owner = owner
-        self._team_id = team_id
+        self._teams = teams
         self._lease_s = lease_s
         self._handled = handled
         self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
@@ -83,7 +84,7 @@ class Dispatcher:
     def _claim(self) -> InboxEvent | None:
         with transaction(self._engine) as session:
             return inbox.claim(
-                session, self._owner, self._lease_s, team_id=self._team_id, kinds=self._handlers
+                session, self._owner, self._lease_s, teams=self._teams, kinds=self._handlers
             )
 
     async def _work(self, event: InboxEvent) -> None:

@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from bot.store import queue
 from bot.store.once import insert_once
-from bot.store.queue import LostClaim
+from bot.store.queue import LostClaim, Teams
 from bot.store.schema import InboxEvent, now
 
 __all__ = ["LostClaim", "claim", "fail", "finish", "forget_old", "receive", "renew", "retry"]
@@ -30,18 +30,18 @@ def claim(
     owner: str,
     lease_s: float = 60,
     *,
-    team_id: str | None = None,
+    teams: Teams | None = None,
     kinds: Collection[str] | None = None,
 ) -> InboxEvent | None:
     """Take the oldest event whose lane is free, or None. Claim once in a transaction.
 
     Args:
-        team_id: take this team's events only.
+        teams: take the rows of these workspaces only.
         kinds: take these only; in its lane each still waits for all before it.
     """
     conditions = []
-    if team_id is not None:
-        conditions.append(col(InboxEvent.team_id) == team_id)
+    if teams is not None:
+        conditions.append(queue.of_teams(InboxEvent, teams))
     if kinds is not None:
         conditions.append(col(InboxEvent.kind).in_(kinds))
     return queue.claim(session, InboxEvent, owner, *conditions, lease_s=lease_s)

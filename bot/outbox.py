@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from bot.store import queue
 from bot.store.once import insert_once
-from bot.store.queue import LostClaim
+from bot.store.queue import LostClaim, Teams
 from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status
 
 __all__ = [
@@ -159,7 +159,7 @@ def _said(session: Session, team_id: str, key: str) -> ScalarResult[OutboxMessag
 
 
 def claim(
-    session: Session, owner: str, lease_s: float = 60, *, team_id: str | None = None
+    session: Session, owner: str, lease_s: float = 60, *, teams: Teams | None = None
 ) -> OutboxMessage | None:
     """Take the oldest message whose lane is free, or None. Claim once in a transaction.
 
@@ -167,8 +167,8 @@ def claim(
     """
     # A stream is held by who writes the answer; it is said when it has become a post.
     conditions = [col(OutboxMessage.kind) != OutboxKind.STREAM]
-    if team_id is not None:
-        conditions.append(col(OutboxMessage.team_id) == team_id)
+    if teams is not None:
+        conditions.append(queue.of_teams(OutboxMessage, teams))
     return queue.claim(session, OutboxMessage, owner, *conditions, lease_s=lease_s)
 
 

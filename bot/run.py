@@ -21,18 +21,24 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import health, inbox, outbox, releases
+from bot import health, inbox, outbox
 from bot.dispatcher import Dispatcher
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.pump import Pump
 from bot.routing import Router
 from bot.settings import BotSettings
+from bot.slack import installing
 from bot.slack.app import build_app, web_client
-from bot.slack.desk import Desk, Shared
+from bot.slack.desk import Shared
+from bot.slack.desks import Desks
+from bot.slack.installations import Installations
 from bot.slack.line import HttpLine, Line, SocketLine
+from bot.slack.residence import move_in
 from bot.slack.workspace import Identity, error_of
+from bot.slack.workspaces import OneWorkspace, Workspaces
 from bot.store.database import open_engine, transaction
+from bot.store.queue import Teams
 from bot.store.schema import OutboxMessage
 from serving import http
 from serving.client import VllmClient
@@ -79,26 +85,30 @@ async def run(settings: BotSettings) -> None:
         stack.callback(engine.dispose)
         memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
         clients = [await stack.enter_async_context(client) for client in _clients(settings)]
-        identity, socket_url = await _introduce(settings)
-        await asyncio.to_thread(_prepare, engine, identity)
-
-        wakes = Wakes()
-        app = build_app(settings, engine, wakes.events, identity)
+        wakes, owner = Wakes(), _owner()
+        socket_url = await _connect(settings)
+        workspaces: Workspaces
+        oauth = None
+        if settings.many_workspaces:
+            workspaces = Installations(settings, engine, owner=owner)
+            stack.push_async_callback(workspaces.close)
+            oauth = installing.flow(settings, engine, workspaces)
+        else:
+            workspaces = await _introduce(settings, engine)
+        app = build_app(settings, engine, wakes.events, workspaces, oauth)
         shared = Shared(
-            settings, engine, memory, Router(engine, clients), owner=_owner(),
-            stored=wakes.all, said=wakes.outbox.set,
+            settings, engine, memory, Router(engine, clients), owner=owner,
+            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget,
         )  # fmt: skip
-        desk = Desk(
-            shared, identity, client=web_client(settings, patient=False), patient=app.client
-        )
         _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
-        page = health.build(engine, line.is_open, line.routes)
+        routes = [*line.routes, *(installing.routes(oauth) if oauth else ())]
+        page = health.build(engine, line.is_open, routes)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
-            pumps=_pumps(shared, desk, wakes),
+            pumps=_pumps(shared, Desks(shared, workspaces), workspaces.served(), wakes),
             cleaning=_clean(engine, settings.inbox_days),
         )
 
@@ -107,13 +117,15 @@ def _owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _pumps(shared: Shared, desk: Desk, wakes: Wakes) -> Sequence[Dispatcher | Pump[OutboxMessage]]:
+def _pumps(
+    shared: Shared, desks: Desks, teams: Teams, wakes: Wakes
+) -> Sequence[Dispatcher | Pump[OutboxMessage]]:
     """What works the queues off. A model that hangs holds up questions alone: feedback and
     commands have their own places."""
-    owner, team_id, lease_s = shared.owner, desk.identity.team_id, shared.settings.lease_s
+    owner, lease_s = shared.owner, shared.settings.lease_s
     dispatchers = [
         Dispatcher(
-            shared.engine, dict.fromkeys(kinds, desk.handle), wake, owner=owner, team_id=team_id,
+            shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
             lease_s=lease_s, handled=wakes.inbox,
         )
         for kinds, wake in ((DELIVERED, wakes.events), (("question",), wakes.questions))
@@ -121,9 +133,9 @@ def _pumps(shared: Shared, desk: Desk, wakes: Wakes) -> Sequence[Dispatcher | Pu
 
     def claim() -> OutboxMessage | None:
         with transaction(shared.engine) as session:
-            return outbox.claim(session, owner, lease_s, team_id=team_id)
+            return outbox.claim(session, owner, lease_s, teams=teams)
 
-    return [*dispatchers, Pump(claim, desk.poster.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)]
+    return [*dispatchers, Pump(claim, desks.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)]
 
 
 async def _work(
@@ -180,20 +192,24 @@ def _clients(settings: BotSettings) -> list[VllmClient]:
     return [VllmClient(url, api_key=key) for url in settings.vllm_urls]
 
 
-async def _introduce(settings: BotSettings) -> tuple[Identity, str]:
-    """Who the bot is, and the address of its socket if it has one: each token is tried first."""
+async def _connect(settings: BotSettings) -> str:
+    """The address of the socket, if there is one."""
+    token = settings.slack_app_token.get_secret_value()
+    if not token:
+        return ""
     client = web_client(settings, patient=True)
-    try:
-        who = await _try("SLACK_BOT_TOKEN", client.auth_test())
-        socket_url = ""
-        if token := settings.slack_app_token.get_secret_value():
-            opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
-            socket_url = opened["url"]
-    except (aiohttp.ClientError, TimeoutError) as error:
-        why = f"SLACK_API_URL: Slack cannot be reached: {type(error).__name__}"
-        raise BadSettings(why) from error
+    opened = await _try("SLACK_APP_TOKEN", client.apps_connections_open(app_token=token))
+    return str(opened["url"])
+
+
+async def _introduce(settings: BotSettings, engine: Engine) -> OneWorkspace:
+    """The workspace of the bot token, which Mynah moves into."""
+    client = web_client(settings, patient=True)
+    who = await _try("SLACK_BOT_TOKEN", client.auth_test())
     identity = Identity(who["team_id"], who["user_id"], who["bot_id"], who.get("team", ""))
-    return identity, socket_url
+    await asyncio.to_thread(_move_in, engine, identity)
+    hasty = web_client(settings, patient=False)
+    return OneWorkspace(identity, patient=client, hasty=hasty)
 
 
 async def _try(setting: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
@@ -201,13 +217,14 @@ async def _try(setting: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackR
         return await call
     except SlackApiError as error:
         raise BadSettings(f"{setting}: Slack says {error_of(error)}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        why = f"SLACK_API_URL: Slack cannot be reached: {type(error).__name__}"
+        raise BadSettings(why) from error
 
 
-def _prepare(engine: Engine, identity: Identity) -> None:
+def _move_in(engine: Engine, identity: Identity) -> None:
     with transaction(engine) as session:
-        team = releases.ensure_team(session, identity.team_id)
-        team.name, team.bot_user_id = identity.team, identity.user_id
-        session.add(team)
+        move_in(session, identity)
 
 
 def _warn(settings: BotSettings) -> None:

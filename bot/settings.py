@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from serving.settings import Names, ServingSettings, split_names
 
@@ -25,7 +26,14 @@ class StoreSettings(ServingSettings):
 class BotSettings(StoreSettings):
     """What `mynah bot` needs."""
 
-    slack_bot_token: SecretStr = Field(alias="SLACK_BOT_TOKEN")
+    # With a client id many workspaces install the app; without, it is the one of the bot token.
+    slack_client_id: str = Field("", alias="SLACK_CLIENT_ID")
+    slack_client_secret: SecretStr = Field(
+        SecretStr(""), alias="SLACK_CLIENT_SECRET", validate_default=True
+    )
+    slack_bot_token: SecretStr = Field(
+        SecretStr(""), alias="SLACK_BOT_TOKEN", validate_default=True
+    )
     # One of the two says how Slack delivers: by HTTP, or over Socket Mode.
     slack_signing_secret: SecretStr = Field(SecretStr(""), alias="SLACK_SIGNING_SECRET")
     slack_app_token: SecretStr = Field(
@@ -53,10 +61,28 @@ class BotSettings(StoreSettings):
     def _split(cls, value: Any) -> Any:
         return split_names(value)
 
+    @property
+    def many_workspaces(self) -> bool:
+        """Whether workspaces install the app by themselves."""
+        return bool(self.slack_client_id)
+
+    @field_validator("slack_client_secret")
+    @classmethod
+    def _client_secret(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        if bool(secret.get_secret_value()) != bool(info.data.get("slack_client_id")):
+            raise ValueError("set this and SLACK_CLIENT_ID (many workspaces), or neither")
+        return secret
+
     @field_validator("slack_bot_token")
     @classmethod
-    def _bot_token(cls, token: SecretStr) -> SecretStr:
-        if not token.get_secret_value().startswith("xoxb-"):
+    def _bot_token(cls, token: SecretStr, info: ValidationInfo) -> SecretStr:
+        found = token.get_secret_value()
+        if info.data.get("slack_client_id"):
+            if found:
+                raise ValueError("set this (one workspace) or SLACK_CLIENT_ID (many), not both")
+        elif not found:
+            raise PydanticCustomError("missing", "is not set")
+        elif not found.startswith("xoxb-"):
             raise ValueError("must be a bot token (xoxb-…)")
         return token
 

@@ -20,6 +20,7 @@ RATINGS = {
     "x": FeedbackKind.REJECT,
     "memo": FeedbackKind.CORRECT,
 }
+OURS = ("app_uninstalled", "tokens_revoked")  # about the app itself
 _INTERACTIVE = {
     "block_actions": "action",
     "view_submission": "view",
@@ -72,7 +73,7 @@ def lane_of(event: Mapping[str, Any]) -> str:
         message = _subject(event)
         ts = event.get("deleted_ts") or message.get("ts") or event["ts"]
         return lane(event["channel"], message.get("thread_ts") or ts)
-    return f"event:{event['type']}"
+    return "installation" if event["type"] in OURS else f"event:{event['type']}"
 
 
 def _lane_of_command(body: Body) -> str:
@@ -112,7 +113,7 @@ def concerns(event: Mapping[str, Any], identity: Identity) -> bool:
         rated: bool = event["reaction"] in RATINGS and event["item"].get("type") == "message"
         return rated and event.get("user") != identity.user_id
     if event["type"] not in ("message", "app_mention"):
-        return False
+        return event["type"] in OURS
     if event.get("subtype") == "message_deleted":
         return True
     if event.get("subtype") == "message_changed":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from bot.answering import Answering
 from bot.memory import Memory
@@ -20,6 +21,7 @@ from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.reactions import Reactions
+from bot.slack.residence import Leaving
 from bot.slack.roles import Roles
 from bot.slack.streaming import Streams
 from bot.slack.teaching import Teaching
@@ -40,6 +42,7 @@ class Shared:
     owner: str  # this process, in claims
     stored: Callable[[], None]  # something was stored for any queue
     said: Callable[[], None]  # something was stored for the outbox
+    forget: Callable[[Session, str], None]  # erases a workspace's token
 
 
 class Desk:
@@ -81,6 +84,7 @@ class Desk:
             "app_mention": self.messages.handle,
             "reaction_added": reactions.handle,
             "reaction_removed": reactions.handle,
+            **Leaving(engine, workspace, forget=shared.forget).events(),
         }
 
     async def handle(self, row: InboxEvent) -> None:

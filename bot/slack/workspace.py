@@ -29,6 +29,8 @@ GONE = frozenset(
 LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
                         "account_inactive", "missing_scope", "ekm_access_denied"})  # fmt: skip
 LOCKED_OUT_S = 60.0
+ENDED = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
+                   "account_inactive"})  # fmt: skip
 # Nothing came back, or the SDK tripped over what did: a page of text where it expects JSON.
 NO_REPLY = (aiohttp.ClientError, TimeoutError, AttributeError, UnicodeError)
 Message = Mapping[str, Any]
@@ -75,6 +77,18 @@ class Workspace:
         self.identity = identity
         self._fresh_s = fresh_s
         self._kept: dict[tuple[str, str], tuple[float, Any]] = {}
+
+    async def takes_us(self) -> bool:
+        """Whether Slack still takes the token, asked anew each time."""
+        try:
+            await self._client.auth_test()
+        except SlackApiError as error:
+            if error_of(error) in ENDED:
+                return False
+            raise Later(f"Slack: {error_of(error)}", delay_s=2.0) from error
+        except NO_REPLY as error:
+            raise Later(f"Slack cannot be reached: {type(error).__name__}", 2.0) from error
+        return True
 
     async def user(self, user_id: str) -> Mapping[str, Any] | None:
         """`users.info`, or None when there is no such user."""

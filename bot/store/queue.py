@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Exists, and_, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Exists, Select, and_, exists, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from bot.store.schema import InboxEvent, OutboxMessage, Status, now
 
 Row = TypeVar("Row", InboxEvent, OutboxMessage)
+Teams = str | Select[Any]  # one workspace, or a query for the ids of several
 
 
 class LostClaim(Exception):
@@ -41,6 +42,24 @@ def claim(
         if _take(session, table, row, owner, lease_s):
             return row
     return None
+
+
+def of_teams(table: type[Row], teams: Teams) -> ColumnElement[bool]:
+    """The condition that a row is of these workspaces."""
+    column = col(table.team_id)
+    return column == teams if isinstance(teams, str) else column.in_(teams)
+
+
+def abandon(
+    session: Session, table: type[Row], team_id: str, *, error: str, but: int | None = None
+) -> None:
+    """Give up all open rows of a workspace, also those that somebody holds, but for one."""
+    values = {"status": Status.FAILED, "error": error, "finished_at": now()}
+    session.execute(
+        update(table)
+        .where(_open(table), col(table.team_id) == team_id, col(table.id).is_distinct_from(but))
+        .values(**values, lease_owner=None, lease_until=None)
+    )
 
 
 def renew(session: Session, row: Row, owner: str, *, lease_s: float) -> None:

@@ -88,6 +88,32 @@ class Team(SQLModel, table=True):
     created_at: datetime = _time()
 
 
+class Installation(SQLModel, table=True):
+    """The bot token of a workspace that installed the app, as plain as all else in here.
+
+    Nothing of the person who installed it is kept. Erased when the app is taken out.
+    """
+
+    team_id: str = Field(primary_key=True)
+    client_id: str  # the app that was installed
+    team_name: str = ""
+    bot_user_id: str
+    bot_id: str
+    token: str
+    refresh_token: str | None = None  # both or neither: tokens of an app that rotates them
+    expires_at: datetime | None = _later()
+    installed_at: datetime = _time()
+
+
+class InstallState(SQLModel, table=True):
+    """An installation under way: whoever comes back from Slack's consent page has to know it."""
+
+    __tablename__ = "install_state"
+
+    state: str = Field(primary_key=True)
+    until: datetime = _time()
+
+
 class Status(StrEnum):
     """Where a queued row (inbox, outbox) stands."""
 

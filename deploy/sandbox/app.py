@@ -15,9 +15,10 @@ from deploy.sandbox.commands import ResponseUrlEndpoint
 from deploy.sandbox.control import Control
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.silence import Silenceable
 from deploy.sandbox.uploads import FileEndpoints
 from deploy.sandbox.web import WebApi
-from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 
 HOST = "127.0.0.1"
 PORT = 3100
@@ -25,23 +26,23 @@ PORT = 3100
 
 def build(timing: Timing | None = None) -> Starlette:
     """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API."""
-    world = World.fresh(timing)
-    uploads = FileEndpoints(world)
+    worlds = Worlds(timing)
+    courier, uploads = worlds.home.courier, FileEndpoints(worlds)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        await world.courier.close()
+        await courier.close()
 
     return Starlette(
         lifespan=lifespan,
         routes=[
-            Route("/api/{method:path}", WebApi(world).endpoint, methods=["GET", "POST"]),
-            WebSocketRoute("/link/", world.courier.sockets.endpoint),
+            Route("/api/{method:path}", WebApi(worlds).endpoint, methods=["GET", "POST"]),
+            WebSocketRoute("/link/", courier.sockets.endpoint),
             Route("/upload/{key}", uploads.upload, methods=["POST"]),
             Route("/files/{file_id}/{name}", uploads.download, methods=["GET"]),
-            Route("/commands/{key}", ResponseUrlEndpoint(world).endpoint, methods=["POST"]),
-            Mount("/_control", routes=Control(world).routes()),
+            Route("/commands/{key}", ResponseUrlEndpoint(worlds).endpoint, methods=["POST"]),
+            Mount("/_control", routes=Control(worlds).routes()),
         ],
     )
 
@@ -72,7 +73,7 @@ def server(timing: Timing | None = None) -> uvicorn.Server:
         build(timing),
         log_level="warning",
         access_log=False,
-        ws="websockets-sansio",
+        ws=Silenceable,
         timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)

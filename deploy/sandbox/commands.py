@@ -14,6 +14,7 @@ from deploy.sandbox.people import Channel, User
 from deploy.sandbox.request_url import TOKEN
 from deploy.sandbox.responses import ResponseUrl
 from deploy.sandbox.world import Content, World
+from deploy.sandbox.worlds import Worlds
 
 
 async def run(
@@ -41,24 +42,26 @@ async def run(
 class ResponseUrlEndpoint:
     """`POST /commands/{key}`: what a response URL takes."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, worlds: Worlds) -> None:
+        self._worlds = worlds
 
     async def endpoint(self, request: Request) -> Response:
         """Show the posted answer to the person, or to the channel when it is `in_channel`."""
-        given = self._world.responses.use(request.path_params["key"])
+        key = request.path_params["key"]
+        found = ((world, world.responses.use(key)) for world in self._worlds)
+        world, given = next((pair for pair in found if pair[1]), (self._worlds.home, None))
         if given is None:
             return PlainTextResponse("expired_url", 404)
-        space = self._world.workspace
+        space = world.workspace
         try:
             answer = await request.json()
             if not isinstance(answer, dict):
                 raise SlackError("invalid_payload")
             channel, user = space.channels[given.channel], space.users[given.user]
             if answer.get("replace_original") or answer.get("delete_original"):
-                _replace(self._world, channel, given, answer)
+                _replace(world, channel, given, answer)
             else:
-                _show(self._world, channel, user, answer)
+                _show(world, channel, user, answer)
         except ValueError:
             return PlainTextResponse("invalid_payload", 400)
         except SlackError as error:

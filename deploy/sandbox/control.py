@@ -13,12 +13,11 @@ from starlette.routing import Route
 from deploy.sandbox import commands, interactions
 from deploy.sandbox.errors import Impossible, SlackError
 from deploy.sandbox.faults import CallFault
-from deploy.sandbox.people import User
 from deploy.sandbox.personas import BOT_TOKEN, SIGNING_SECRET
 from deploy.sandbox.report import report
 from deploy.sandbox.request_url import RequestUrl
 from deploy.sandbox.seed import BadSeed, Seed, plant
-from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]
 
@@ -60,6 +59,9 @@ class FaultOrder(_Strict):
     rate_limit: RateLimit | list[RateLimit] | None = None
     fail: Fail | list[Fail] | None = None
     refresh_socket: bool = False
+    refresh_reason: Literal["refresh_requested", "warning"] = "refresh_requested"
+    deafen_socket: bool = False  # connections stay open, and nothing goes either way
+    spoil_ticket: int = Field(0, ge=0)  # the next tickets are too old when they are used
     drop_socket: bool = False
     ack_s: float | None = Field(None, gt=0)
     retry_s: list[float] | None = None
@@ -123,11 +125,31 @@ class HomeOrder(_Strict):
     tab: Literal["home", "messages"] = "home"
 
 
+class UninstallOrder(_Strict):
+    """The body of `POST /_control/uninstall`; without a team it is the home."""
+
+    team: str = ""
+
+
+class AllowOrder(_Strict):
+    """The body of `POST /_control/allow`: who is at the app's consent page, which is at `url`."""
+
+    token: str
+    url: str
+    deny: bool = False
+
+
+class RotationOrder(_Strict):
+    """The body of `POST /_control/rotation`."""
+
+    lives_s: int | None = Field(None, ge=1)
+
+
 class Control:
     """`/_control/…`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, worlds: Worlds) -> None:
+        self._worlds = worlds
 
     def routes(self) -> list[Route]:
         """The routes of the control API."""
@@ -139,6 +161,8 @@ class Control:
             "submit": self.submit,
             "home": self.home,
             "uninstall": self.uninstall,
+            "allow": self.allow,
+            "rotation": self.rotation,
             "faults": self.faults,
             "request_url": self.request_url,
         }
@@ -147,16 +171,17 @@ class Control:
 
     async def seed(self, request: Request) -> dict[str, Any]:
         """Add users, channels and groups; all of it or nothing."""
-        return plant(self._world.workspace, Seed.model_validate_json(await request.body()))
+        seed = Seed.model_validate_json(await request.body())
+        return plant(self._worlds.of_team(seed.team).workspace, seed)
 
     async def command(self, request: Request) -> dict[str, Any]:
         """Type a slash command as somebody."""
         order = CommandOrder.model_validate_json(await request.body())
-        user = self._person(order.token)
+        world, user = self._worlds.person(order.token)
         return await commands.run(
-            self._world,
+            world,
             user=user,
-            channel=self._world.workspace.joined_channel(order.channel, user.id),
+            channel=world.workspace.joined_channel(order.channel, user.id),
             command=order.command,
             text=order.text,
             base_url=_base_url(request),
@@ -165,7 +190,7 @@ class Control:
     async def action(self, request: Request) -> dict[str, Any]:
         """Press a button or choose from a menu as somebody; tells which modal they see then."""
         order = ActionOrder.model_validate_json(await request.body())
-        world, user = self._world, self._person(order.token)
+        world, user = self._worlds.person(order.token)
         act = interactions.Act(order.action_id, order.block_id, order.value)
         if order.view_id:
             view = world.views.seen_by(user.id, order.view_id)
@@ -177,7 +202,7 @@ class Control:
     async def shortcut(self, request: Request) -> dict[str, Any]:
         """Use a message shortcut as somebody."""
         order = ShortcutOrder.model_validate_json(await request.body())
-        world, user = self._world, self._person(order.token)
+        world, user = self._worlds.person(order.token)
         channel, message = interactions.message_seen(world, user, order.channel, order.ts)
         return await interactions.shortcut(
             world, user, channel, message, order.callback_id, _base_url(request)
@@ -186,24 +211,39 @@ class Control:
     async def submit(self, request: Request) -> dict[str, Any]:
         """Fill in and submit the modal in front of somebody; tells what they see then."""
         order = SubmitOrder.model_validate_json(await request.body())
-        user = self._person(order.token)
-        view = self._world.views.seen_by(user.id, order.view_id)
-        return await interactions.submit(self._world, user, view, order.values)
+        world, user = self._worlds.person(order.token)
+        view = world.views.seen_by(user.id, order.view_id)
+        return await interactions.submit(world, user, view, order.values)
 
     async def home(self, request: Request) -> dict[str, Any]:
         """Open the app's home as somebody; tells the Home tab that they see."""
         order = HomeOrder.model_validate_json(await request.body())
-        return await interactions.open_home(self._world, self._person(order.token), order.tab)
+        return await interactions.open_home(*self._worlds.person(order.token), order.tab)
 
     async def uninstall(self, request: Request) -> dict[str, Any]:
-        """Take the app out of the workspace: its bot tokens end, and it hears nothing more."""
-        self._world.uninstall()
+        """Take the app out of a workspace: its bot tokens end, and it hears nothing more."""
+        order = UninstallOrder.model_validate_json(await request.body() or b"{}")
+        self._worlds.of_team(order.team).uninstall()
+        return {}
+
+    async def allow(self, request: Request) -> dict[str, Any]:
+        """Press Allow on the app's consent page, or Cancel, as somebody."""
+        order = AllowOrder.model_validate_json(await request.body())
+        world, user = self._worlds.person(order.token)
+        query = self._worlds.consents.allow(world, user, order.url, deny=order.deny)
+        return {"query": query}
+
+    async def rotation(self, request: Request) -> dict[str, Any]:
+        """Let the app's next tokens live so long; forever without a time."""
+        order = RotationOrder.model_validate_json(await request.body())
+        self._worlds.consents.lives_s = order.lives_s
         return {}
 
     async def faults(self, request: Request) -> dict[str, Any]:
         """Order bad luck."""
         order = FaultOrder.model_validate_json(await request.body())
-        courier, faults = self._world.courier, self._world.faults
+        home = self._worlds.home
+        courier, faults = home.courier, home.faults
         if order.clear:
             faults.clear()
         if order.drop_ack is not None:
@@ -216,11 +256,15 @@ class Control:
         faults.calls += [_failing(item) for item in _listed(order.fail)]
         courier.timing.ack_s = order.ack_s or courier.timing.ack_s
         if order.trigger_s is not None:
-            self._world.triggers.lives_s = order.trigger_s
+            for world in self._worlds:
+                world.triggers.lives_s = order.trigger_s
         if order.retry_s is not None:
             courier.timing.retry_s = tuple(order.retry_s)
         if order.refresh_socket:
-            courier.sockets.refresh()
+            courier.sockets.refresh(order.refresh_reason)
+        if order.deafen_socket:
+            courier.sockets.deafen()
+        courier.sockets.spoil += order.spoil_ticket
         if order.drop_socket:
             courier.sockets.drop()
         return {"drop_ack": faults.drop_ack, "duplicate": faults.duplicate}
@@ -228,7 +272,7 @@ class Control:
     async def request_url(self, request: Request) -> dict[str, Any]:
         """Deliver to a URL, once it has proved to be the app's; until then nothing changes."""
         order = RequestUrlOrder.model_validate_json(await request.body())
-        courier = self._world.courier
+        courier = self._worlds.home.courier
         found = RequestUrl(str(order.url), SIGNING_SECRET) if order.url else None
         if found is not None:
             await found.check(courier.timing.ack_s)
@@ -236,18 +280,13 @@ class Control:
         return {}
 
     async def state(self, request: Request) -> dict[str, Any]:
-        """What was said and delivered; `?channel=`, `?since=` (a ts) and `?parts=` narrow it."""
+        """What was said and delivered (`?team=`); `?channel=`, `?since=`, `?parts=` narrow it."""
         query = request.query_params
+        world = self._worlds.of_team(query.get("team", ""))
         parts = [part for part in query.get("parts", "").split(",") if part]
         return report(
-            self._world, channel=query.get("channel"), since=query.get("since", ""), parts=parts
+            world, channel=query.get("channel"), since=query.get("since", ""), parts=parts
         )
-
-    def _person(self, token: str) -> User:
-        space = self._world.workspace
-        if token not in space.tokens:
-            raise SlackError("invalid_auth")
-        return space.users[space.tokens[token].user_id]
 
 
 def _base_url(request: Request) -> str:

@@ -22,6 +22,7 @@ class Token:
     kind: TokenKind
     user_id: str
     scopes: frozenset[str] | None = None
+    until: float | None = None  # seconds since the epoch, of an app that rotates its tokens
 
 
 @dataclass

@@ -9,7 +9,11 @@ TEAM = "T0MYNAH"
 BOT_TOKEN = "xoxb-mynah"  # noqa: S105 - a fixed token of a sandbox on loopback
 APP_TOKEN = "xapp-mynah"  # noqa: S105
 SIGNING_SECRET = "mynah-signing-secret"  # noqa: S105
+CLIENT_ID = "1000000000.2000000000"
+CLIENT_SECRET = "mynah-client-secret"  # noqa: S105
+OTHER_TEAM = "T0OTHER"
 APP = App(id="A0MYNAH", user_id="U0MYNAH", bot_id="B0MYNAH", name="mynah")
+OTHER_APP = App(id=APP.id, user_id="U0OMYNAH", bot_id="B0OMYNAH", name=APP.name)
 BOT_SCOPES = frozenset(
     {
         *("app_mentions:read", "assistant:write", "chat:write", "commands", "files:write"),
@@ -28,13 +32,32 @@ def workspace() -> Workspace:
     fresh = Workspace(team=TEAM, domain="mynah-sandbox", app=APP)
     for name in _PEOPLE:
         _add_person(fresh, name)
-    bot = User(APP.user_id, APP.name, TEAM, real_name="Mynah", is_bot=True, bot_id=APP.bot_id)
-    fresh.users[bot.id] = bot
+    _add_bot(fresh)
     fresh.tokens[BOT_TOKEN] = Token(TokenKind.BOT, APP.user_id, BOT_SCOPES)
     fresh.tokens[APP_TOKEN] = Token(TokenKind.APP, APP.user_id, APP_SCOPES)
     _add_channels(fresh)
     fresh.groups["S0STAFF"] = UserGroup("S0STAFF", "staff", ["U0STAFF", "U0STAFF2"])
     return fresh
+
+
+def neighbour() -> Workspace:
+    """Another workspace, with people (``xoxp-other-asker``) and channels of its own, and without
+    the app: nobody has installed it there yet."""
+    fresh = Workspace(team=OTHER_TEAM, domain="other-sandbox", app=OTHER_APP)
+    for name in ("asker", "staff", "admin"):
+        user = User(f"U0O{name.upper()}", name, OTHER_TEAM, is_admin=name == "admin")
+        fresh.users[user.id] = user
+        fresh.tokens[f"xoxp-other-{name}"] = Token(TokenKind.USER, user.id)
+    _add_bot(fresh)
+    everybody = list(fresh.users)
+    fresh.add_channel(Channel("C0OHELP", "help", members=everybody, creator="U0OADMIN"))
+    return fresh
+
+
+def _add_bot(fresh: Workspace) -> None:
+    app = fresh.app
+    bot = User(app.user_id, app.name, fresh.team, "Mynah", is_bot=True, bot_id=app.bot_id)
+    fresh.users[bot.id] = bot
 
 
 def _add_person(fresh: Workspace, name: str) -> None:

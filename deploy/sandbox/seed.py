@@ -56,6 +56,7 @@ class SeedGroup(_Strict):
 class Seed(_Strict):
     """The body of `POST /_control/seed`."""
 
+    team: str = ""  # the home of most tests
     users: list[SeedUser] = Field(default_factory=list)
     channels: list[SeedChannel] = Field(default_factory=list)
     usergroups: list[SeedGroup] = Field(default_factory=list)

@@ -12,6 +12,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from deploy.sandbox.silence import SELF
+
 TICKET_S = 30.0
 MOST_CONNECTIONS = 10
 REFRESH_GRACE_S = 2.0
@@ -26,6 +28,7 @@ class Connection:
         self.number = number
         self.websocket = websocket
         self.live = True  # takes new envelopes
+        self.silent = False
         self.on_close: dict[str, Callable[[], None]] = {}  # envelope id → who waits for its ack
         self._out: asyncio.Queue[str | None] = asyncio.Queue()
 
@@ -41,8 +44,13 @@ class Connection:
     async def write(self) -> None:
         """Send what is queued until told to close."""
         while (message := await self._out.get()) is not None:
-            await self.websocket.send_text(message)
+            if not self.silent:
+                await self.websocket.send_text(message)
         await self.websocket.close()
+
+    def fall_silent(self) -> None:
+        """Say and hear nothing more, pings neither, and stay connected."""
+        self.silent = self.websocket.scope["extensions"][SELF].silent = True
 
     def closed(self) -> None:
         """Tell everybody who waits for an acknowledgement that it will not come."""
@@ -63,11 +71,14 @@ class Sockets:
         self._some_live = asyncio.Event()
         self._grace: set[asyncio.Task[None]] = set()
         self.connections: list[Connection] = []
+        self.spoil = 0  # so many of the next tickets are too old when they are used
 
     def ticket(self) -> str:
         """A ticket for one connection, good for half a minute."""
         ticket = secrets.token_hex(16)
-        self._tickets[ticket] = time.monotonic() + TICKET_S
+        spoiled = self.spoil > 0
+        self.spoil -= spoiled
+        self._tickets[ticket] = time.monotonic() + (0 if spoiled else TICKET_S)
         return ticket
 
     def live(self) -> list[Connection]:
@@ -108,6 +119,11 @@ class Sockets:
         """Close every connection without a word."""
         for connection in self.live():
             connection.hang_up()
+
+    def deafen(self) -> None:
+        """Let every connection fall silent; nobody on this side notices either."""
+        for connection in self.live():
+            connection.fall_silent()
 
     async def _serve(self, connection: Connection) -> None:
         self.connections.append(connection)

@@ -6,19 +6,20 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 
 
 class FileEndpoints:
     """`POST /upload/{key}` and `GET /files/{file_id}/{name}`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, worlds: Worlds) -> None:
+        self._worlds = worlds
 
     async def upload(self, request: Request) -> Response:
         """Take a file, as raw bytes or as the one file of a form."""
         content = await _content(request)
-        if not self._world.files.take(request.path_params["key"], content):
+        key = request.path_params["key"]
+        if not any(world.files.take(key, content) for world in self._worlds):
             return PlainTextResponse("unknown upload, or not the announced length", 400)
         return PlainTextResponse(f"OK - {len(content)}")
 
@@ -27,12 +28,11 @@ class FileEndpoints:
 
         An app needs `files:read`. Slack sends the others to its login page; here they get 403.
         """
-        space = self._world.workspace
         secret = request.headers.get("authorization", "").removeprefix("Bearer ")
-        token, file = (
-            space.tokens.get(secret),
-            self._world.files.by_id.get(request.path_params["file_id"]),
-        )
+        world = self._worlds.of_token(secret)
+        space = world.workspace
+        token = space.tokens.get(secret)
+        file = world.files.by_id.get(request.path_params["file_id"])
         if file is None or file.content is None:
             return PlainTextResponse("no such file", 404)
         if token is None or (token.scopes is not None and "files:read" not in token.scopes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import time
 from typing import Any
 
 from starlette.requests import Request
@@ -16,6 +18,7 @@ from deploy.sandbox.methods.registry import METHODS
 from deploy.sandbox.people import Token, TokenKind
 from deploy.sandbox.personas import APP
 from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 
 _NOBODY = Token(TokenKind.USER, APP.user_id)  # behind a method that takes no token
 
@@ -23,13 +26,13 @@ _NOBODY = Token(TokenKind.USER, APP.user_id)  # behind a method that takes no to
 class WebApi:
     """`/api/{method}`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, worlds: Worlds) -> None:
+        self._worlds = worlds
 
     async def endpoint(self, request: Request) -> Response:
         """Answer one call, errors included, with HTTP 200 as Slack does."""
         name = request.path_params["method"]
-        self._world.calls[name] += 1
+        self._worlds.home.calls[name] += 1
         try:
             return self._answer(name, await arguments.read(request), request)
         except SlackError as error:
@@ -40,24 +43,41 @@ class WebApi:
         if method is None:
             raise SlackError("unknown_method", req_method=name)
         secret = _secret(request, args)
-        token = _NOBODY if method.open else self._token(secret)
-        call = Call(self._world, token, args, str(request.base_url).rstrip("/"), secret)
+        world = self._worlds.of_token(secret)
+        token = _NOBODY if method.open else _token(world, secret)
+        base_url = str(request.base_url).rstrip("/")
+        call = Call(world, token, args, base_url, secret, self._worlds.consents, _client(request))
         _allow(method, call)
-        fault = self._world.faults.of_call(name, secret)
+        fault = world.faults.of_call(name, secret)
         if fault is not None and not fault.applied:
             return _struck(fault)
         answer = {"ok": True, **method.run(call)}
         return _struck(fault) if fault else JSONResponse(answer, headers=_scopes(method, token))
 
-    def _token(self, secret: str) -> Token:
-        if not secret:
-            raise SlackError("not_authed")
-        token = self._world.workspace.tokens.get(secret)
-        if token is None:
-            raise SlackError(self._world.workspace.revoked.get(secret, "invalid_auth"))
-        if self._world.workspace.users[token.user_id].deleted:
-            raise SlackError("account_inactive")
-        return token
+
+def _token(world: World, secret: str) -> Token:
+    if not secret:
+        raise SlackError("not_authed")
+    token = world.workspace.tokens.get(secret)
+    if token is None:
+        raise SlackError(world.workspace.revoked.get(secret, "invalid_auth"))
+    if token.until is not None and token.until <= time.time():
+        raise SlackError("token_expired")
+    if world.workspace.users[token.user_id].deleted:
+        raise SlackError("account_inactive")
+    return token
+
+
+def _client(request: Request) -> tuple[str, str]:
+    """The client id and secret, as HTTP's basic authentication brings them."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        client_id, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return client_id, secret
 
 
 def _secret(request: Request, args: Arguments) -> str:

@@ -41,7 +41,7 @@ async def running(
 ) -> AsyncIterator[Dispatcher]:
     """A dispatcher at work; what is under way at the end is cancelled."""
     dispatcher = Dispatcher(
-        engine, handlers, asyncio.Event(), owner=owner, team_id=TEAM, lease_s=lease_s
+        engine, handlers, asyncio.Event(), owner=owner, teams=TEAM, lease_s=lease_s
     )
     task = asyncio.create_task(dispatcher.run())
     try:
@@ -220,7 +220,7 @@ async def test_stop_finishes_what_is_under_way(engine: Engine) -> None:
         await free.wait()
 
     deliver(engine, ("a", "a1"), ("a", "a2"))
-    dispatcher = Dispatcher(engine, {"event": handle}, asyncio.Event(), owner="o", team_id=TEAM)
+    dispatcher = Dispatcher(engine, {"event": handle}, asyncio.Event(), owner="o", teams=TEAM)
     task = asyncio.create_task(dispatcher.run())
     await until(lambda: stored(engine)[0].status is Status.CLAIMED)
     dispatcher.stop()
@@ -258,7 +258,7 @@ async def test_one_dispatcher_wakes_another(engine: Engine) -> None:
 
     deliver(engine, ("a", "a1"))
     dispatcher = Dispatcher(
-        engine, {"event": handle}, asyncio.Event(), owner="o", team_id=TEAM, handled=wake.set
+        engine, {"event": handle}, asyncio.Event(), owner="o", teams=TEAM, handled=wake.set
     )
     task = asyncio.create_task(dispatcher.run())
     async with asyncio.timeout(5):
@@ -289,7 +289,7 @@ async def test_store_that_is_away_is_waited_for(engine: Engine) -> None:
 async def test_full_pool_is_waited_for(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a free connection to claim, renew or mark with, the pump goes on."""
     dispatcher = Dispatcher(
-        engine, {"event": _slow}, asyncio.Event(), owner="one", team_id=TEAM, lease_s=1.5
+        engine, {"event": _slow}, asyncio.Event(), owner="one", teams=TEAM, lease_s=1.5
     )
     full: dict[str, int] = {}
     for call in ("claim", "renew", "finish"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from deploy.sandbox.errors import SlackError
 from deploy.sandbox.methods.method import Call, Method
+from deploy.sandbox.oauth import check_client
 from deploy.sandbox.people import TokenKind
 
 
@@ -44,7 +46,22 @@ def auth_revoke(call: Call) -> dict[str, Any]:
     return {"revoked": not call.args.flag("test")}
 
 
+def oauth_access(call: Call) -> dict[str, Any]:
+    """Tokens for a code, or for a refresh token."""
+    client_id, secret = call.client
+    check_client(
+        client_id or call.args.text("client_id"), secret or call.args.text("client_secret")
+    )
+    kind = call.args.text("grant_type") or "authorization_code"
+    if kind == "refresh_token":
+        return call.consents.refresh(call.args.required("refresh_token"))
+    if kind != "authorization_code":
+        raise SlackError("invalid_grant_type")
+    return call.consents.exchange(call.args.text("code"), call.args.text("redirect_uri"))
+
+
 METHODS = (
+    Method("oauth.v2.access", oauth_access, open=True),
     Method("api.test", api_test, open=True),
     Method("auth.test", auth_test),
     Method("auth.revoke", auth_revoke),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.sandbox.arguments import Arguments
 from deploy.sandbox.errors import SlackError
+from deploy.sandbox.oauth import Consents
 from deploy.sandbox.people import Channel, Token, TokenKind, User
 from deploy.sandbox.state import Workspace
 from deploy.sandbox.world import World
@@ -24,6 +25,8 @@ class Call:
     args: Arguments
     base_url: str  # http://host:port, as the caller reached the sandbox
     secret: str = ""  # the token itself
+    consents: Consents = field(default_factory=Consents)
+    client: tuple[str, str] = ("", "")  # id and secret, where the caller is the app itself
 
     @property
     def workspace(self) -> Workspace:

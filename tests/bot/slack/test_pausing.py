@@ -24,7 +24,7 @@ SINCE = r"paused by <@U0ADMIN> since 20\d\d-\d\d-\d\d \d\d:\d\d UTC"
 
 def actions(house: House) -> list[tuple[str, str]]:
     """Who paused and resumed, in order."""
-    rows = [row for row in house.rows(Audit) if row.action.startswith("team.")]
+    rows = [row for row in house.rows(Audit) if row.action in ("team.pause", "team.resume")]
     return [(row.actor, row.action) for row in sorted(rows, key=lambda row: row.id or 0)]
 
 

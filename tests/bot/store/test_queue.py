@@ -79,8 +79,8 @@ def test_a_process_of_one_team_takes_that_teams_rows_only(store: Engine) -> None
     with transaction(store) as session:
         put(session, "a", team_id="T2")
     with transaction(store) as session:
-        assert inbox.claim(session, "me", team_id=TEAM) is None
-        assert inbox.claim(session, "me", team_id="T2") is not None
+        assert inbox.claim(session, "me", teams=TEAM) is None
+        assert inbox.claim(session, "me", teams="T2") is not None
 
 
 def test_a_row_to_be_retried_holds_its_lane_until_its_time(store: Engine) -> None:
