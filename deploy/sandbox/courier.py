@@ -121,6 +121,7 @@ class Courier:
             "acked": by_status[Status.ACKED],
             "waiting": by_status[Status.WAITING] + by_status[Status.SENT],
             "gave_up": by_status[Status.GAVE_UP],
+            "carrying": len(self._tasks),  # also what was acknowledged and comes again
         }
 
     async def close(self) -> None:
@@ -130,15 +131,34 @@ class Courier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _carry(self, delivery: Delivery) -> None:
+        first_s, *again = self._faults.moments()
+        async with asyncio.TaskGroup() as repeats:
+            for wait_s in again:
+                repeats.create_task(self._repeat(delivery, wait_s))
+            await asyncio.sleep(first_s)
+            await self._insist(delivery)
+        self._close(delivery)
+
+    async def _repeat(self, delivery: Delivery, wait_s: float) -> None:
+        """Send a delivery once more, acknowledged or not."""
+        await asyncio.sleep(wait_s)
+        if self.request_url is None:
+            self._hand_over(delivery, await self.sockets.next(), "timeout")
+            return
+        delivery.envelopes.append(str(uuid.uuid4()))
+        retry = (len(delivery.envelopes) - 1, "http_timeout")
+        kind, payload, within_s = delivery.kind, delivery.payload, self.timing.ack_s
+        await self.request_url.post(kind, payload, within_s=within_s, retry=retry)
+
+    async def _insist(self, delivery: Delivery) -> None:
+        """Attempt it again and again, until it is acknowledged or the schedule is at its end."""
         for wait_s in (0.0, *self.timing.retry_s):
             if wait_s:
                 await asyncio.sleep(wait_s)
             await self._attempt(delivery)
             if delivery.status is Status.ACKED:
-                break
-        else:
-            delivery.status = Status.GAVE_UP
-        self._close(delivery)
+                return
+        delivery.status = Status.GAVE_UP
 
     async def _attempt(self, delivery: Delivery) -> None:
         """One attempt of the schedule; a socket that closes under it does not use it up."""
