@@ -28,7 +28,6 @@ from bot.store.schema import (
     InboxEvent,
     Question,
     Release,
-    Status,
     now,
 )
 from serving.client import BASE, ChatMessage, Completion, Refused
@@ -218,7 +217,7 @@ class Answering:
         key = answers.message_key(question.id)
         if said is not None:  # the question was edited: its answer changes in place
             key = f"{key}:{answer.id}"
-        if said is not None and said.status is not Status.FAILED:
+        if said is not None and answers.stands(session, said):
             outbox.change(session, said, key=key, payload=payload, answer_id=answer.id)
             return
         outbox.say(

@@ -82,7 +82,9 @@ class _Thread:
             self._asked.add(act.on)
         if act.do is not Do.SAY:  # what was rated is not there any more
             about = {act.on, f"answer:{act.on}"}
-            self._ratings = {key: kind for key, kind in self._ratings.items() if key[0] not in about}
+            self._ratings = {
+                key: kind for key, kind in self._ratings.items() if key[0] not in about
+            }
 
     def _counts(self, act: Act) -> bool:
         """Only staff teach; 📝 is for one's own reply."""

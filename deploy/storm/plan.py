@@ -12,8 +12,7 @@ from random import Random
 from deploy.storm.acts import MENTION, STAFF, Act, Do, Story, Wait
 
 ASKERS = ("asker", "asker2")
-VERBS = ("restart", "rename", "back up", "restore", "empty", "lock", "share", "mirror", "move")
-THINGS = ("archive", "printer", "gateway", "mailbox", "cluster", "calendar", "badge", "console")
+CONSONANTS, VOWELS = "bcdfghjklmnprstvwxz", "aeiou"
 
 
 def plan(seed: int, acts: int) -> list[Story]:
@@ -47,11 +46,16 @@ class _Author:
 
     def plea(self) -> str:
         """A question in new words to nobody."""
-        return f"How do I {self.dice.choice(VERBS)} the {self.dice.choice(THINGS)} {self.code()}?"
+        return f"{self._word()} {self._word()} {self._word()} {self.code()}?"
 
     def advice(self) -> str:
         """An answer in new words."""
-        return f"Press the {self.dice.choice(THINGS)} button {self.code()}."
+        return f"{self._word()} {self._word()} {self.code()}."
+
+    def _word(self) -> str:
+        # Invented ones: nobody's question is like another's, so that memory matches none to it.
+        pairs = (self.dice.choice(CONSONANTS) + self.dice.choice(VOWELS) for _ in range(4))
+        return "".join(pairs)
 
     def code(self) -> str:
         """A word that nothing else says."""
