@@ -146,7 +146,8 @@ def _rated_by_nobody(one: _Author) -> Story:
 
 
 def _rated_anew(one: _Author) -> Story:
-    second = Act(Do.REACT, one.staff, one.answer, "x", wait=Wait.RECORDED)
+    wait = one.dice.choice((Wait.NOTHING, Wait.RECORDED))
+    second = Act(Do.REACT, one.staff, one.answer, "x", wait=wait)
     first = Act(Do.REACT, one.staff, one.answer, "white_check_mark", wait=Wait.ANSWERED)
     return [one.asks(), first, second]
 

@@ -19,7 +19,16 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from bot.slack.line import PATH
-from bot.store.schema import Answer, Example, ExampleStatus, Feedback, InboxEvent, Question, Status
+from bot.store.schema import (
+    Answer,
+    Example,
+    ExampleStatus,
+    Feedback,
+    FeedbackKind,
+    InboxEvent,
+    Question,
+    Status,
+)
 from deploy.sandbox.personas import SIGNING_SECRET
 from deploy.sandbox.request_url import signed
 from tests.bot.slack.house import BOT, HELP, House, until
@@ -71,6 +80,13 @@ async def tell_edited(
         for name, text in (("previous_message", before), ("message", after))
     }
     await deliver(house, type="message", subtype="message_changed", ts="1.0", **versions)
+
+
+async def tell_rated(house: House, ts: str, emoji: str, at: str = "1.0") -> None:
+    """The event of a reaction by staff."""
+    item = {"type": "message", "channel": HELP, "ts": ts}
+    rated = {"user": "U0STAFF", "reaction": emoji, "item": item, "event_ts": at}
+    await deliver(house, type="reaction_added", **rated)
 
 
 async def edit(house: House, ts: str, text: str, who: str = "asker") -> None:
@@ -195,9 +211,7 @@ async def test_a_slip_that_was_mended_before_the_correction(house: House) -> Non
         reply = await house.say("staff", "Prot 9443.", thread_ts=ts)
         await edit(house, reply, "Port 9443.", "staff")
         await house.react("staff", "memo", reply)
-        item = {"type": "message", "channel": HELP, "ts": reply}
-        rated = {"user": "U0STAFF", "reaction": "memo", "item": item}
-        await deliver(house, type="reaction_added", **rated)
+        await tell_rated(house, reply, "memo")
         slip = ("Prot 9443.", "Port 9443.", "U0STAFF")
         await tell_edited(house, reply, *slip, thread_ts=ts)
         [example] = house.rows(Example)
@@ -207,3 +221,19 @@ async def test_a_slip_that_was_mended_before_the_correction(house: House) -> Non
         await tell_edited(house, reply, "Port 9443.", "Port 9444.", "U0STAFF", thread_ts=ts)
     [example] = house.rows(Example)
     assert (example.status, example.answer) == (ExampleStatus.REVOKED, "")
+
+
+async def test_a_newer_rating_before_an_older_one(house: House) -> None:
+    """The later one counts, whichever is told of first."""
+    async with bot(house):
+        ts = await house.say("asker", OLD)
+        await tell_said(house, ts, OLD)
+        [answer] = await house.answers(ts)
+        for emoji in ("white_check_mark", "x"):
+            await house.react("staff", emoji, answer["ts"])
+        await tell_rated(house, answer["ts"], "x", at="1700000002.0")
+        await tell_rated(house, answer["ts"], "white_check_mark", at="1700000001.0")
+    assert [(row.kind, row.revoked_at) for row in house.rows(Feedback)] == [
+        (FeedbackKind.REJECT, None)
+    ]
+    assert house.rows(Example) == []
