@@ -126,6 +126,11 @@ class LocalSet:
         await self.start_bot()
         await self.ready("serve", f"{self.server_url}/health", 300)
 
+    async def start_sandbox(self) -> None:
+        """Start the local Slack and wait until it is there."""
+        self.start("sandbox", self.ports.sandbox)
+        await self.ready("sandbox", f"{self.sandbox_url}/_control/state", 30)
+
     async def start_bot(self, **extra: str) -> None:
         """Start the bot with further settings and wait until it is connected."""
         self.start("bot", self.ports.bot, **extra)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from serving import http
 from serving.client import BASE, ChatMessage
 
 Script = Callable[[Sequence[ChatMessage]], str]
@@ -26,6 +28,13 @@ class StandIn:
         self._script = script
         self._authorization = f"Bearer {api_key}"
         self.asked = 0
+
+    @asynccontextmanager
+    async def served(self, port: int) -> AsyncIterator[None]:
+        """Listen on a port of this machine, in this event loop, meanwhile."""
+        with http.listen("127.0.0.1", port) as listener:
+            async with http.served(self.app(), listener):
+                yield
 
     def app(self) -> Starlette:
         """Its routes, as far as the bot uses vLLM's."""

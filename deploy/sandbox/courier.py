@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Delivery:
     at: str  # Slack's ts of when it happened
     envelopes: list[str] = field(default_factory=list)
     status: Status = Status.WAITING
+    acked_s: float | None = None  # from when it happened to the acknowledgement
     answer: Any = None  # the payload of the acknowledgement
     failure: str = ""  # why the last attempt failed, as the next one tells the app
     waiter: asyncio.Future[_End] | None = None
@@ -70,7 +72,13 @@ class Delivery:
             "attempts": len(self.envelopes),
             "status": str(self.status),
             "acked": self.status is Status.ACKED,
+            "acked_s": self.acked_s,
         }
+
+    def acked(self, answer: Any) -> None:
+        """The app has it."""
+        self.status, self.answer = Status.ACKED, answer
+        self.acked_s = time.time() - float(self.at)
 
 
 class Courier:
@@ -108,7 +116,7 @@ class Courier:
         delivery = self._open.get(envelope_id)
         if delivery is None or delivery.status is Status.ACKED or self._faults.drops_ack():
             return
-        delivery.status, delivery.answer = Status.ACKED, payload
+        delivery.acked(payload)
         _end(delivery, _End.ACKED)
 
     def counts(self) -> dict[str, int]:
@@ -188,7 +196,7 @@ class Courier:
             lost = not reply.failure and self._faults.drops_ack()
             delivery.failure = "http_timeout" if lost else reply.failure
             if not delivery.failure:
-                delivery.status, delivery.answer = Status.ACKED, reply.answer
+                delivery.acked(reply.answer)
 
     async def _send(self, delivery: Delivery, connection: Connection) -> _End:
         delivery.waiter = waiter = asyncio.get_running_loop().create_future()

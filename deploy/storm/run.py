@@ -6,8 +6,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,6 +17,7 @@ from sqlmodel import col, select
 
 from bot.store.database import open_engine, reading
 from bot.store.schema import InboxEvent, OutboxMessage, Status
+from deploy.empty_store import make_store
 from deploy.local import LocalSet, Ports, Say, SetFailed
 from deploy.stand_in import StandIn
 from deploy.storm import verdict, weather
@@ -26,7 +26,6 @@ from deploy.storm.ending import CODE, ending
 from deploy.storm.people import NotDone, People
 from deploy.storm.plan import plan
 from deploy.storm.weather import Weather
-from serving import http
 from serving.client import ChatMessage
 
 AT_ONCE = 24  # stories
@@ -175,7 +174,10 @@ async def _storm(
 ) -> dict[str, Any]:
     stories = plan(seed, acts)
     with LocalSet(home, home, Ports.free(), say=say, database_url=database_url) as local:
-        async with _model(local), _people(local) as people:
+        await asyncio.to_thread(make_store, local.database_url)
+        model = StandIn(_answer, api_key=local.env["MYNAH_VLLM_API_KEY"])
+        await local.start_sandbox()
+        async with model.served(local.ports.server), People(local.sandbox_url) as people:
             await people.fault(**weather.beginning(seed))
             await local.start_bot(**SETTINGS)
             engine = open_engine(local.database_url)
@@ -194,23 +196,6 @@ async def _storm(
         deliveries=counts["deliveries"], kills=raging.kills,
         database=engine.dialect.name, cores=os.cpu_count(),
     )  # fmt: skip
-
-
-@asynccontextmanager
-async def _model(local: LocalSet) -> AsyncIterator[None]:
-    """The stand-in for the model, where the set expects vLLM."""
-    model = StandIn(_answer, api_key=local.env["MYNAH_VLLM_API_KEY"])
-    with http.listen("127.0.0.1", local.ports.server) as listener:
-        async with http.served(model.app(), listener):
-            yield
-
-
-@asynccontextmanager
-async def _people(local: LocalSet) -> AsyncIterator[People]:
-    local.start("sandbox", local.ports.sandbox)
-    await local.ready("sandbox", f"{local.sandbox_url}/_control/state", 30)
-    async with People(local.sandbox_url) as people:
-        yield people
 
 
 def _answer(messages: Sequence[ChatMessage]) -> str:

@@ -39,14 +39,15 @@ def judge(stories: Sequence[Story], people: People, engine: Engine) -> Verdict:
     """Compare what is with what must be."""
     verdict, whole = Verdict(), ending(stories)
     for story in stories:
-        _judge_answers(verdict, ending([story]), people.answers(story[0].on))
+        judge_answers(verdict, ending([story]), people.answers(story[0].on))
     names = {ts: name for name, ts in people.ts.items()}
-    _judge_ratings(verdict, whole, names, engine)
+    judge_ratings(verdict, whole, names, engine)
     verdict.given_up = _given_up(engine)
     return verdict
 
 
-def _judge_answers(verdict: Verdict, wanted: Ending, answers: Sequence[Message]) -> None:
+def judge_answers(verdict: Verdict, wanted: Ending, answers: Sequence[Message]) -> None:
+    """Add what is wrong with one thread's answers."""
     right: list[Message] = []
     for name, codes in wanted.answered.items():
         found = shown(answers, codes)
@@ -59,9 +60,10 @@ def _judge_answers(verdict: Verdict, wanted: Ending, answers: Sequence[Message])
     verdict.unwanted_answers += [one["text"] for one in answers if one not in right]
 
 
-def _judge_ratings(
+def judge_ratings(
     verdict: Verdict, wanted: Ending, names: Mapping[str, str], engine: Engine
 ) -> None:
+    """Add what is wrong with the ratings. `names` are those of messages, by ts."""
     stand, learned = standing(engine, names)
     verdict.lost += [f"not recorded: {_line(one)}" for one in wanted.standing - stand]
     wrong = {
