@@ -121,14 +121,24 @@ def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
     return example
 
 
-def forget_message(session: Session, team_id: str, channel: str, ts: str) -> list[Example]:
+def forget_message(
+    session: Session, team_id: str, channel: str, ts: str, *, reads: str | None = None
+) -> list[Example]:
     """Forget every example made from a message that was deleted or edited.
 
     The texts are blanked, the approvals revoked, and the audit table names the adapters that were
     trained on them. Returns the examples that were still remembered.
+
+    Args:
+        reads: the message's words as they are now. What was made of these very words stays: it was
+            approved after the edit, which is only told of late.
     """
     wanted = _made_from(team_id, channel, ts)
-    examples = [example for example in session.exec(wanted) if not _is_blank(example)]
+    examples = [
+        example
+        for example in session.exec(wanted)
+        if not (_is_blank(example) or _still_holds(session, example, reads))
+    ]
     for example in examples:
         _blank(session, example)
         _audit_revoked(session, example, f"the message {ts} in {channel} was deleted or edited")
@@ -210,6 +220,13 @@ def _of_source() -> ColumnElement[bool]:
 
 def _is_blank(example: Example) -> bool:
     return example.status == ExampleStatus.REVOKED and not (example.question or example.answer)
+
+
+def _still_holds(session: Session, example: Example, reads: str | None) -> bool:
+    if reads is None or redact(reads) not in (example.question, example.answer):
+        return False
+    feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
+    return feedback is None or feedback.correction in (None, reads)
 
 
 def _blank(session: Session, example: Example) -> None:

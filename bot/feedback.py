@@ -5,6 +5,8 @@ Whether the person may teach is checked by the caller, each time.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, or_, select
 
@@ -23,11 +25,16 @@ def record(
     answer_id: int | None = None,
     correction: str | None = None,
     reason: str | None = None,
+    given_at: datetime | None = None,
 ) -> tuple[Feedback, bool]:
     """Store one person's rating; return it, and whether it is new (False: already recorded).
 
     A newer rating by the same person on the same message, or of the same answer, revokes the older
     one and its example. Asking for help (ESCALATE) is no rating: it revokes nothing and stays.
+
+    Args:
+        given_at: when the person did it, if that is known: one that was told of late, after a newer
+            one, is not stored, and the newer one is returned.
     """
     given = Feedback(
         team_id=team_id,
@@ -38,10 +45,11 @@ def record(
         kind=kind,
         correction=correction,
         reason=reason,
+        given_at=given_at or now(),
     )
     standing = _standing(session, given)
     for older in standing:
-        if _says_the_same(older, given):
+        if _says_the_same(older, given) or older.given_at > given.given_at:
             return older, False
     for older in standing:
         _take_back(session, older, f"{user} rated the answer anew")

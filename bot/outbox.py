@@ -15,6 +15,7 @@ from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status
 __all__ = [
     "LostClaim", "change", "claim", "drop_stream", "end_stream", "fail", "open_stream", "overtaken",
     "renew", "retry", "said", "say", "sent", "stream_refused", "stream_started", "take_back",
+    "taken_back",
 ]  # fmt: skip
 
 
@@ -65,6 +66,14 @@ def change(
 def take_back(session: Session, first: OutboxMessage, *, key: str) -> None:
     """Queue the deletion of a message that was said. A key counts once, as in `say`."""
     _follow(session, first, OutboxKind.DELETE, key)
+
+
+def taken_back(session: Session, first: OutboxMessage) -> bool:
+    """Whether the deletion of a message that was said is queued, or done."""
+    deletions = select(OutboxMessage.id).where(
+        OutboxMessage.follows_id == first.id, OutboxMessage.kind == OutboxKind.DELETE
+    )
+    return session.exec(deletions).first() is not None
 
 
 def open_stream(

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from bot import outbox
 from bot.store import answers
-from bot.store.schema import Answer, OutboxKind, Question, Status
+from bot.store.schema import Answer, OutboxKind, Question
 
 Payload = dict[str, Any]
 
@@ -34,7 +34,7 @@ def take_away(session: Session, question: Question) -> None:
     if said is not None and said.kind is OutboxKind.STREAM:
         outbox.drop_stream(session, said)
     elif said is not None:
-        outbox.take_back(session, said, key=f"{answers.message_key(question.id)}:deleted")
+        outbox.take_back(session, said, key=f"{said.key}:deleted")
 
 
 def _show_first(session: Session, question: Question, answer_id: int, payload: Payload) -> None:
@@ -43,7 +43,7 @@ def _show_first(session: Session, question: Question, answer_id: int, payload: P
         _say(session, question, answers.message_key(question.id), payload, answer_id)
     elif said.kind is OutboxKind.STREAM:
         outbox.end_stream(session, said, payload=payload, answer_id=answer_id)
-    elif said.status is Status.FAILED:
+    elif not answers.stands(session, said):
         _say(session, question, answers.again_key(question.id, answer_id), payload, answer_id)
     else:
         key = f"{answers.message_key(question.id)}:{answer_id}"

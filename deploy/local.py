@@ -71,6 +71,7 @@ class LocalSet:
     base_model: Path
     ports: Ports
     say: Say = print
+    database_url: str = ""  # the set's own SQLite store, unless given
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class LocalSet:
         at = "http://127.0.0.1"
         self.sandbox_url = f"{at}:{self.ports.sandbox}"
         self.server_url = f"{at}:{self.ports.server}"
+        self.database_url = self.database_url or f"sqlite:///{self.home.resolve() / 'mynah.db'}"
         self.env = {
             "MYNAH_DATA_DIR": str(self.home.resolve()),
             "MYNAH_BASE_MODEL": str(self.base_model.resolve()),
@@ -97,11 +99,6 @@ class LocalSet:
             # Training starts when an admin says so, not in the middle of the first lessons.
             "MYNAH_MIN_NEW_EXAMPLES": "1000",
         }
-
-    @property
-    def database_url(self) -> str:
-        """The set's own SQLite store."""
-        return f"sqlite:///{self.home.resolve() / 'mynah.db'}"
 
     def start(self, name: str, port: int, **extra: str) -> None:
         """Start `mynah NAME` with its port and further settings; its output goes to its log."""
@@ -128,6 +125,11 @@ class LocalSet:
         self.start("worker", self.ports.worker)
         await self.start_bot()
         await self.ready("serve", f"{self.server_url}/health", 300)
+
+    async def start_sandbox(self) -> None:
+        """Start the local Slack and wait until it is there."""
+        self.start("sandbox", self.ports.sandbox)
+        await self.ready("sandbox", f"{self.sandbox_url}/_control/state", 30)
 
     async def start_bot(self, **extra: str) -> None:
         """Start the bot with further settings and wait until it is connected."""
@@ -184,6 +186,12 @@ class LocalSet:
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+    def kill(self, name: str) -> None:
+        """End one process as a power cut would."""
+        child = self.children.pop(name)
+        child.kill()
+        child.wait()
 
     def __enter__(self) -> LocalSet:
         return self

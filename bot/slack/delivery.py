@@ -118,7 +118,7 @@ def concerns(event: Mapping[str, Any], identity: Identity) -> bool:
         return True
     if event.get("subtype") == "message_changed":
         return _is_rewritten(event, identity)
-    return _is_question(event, identity)
+    return is_question(event, identity)
 
 
 def _is_rewritten(event: Mapping[str, Any], identity: Identity) -> bool:
@@ -130,7 +130,8 @@ def _is_rewritten(event: Mapping[str, Any], identity: Identity) -> bool:
     return message.get("subtype") == "tombstone" or not same
 
 
-def _is_question(event: Mapping[str, Any], identity: Identity) -> bool:
+def is_question(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether a message, given with its channel, is a person's who asks the bot something."""
     if not event.get("user") or event.get("bot_id") or event.get("subtype") not in SPOKEN:
         return False
     if event["user"] in ("USLACKBOT", identity.user_id):

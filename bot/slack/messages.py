@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from bot import examples, inbox, outbox, showing
 from bot.mrkdwn import plain
 from bot.prompt import Turn
-from bot.slack import blocks
+from bot.slack import blocks, delivery
 from bot.slack.delivery import SPOKEN
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers
@@ -34,10 +34,8 @@ class Messages:
     async def handle(self, row: InboxEvent) -> None:
         """Handle a `message` or `app_mention` event."""
         event = row.payload["event"]
-        if event.get("subtype") == "message_deleted":
-            await self._write(_delete, event["channel"], event["deleted_ts"])
-        elif event.get("subtype") == "message_changed":
-            await self._changed(event)
+        if event.get("subtype") in ("message_changed", "message_deleted"):
+            await self._changed(event, row.event_id)
         else:
             await self._ask(event)
 
@@ -53,29 +51,45 @@ class Messages:
         return Turn("assistant" if own else "user", plain(message.get("text", "")))
 
     async def _ask(self, event: Mapping[str, Any]) -> None:
-        text = _storable(plain(event.get("text", "")))
-        kind = await self._workspace.channel_kind(event["channel"])
-        question = Question(
-            team_id=self._workspace.identity.team_id, channel=event["channel"], channel_kind=kind,
-            thread_ts=event.get("thread_ts") or event["ts"], ts=event["ts"], user=event["user"],
-            text=text,
+        question = await self._question(event, _words(event))
+        await self._write(_enqueue if question.text else _greet, question)
+
+    async def _question(self, message: Mapping[str, Any], text: str) -> Question:
+        """The question that a message, given with its channel, is; taken back when it is empty."""
+        return Question(
+            team_id=self._workspace.identity.team_id, channel=message["channel"],
+            channel_kind=await self._workspace.channel_kind(message["channel"]),
+            thread_ts=message.get("thread_ts") or message["ts"], ts=message["ts"],
+            user=message["user"], text=text, deleted_at=None if text else now(),
         )  # fmt: skip
-        await self._write(_enqueue if text else _greet, question)
 
-    async def _changed(self, event: Mapping[str, Any]) -> None:
-        message = event["message"]
-        if message.get("subtype") == "tombstone":  # a deleted message whose thread lives on
-            await self._write(_delete, event["channel"], message["ts"])
+    async def _changed(self, event: Mapping[str, Any], event_id: str) -> None:
+        """What counts is how the message reads now: events come late and out of order.
+
+        Its own event may still be to come: then the question is stored here, as it reads now.
+        """
+        channel, ts = event["channel"], event.get("deleted_ts") or event["message"]["ts"]
+        asked = self._asked(event)
+        if _is_deleted(event):
+            text = ""
+        elif asked is not None or await asyncio.to_thread(self._matters, channel, ts):
+            text = _words(await self._workspace.message(channel, ts))
         else:
-            await self._edited(event["channel"], message["ts"])
-
-    async def _edited(self, channel: str, ts: str) -> None:
-        """What counts is how the message reads now: events come late and out of order."""
-        if not await asyncio.to_thread(self._matters, channel, ts):
             return
-        message = await self._workspace.message(channel, ts)
-        text = _storable(plain(message.get("text", ""))) if message else ""
-        await self._write(_edit, channel, ts, text)
+        unheard = None if asked is None else await self._question(asked, text)
+        if text:
+            await self._write(_edit, channel, ts, unheard, text, event_id)
+        else:
+            await self._write(_delete, channel, ts, unheard)
+
+    def _asked(self, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The message of an edit or a deletion, when it asks or asked something."""
+        where = {name: event[name] for name in ("channel", "channel_type") if name in event}
+        for version in (event.get("message"), event.get("previous_message")):
+            asked = {**(version or {}), **where}
+            if delivery.is_question(asked, self._workspace.identity):
+                return asked
+        return None
 
     def _matters(self, channel: str, ts: str) -> bool:
         """Whether it is a question, or something was learned from it."""
@@ -119,7 +133,11 @@ def _greet(session: Session, team_id: str, question: Question) -> None:
     )  # fmt: skip
 
 
-def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
+def _delete(
+    session: Session, team_id: str, channel: str, ts: str, unheard: Question | None
+) -> None:
+    if unheard is not None:
+        insert_once(session, unheard)
     # The row first: whoever teaches from this question at this moment goes before, or not at all.
     gone = {"deleted_at": now()}
     for table, values in ((Question, gone | {"text": ""}), (Answer, gone)):
@@ -132,32 +150,50 @@ def _delete(session: Session, team_id: str, channel: str, ts: str) -> None:
     showing.take_away(session, question)  # without it, it says nothing
 
 
-def _edit(session: Session, team_id: str, channel: str, ts: str, text: str) -> None:
-    if not text:  # nothing is left of it
-        _delete(session, team_id, channel, ts)
-        return
+def _edit(
+    session: Session,
+    team_id: str,
+    channel: str,
+    ts: str,
+    unheard: Question | None,
+    text: str,
+    event_id: str,
+) -> None:
+    if unheard is not None:
+        _enqueue(session, team_id, unheard)
     question = session.exec(_question(team_id, channel, ts).with_for_update()).first()
-    if question is not None:
-        if question.deleted_at is not None or question.text == text:
-            return
-        question.text = text
+    if question is not None and question.text != text:
+        question.text, question.deleted_at = text, None
         session.add(question)
-        _answer_again(session, question)
-    examples.forget_message(session, team_id, channel, ts)
+        _answer_again(session, question, event_id)
+    examples.forget_message(session, team_id, channel, ts, reads=text)
 
 
-def _answer_again(session: Session, question: Question) -> None:
-    """Its answer answers other words: make a new one. (While there is none, one is being made.)"""
+def _answer_again(session: Session, question: Question, event_id: str) -> None:
+    """Its answer, if it has one, answers other words: make a new one."""
     if (answer := answers.current(session, question.id)) is not None:
         answer.replaced_at = now()
         session.add(answer)
-        _queue_answering(session, question, f"question:{question.id}:{answer.id}")
+    _queue_answering(session, question, f"question:{question.id}:{event_id}")
 
 
 def _question(team_id: str, channel: str, ts: str) -> Any:
     return select(Question).where(
         Question.team_id == team_id, Question.channel == channel, Question.ts == ts
     )
+
+
+def _is_deleted(event: Mapping[str, Any]) -> bool:
+    """Whether a message is gone; one whose thread lives on leaves a tombstone."""
+    gone: bool = event.get("subtype") == "message_deleted"
+    return gone or event["message"].get("subtype") == "tombstone"
+
+
+def _words(message: Message | None) -> str:
+    """What a message says; nothing when it is gone."""
+    if message is None or message.get("subtype") == "tombstone":
+        return ""
+    return _storable(plain(message.get("text", "")))
 
 
 def _was_before(message: Message, ts: str) -> bool:

@@ -43,7 +43,8 @@ class Reactions:
         if not _is_there(row, message):
             await self._teaching.take_back(kind, item["channel"], item["ts"], event["user"])
         elif message is not None and await self._roles.is_staff(event["user"]):
-            await self._teaching.teach(kind, item["channel"], message, event["user"])
+            at = float(event["event_ts"])
+            await self._teaching.teach(kind, item["channel"], message, event["user"], at=at)
 
 
 def _check_lane(row: InboxEvent, channel: str, message: Message) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, tuple_
@@ -41,6 +42,7 @@ class Lesson:
     channel: str
     target_ts: str
     user: str  # the staff member
+    given_at: datetime | None = None
     answer_id: int | None = None
     question: Question | None = None  # as it was read, when the bot had answered it
     correction: str | None = None
@@ -59,9 +61,18 @@ class Teaching:
         self._memory = memory
         self._widen = widen
 
-    async def teach(self, kind: FeedbackKind, channel: str, message: Message, user: str) -> None:
-        """Learn from `user`'s rating of `message`."""
-        lesson = Lesson(kind, channel, message["ts"], user)
+    async def teach(
+        self,
+        kind: FeedbackKind,
+        channel: str,
+        message: Message,
+        user: str,
+        *,
+        at: float | None = None,
+    ) -> None:
+        """Learn from `user`'s rating of `message`, given at `at` by Slack's clock."""
+        given_at = None if at is None else datetime.fromtimestamp(at, UTC)
+        lesson = Lesson(kind, channel, message["ts"], user, given_at)
         if kind is FeedbackKind.CORRECT:
             found = await self._correction(lesson, message)
         elif self._by_bot(message):
@@ -173,6 +184,7 @@ class Teaching:
                 session, team_id=self._workspace.identity.team_id, channel=lesson.channel,
                 target_ts=lesson.target_ts, user=lesson.user, kind=lesson.kind,
                 answer_id=lesson.answer_id, correction=lesson.correction,
+                given_at=lesson.given_at,
             )  # fmt: skip
             if not new or lesson.draft is None or given.id is None:
                 return

@@ -25,10 +25,11 @@ def current(session: Session, question_id: int | None) -> Answer | None:
 def shown(session: Session, question: Question) -> OutboxMessage | None:
     """The outbox row of the message that answers the question, whatever became of it.
 
-    When the first one could not be sent, it is the newest that was said in its place.
+    When the first one could not be sent, or was taken back, it is the newest that was said in its
+    place.
     """
     first = outbox.said(session, question.team_id, message_key(question.id))
-    if first is None or first.status is not Status.FAILED:
+    if first is None or stands(session, first):
         return first
     again = _posts(question, "again").order_by(col(OutboxMessage.id).desc())
     return session.exec(again).first() or first
@@ -59,3 +60,8 @@ def _posts(question: Question, sort: str) -> SelectOfScalar[OutboxMessage]:
         col(OutboxMessage.key).startswith(f"{message_key(question.id)}:{sort}:"),
         col(OutboxMessage.follows_id).is_(None),
     )
+
+
+def stands(session: Session, said: OutboxMessage) -> bool:
+    """Whether a message can still be changed: Slack took it, and it was not taken back."""
+    return said.status is not Status.FAILED and not outbox.taken_back(session, said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any, Literal, Self
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from deploy.sandbox import commands, interactions
 from deploy.sandbox.errors import Impossible, SlackError
-from deploy.sandbox.faults import CallFault
+from deploy.sandbox.faults import CallFault, Storm
 from deploy.sandbox.personas import BOT_TOKEN, SIGNING_SECRET
 from deploy.sandbox.report import report
 from deploy.sandbox.request_url import RequestUrl
@@ -49,6 +50,14 @@ class Fail(_Strict):
     token: str = BOT_TOKEN
 
 
+class StormOrder(_Strict):
+    """From now on a share of the events comes two or three times and out of order."""
+
+    duplicate: float = Field(ge=0, le=1)
+    reorder_s: float = Field(ge=0)
+    seed: int = 0
+
+
 class FaultOrder(_Strict):
     """The body of `POST /_control/faults`; what it does not name stays as it is."""
 
@@ -58,6 +67,7 @@ class FaultOrder(_Strict):
     expire_stream: int | None = Field(None, ge=0)  # found dead by the next appends or stops
     rate_limit: RateLimit | list[RateLimit] | None = None
     fail: Fail | list[Fail] | None = None
+    storm: StormOrder | None = None
     refresh_socket: bool = False
     refresh_reason: Literal["refresh_requested", "warning"] = "refresh_requested"
     deafen_socket: bool = False  # connections stay open, and nothing goes either way
@@ -254,6 +264,8 @@ class Control:
             faults.expire_stream = order.expire_stream
         faults.calls += [_limited(item) for item in _listed(order.rate_limit)]
         faults.calls += [_failing(item) for item in _listed(order.fail)]
+        if (storm := order.storm) is not None:
+            faults.storm = Storm(storm.duplicate, storm.reorder_s, Random(storm.seed))  # noqa: S311
         courier.timing.ack_s = order.ack_s or courier.timing.ack_s
         if order.trigger_s is not None:
             for world in self._worlds:

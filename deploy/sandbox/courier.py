@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Delivery:
     at: str  # Slack's ts of when it happened
     envelopes: list[str] = field(default_factory=list)
     status: Status = Status.WAITING
+    acked_s: float | None = None  # from when it happened to the acknowledgement
     answer: Any = None  # the payload of the acknowledgement
     failure: str = ""  # why the last attempt failed, as the next one tells the app
     waiter: asyncio.Future[_End] | None = None
@@ -70,7 +72,13 @@ class Delivery:
             "attempts": len(self.envelopes),
             "status": str(self.status),
             "acked": self.status is Status.ACKED,
+            "acked_s": self.acked_s,
         }
+
+    def acked(self, answer: Any) -> None:
+        """The app has it."""
+        self.status, self.answer = Status.ACKED, answer
+        self.acked_s = time.time() - float(self.at)
 
 
 class Courier:
@@ -108,7 +116,7 @@ class Courier:
         delivery = self._open.get(envelope_id)
         if delivery is None or delivery.status is Status.ACKED or self._faults.drops_ack():
             return
-        delivery.status, delivery.answer = Status.ACKED, payload
+        delivery.acked(payload)
         _end(delivery, _End.ACKED)
 
     def counts(self) -> dict[str, int]:
@@ -121,6 +129,7 @@ class Courier:
             "acked": by_status[Status.ACKED],
             "waiting": by_status[Status.WAITING] + by_status[Status.SENT],
             "gave_up": by_status[Status.GAVE_UP],
+            "carrying": len(self._tasks),  # also what was acknowledged and comes again
         }
 
     async def close(self) -> None:
@@ -130,15 +139,34 @@ class Courier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _carry(self, delivery: Delivery) -> None:
+        first_s, *again = self._faults.moments()
+        async with asyncio.TaskGroup() as repeats:
+            for wait_s in again:
+                repeats.create_task(self._repeat(delivery, wait_s))
+            await asyncio.sleep(first_s)
+            await self._insist(delivery)
+        self._close(delivery)
+
+    async def _repeat(self, delivery: Delivery, wait_s: float) -> None:
+        """Send a delivery once more, acknowledged or not."""
+        await asyncio.sleep(wait_s)
+        if self.request_url is None:
+            self._hand_over(delivery, await self.sockets.next(), "timeout")
+            return
+        delivery.envelopes.append(str(uuid.uuid4()))
+        retry = (len(delivery.envelopes) - 1, "http_timeout")
+        kind, payload, within_s = delivery.kind, delivery.payload, self.timing.ack_s
+        await self.request_url.post(kind, payload, within_s=within_s, retry=retry)
+
+    async def _insist(self, delivery: Delivery) -> None:
+        """Attempt it again and again, until it is acknowledged or the schedule is at its end."""
         for wait_s in (0.0, *self.timing.retry_s):
             if wait_s:
                 await asyncio.sleep(wait_s)
             await self._attempt(delivery)
             if delivery.status is Status.ACKED:
-                break
-        else:
-            delivery.status = Status.GAVE_UP
-        self._close(delivery)
+                return
+        delivery.status = Status.GAVE_UP
 
     async def _attempt(self, delivery: Delivery) -> None:
         """One attempt of the schedule; a socket that closes under it does not use it up."""
@@ -168,7 +196,7 @@ class Courier:
             lost = not reply.failure and self._faults.drops_ack()
             delivery.failure = "http_timeout" if lost else reply.failure
             if not delivery.failure:
-                delivery.status, delivery.answer = Status.ACKED, reply.answer
+                delivery.acked(reply.answer)
 
     async def _send(self, delivery: Delivery, connection: Connection) -> _End:
         delivery.waiter = waiter = asyncio.get_running_loop().create_future()

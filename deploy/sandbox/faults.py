@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import Random
 
 
 @dataclass
@@ -23,13 +24,34 @@ class CallFault:
 
 
 @dataclass
+class Storm:
+    """Until it is over, a share of the events comes late, out of order, and two or three times."""
+
+    share: float
+    within_s: float  # the last of an event's deliveries begins this late at most
+    dice: Random
+
+    def moments(self) -> list[float]:
+        """When to begin each delivery of the event at hand, in seconds from now."""
+        if self.dice.random() >= self.share:
+            return [0.0]
+        times = self.dice.choice((2, 3))
+        return sorted(self.dice.uniform(0, self.within_s) for _ in range(times))
+
+
+@dataclass
 class Faults:
-    """What is to go wrong next; each count runs down to nothing."""
+    """What is to go wrong next; each count runs down to nothing, a storm goes on."""
 
     drop_ack: int = 0
     duplicate: int = 0
     expire_stream: int = 0
     calls: list[CallFault] = field(default_factory=list)
+    storm: Storm | None = None
+
+    def moments(self) -> list[float]:
+        """When to begin each delivery of the event at hand, in seconds from now."""
+        return [0.0] if self.storm is None else self.storm.moments()
 
     def drops_ack(self) -> bool:
         """Whether the acknowledgement at hand is lost on its way."""
@@ -61,3 +83,4 @@ class Faults:
         """Nothing goes wrong any more."""
         self.drop_ack = self.duplicate = self.expire_stream = 0
         self.calls = []
+        self.storm = None

@@ -12,9 +12,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine, update
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlmodel import select
+from sqlmodel import Session, select
 
-from bot import outbox
+from bot import outbox, releases
 from bot.pump import Pump
 from bot.slack import blocks
 from bot.slack.app import web_client
@@ -23,7 +23,15 @@ from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.workspace import Identity, Workspace
 from bot.store.database import reading, transaction
-from bot.store.schema import OutboxMessage, Status
+from bot.store.schema import (
+    Answer,
+    AnswerMode,
+    OutboxMessage,
+    Question,
+    Release,
+    Status,
+    now,
+)
 from tests.bot.slack.house import HELP, House, Message, until
 
 ME = Identity("T0MYNAH", "U0MYNAH", "B0MYNAH")
@@ -100,6 +108,41 @@ async def test_twins_are_deleted(house: House) -> None:
     async with running(house, poster(house, "heir"), "heir"):
         await until(lambda: row(house.engine).status is Status.DONE)
     assert [one["ts"] for one in await said(house)] == [row(house.engine).ts]
+
+
+async def test_answer_that_was_posted_before_its_question_was_deleted(house: House) -> None:
+    """Who posted it died before saying so: it is found, so that the deletion finds it too."""
+    with transaction(house.engine) as session:
+        answer = add_deleted(session)
+    made = say(house.engine, "hello", answer_id=answer.id)
+    bot = house.sandbox.client("xoxb-mynah")
+    await bot.chat_postMessage(channel=HELP, **marked(made.payload, made.id or 0))
+    with transaction(house.engine) as session:
+        outbox.claim(session, "dead", lease_s=-1)
+        outbox.take_back(session, made, key="deleted")
+    async with running(house, poster(house, "heir"), "heir"):
+        await until(lambda: house.open_rows() == [])
+    assert await said(house) == []
+    assert house.failed() == []
+
+
+def add_deleted(session: Session) -> Answer:
+    """An answer to a question that was deleted meanwhile."""
+    releases.ensure_team(session, ME.team_id)
+    question = Question(
+        team_id=ME.team_id, channel=HELP, thread_ts="1.0", ts="1.0", user="U0ASKER",
+        deleted_at=now(),
+    )  # fmt: skip
+    session.add(question)
+    session.flush()
+    release = session.exec(select(Release.id)).one()
+    answer = Answer(
+        team_id=ME.team_id, question_id=question.id or 0, channel=HELP,
+        mode=AnswerMode.CLOSED_BOOK, release_id=release or 0,
+    )  # fmt: skip
+    session.add(answer)
+    session.flush()
+    return answer
 
 
 async def test_late_holder_deletes_what_it_posted(house: House) -> None:

@@ -1,0 +1,1 @@
+"""How much one bot process carries, and how quickly, when the model answers at once."""

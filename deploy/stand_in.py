@@ -1,0 +1,117 @@
+"""A stand-in for vLLM that answers at once, as strictly: what is measured then is the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from serving import http
+from serving.client import BASE, ChatMessage
+
+Script = Callable[[Sequence[ChatMessage]], str]
+LOGPROB = -0.01  # it is sure of what it says
+ROLES = frozenset({"system", "user", "assistant"})
+
+
+class StandIn:
+    """Serves the base model's name alone; `script` makes an answer of the messages."""
+
+    def __init__(self, script: Script, *, api_key: str) -> None:
+        self._script = script
+        self._authorization = f"Bearer {api_key}"
+        self.asked = 0
+
+    @asynccontextmanager
+    async def served(self, port: int) -> AsyncIterator[None]:
+        """Listen on a port of this machine, in this event loop, meanwhile."""
+        with http.listen("127.0.0.1", port) as listener:
+            async with http.served(self.app(), listener):
+                yield
+
+    def app(self) -> Starlette:
+        """Its routes, as far as the bot uses vLLM's."""
+        return Starlette(
+            routes=[
+                Route("/health", self._health),
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            ]
+        )
+
+    async def _health(self, request: Request) -> Response:
+        return self._stranger(request) or Response()
+
+    async def _models(self, request: Request) -> Response:
+        card = {"id": BASE, "object": "model", "root": BASE}
+        return self._stranger(request) or JSONResponse({"object": "list", "data": [card]})
+
+    async def _chat(self, request: Request) -> Response:
+        if (refusal := self._stranger(request)) is not None:
+            return refusal
+        body = await request.json()
+        if (complaint := _complaint(body)) is not None:
+            return _error(400, complaint)
+        if body["model"] != BASE:
+            return _error(404, f"The model `{body['model']}` does not exist.")
+        self.asked += 1
+        words = _tokens(self._script(body["messages"]))
+        reason = "length" if len(words) > body["max_tokens"] else "stop"
+        words = words[: body["max_tokens"]]
+        if body.get("stream"):
+            return StreamingResponse(_events(words, reason), media_type="text/event-stream")
+        message = {"role": "assistant", "content": "".join(words)}
+        choice = {"index": 0, "message": message, "finish_reason": reason}
+        return JSONResponse({"model": BASE, "choices": [choice | _logprobs(words)]})
+
+    def _stranger(self, request: Request) -> Response | None:
+        known = request.headers.get("authorization") == self._authorization
+        return None if known else _error(401, "Unauthorized")
+
+
+def _complaint(body: Any) -> str | None:
+    """What vLLM would refuse."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(messages, list) or not messages:
+        return "messages must not be empty"
+    if any(set(message) != {"role", "content"} for message in messages):
+        return "each message needs a role and a content"
+    if any(message["role"] not in ROLES for message in messages):
+        return "unknown role"
+    limit = body.get("max_tokens")
+    if not isinstance(limit, int) or limit < 1:
+        return "max_tokens must be at least 1"
+    return None if isinstance(body.get("model"), str) else "model is missing"
+
+
+def _events(words: Sequence[str], reason: str) -> Iterator[str]:
+    yield _event({"delta": {"role": "assistant", "content": ""}})
+    for word in words:
+        yield _event({"delta": {"content": word}} | _logprobs([word]))
+    yield _event({"delta": {"content": ""}, "finish_reason": reason})
+    yield "data: [DONE]\n\n"
+
+
+def _event(choice: dict[str, Any]) -> str:
+    chunk = {"object": "chat.completion.chunk", "model": BASE, "choices": [{"index": 0, **choice}]}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def _logprobs(words: Sequence[str]) -> dict[str, Any]:
+    return {"logprobs": {"content": [{"token": word, "logprob": LOGPROB} for word in words]}}
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"\s*\S+", text)
+
+
+def _error(status: int, message: str) -> Response:
+    error = {"message": message, "type": "StandIn", "code": status}
+    return JSONResponse({"error": error}, status)
