@@ -56,6 +56,32 @@ def test_a_wrong_setting_is_named_and_not_shown(
     assert "\n" not in str(caught.value)
 
 
+MANY = {"SLACK_BOT_TOKEN": "", "SLACK_CLIENT_ID": "1.2", "SLACK_CLIENT_SECRET": "client-secret"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({}, ""),
+        ({"SLACK_CLIENT_SECRET": ""}, "SLACK_CLIENT_SECRET: set this and SLACK_CLIENT_ID"),
+        ({"SLACK_CLIENT_ID": ""}, "SLACK_CLIENT_SECRET: set this and SLACK_CLIENT_ID"),
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, "SLACK_BOT_TOKEN: set this .* or SLACK_CLIENT_ID"),
+    ],
+)
+def test_many_workspaces_or_one(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], complaint: str
+) -> None:
+    """A client id and its secret in the place of a bot token; a half or a mixture is refused."""
+    for name, value in (MANY | changed).items():
+        monkeypatch.setenv(name, value)
+    if not complaint:
+        assert read(BotSettings).many_workspaces
+        return
+    with pytest.raises(BadSettings, match=complaint) as caught:
+        read(BotSettings)
+    assert "client-secret" not in str(caught.value)
+
+
 def test_every_missing_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever sets up Mynah learns of all that is missing in one go."""
     for name in GOOD:

@@ -21,6 +21,8 @@ RATINGS = {
     "memo": FeedbackKind.CORRECT,
 }
 OURS = ("app_uninstalled", "tokens_revoked")  # about the app itself
+# Every type of event that something is done about; the manifest subscribes to these.
+EVENTS = ("message", "app_mention", "reaction_added", "reaction_removed", *OURS)
 _INTERACTIVE = {
     "block_actions": "action",
     "view_submission": "view",

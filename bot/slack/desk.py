@@ -64,8 +64,9 @@ class Desk:
         self.messages = Messages(engine, workspace, said=shared.stored)
         teaching = Teaching(engine, workspace, shared.memory, widen=settings.widen_channels)
         reactions = Reactions(workspace, roles, teaching)
+        why = Why(engine, workspace, roles, said=shared.said)
         self.commands = Commands(
-            engine, roles, Why(engine, workspace, roles), admin_channel=settings.admin_channel,
+            engine, roles, why, admin_channel=settings.admin_channel,
             said=shared.said,
         )  # fmt: skip
         self.answering = Answering(
@@ -79,6 +80,7 @@ class Desk:
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
         )
         self.listeners = Listeners()
+        why.register(self.listeners)
         self._events = {
             "message": self.messages.handle,
             "app_mention": self.messages.handle,

@@ -35,9 +35,9 @@ REDIRECT = "/slack/oauth_redirect"
 STATE_S = 600
 # What the app asks for; deploy/slack-manifest.yaml says why, and the two are the same.
 SCOPES = (
-    "app_mentions:read", "channels:history", "channels:read", "chat:write", "commands",
-    "groups:history", "groups:read", "im:history", "im:read", "reactions:read",
-    "usergroups:read", "users:read",
+    "app_mentions:read", "assistant:write", "chat:write", "commands", "channels:history",
+    "channels:read", "files:write", "groups:history", "groups:read", "im:history", "im:read",
+    "reactions:read", "users:read", "usergroups:read",
 )  # fmt: skip
 
 

@@ -1,23 +1,26 @@
-"""`/mynah why [link]`: where an answer came from, told to whoever can read the answer."""
+"""`/mynah why [link]`, and the message shortcut for it: where an answer came from, told to whoever
+can read the answer."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from bot import confidence
+from bot import confidence, outbox
 from bot.slack.blocks import escape
+from bot.slack.interactions import Listeners, Shortcut
 from bot.slack.roles import Roles
 from bot.slack.workspace import Workspace
 from bot.store import receipts
-from bot.store.database import reading
+from bot.store.database import reading, transaction
 from bot.store.receipts import Receipt, Used
-from bot.store.schema import AnswerMode, ExampleStatus
+from bot.store.schema import AnswerMode, ExampleStatus, OutboxKind
 
+SHORTCUT = "why_answer"
 USAGE = (
     "Give me the link to one answer of mine (*⋮ → Copy link*), as in `/mynah why https://…`, or "
     "none for the newest one that I gave you here."
@@ -47,10 +50,17 @@ class Seen:
 class Why:
     """Finds receipts, and shows of them what the person may read."""
 
-    def __init__(self, engine: Engine, workspace: Workspace, roles: Roles) -> None:
+    def __init__(
+        self, engine: Engine, workspace: Workspace, roles: Roles, *, said: Callable[[], None]
+    ) -> None:
         self._engine = engine
         self._workspace = workspace
         self._roles = roles
+        self._said = said
+
+    def register(self, listeners: Listeners) -> None:
+        """Answer the message shortcut."""
+        listeners.shortcuts[SHORTCUT] = self.tell
 
     async def explain(self, team_id: str, user: str, channel: str, words: Sequence[str]) -> str:
         """The receipt in mrkdwn: of the message that is linked, or of the user's newest answer."""
@@ -58,9 +68,33 @@ class Why:
         if words and link is None:
             return USAGE
         receipt = await asyncio.to_thread(self._find, team_id, user, channel, link)
+        return await self._written(receipt, user) or (NOTHING if link else NONE_YET)
+
+    async def tell(self, used: Shortcut) -> None:
+        """Tell who used the shortcut on a message, and nobody else."""
+        receipt = await asyncio.to_thread(self._of_message, used.channel, used.message["ts"])
+        text = await self._written(receipt, used.user) or NOTHING
+        await asyncio.to_thread(self._whisper, used, text)
+        self._said()
+
+    async def _written(self, receipt: Receipt | None, user: str) -> str | None:
+        """The receipt as the person may see it; None for what is not there or not theirs."""
         if receipt is None or not await self._roles.may_read(user, receipt.answer.channel):
-            return NOTHING if link else NONE_YET
+            return None
         return written(receipt, [await self._seen(used, user) for used in receipt.used])
+
+    def _of_message(self, channel: str, ts: str) -> Receipt | None:
+        with reading(self._engine) as session:
+            return receipts.of_message(session, self._workspace.identity.team_id, channel, ts)
+
+    def _whisper(self, used: Shortcut, text: str) -> None:
+        payload = {"response_url": used.response_url, "response_type": "ephemeral"}
+        with transaction(self._engine) as session:
+            outbox.say(
+                session, team_id=self._workspace.identity.team_id, key=f"why:{used.event_id}",
+                channel=used.channel, kind=OutboxKind.RESPOND,
+                payload=payload | {"replace_original": False, "text": text},
+            )  # fmt: skip
 
     def _find(
         self, team_id: str, user: str, channel: str, link: re.Match[str] | None

@@ -18,8 +18,7 @@ BOT_SCOPES = frozenset(
     {
         *("app_mentions:read", "assistant:write", "chat:write", "commands", "files:write"),
         *("channels:history", "channels:read", "groups:history", "groups:read"),
-        *("im:history", "im:read", "im:write", "reactions:read", "reactions:write"),
-        *("usergroups:read", "users:read"),
+        *("im:history", "im:read", "reactions:read", "usergroups:read", "users:read"),
     }
 )
 APP_SCOPES = frozenset({"connections:write"})

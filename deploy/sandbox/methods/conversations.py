@@ -94,9 +94,9 @@ def _visible(call: Call) -> Channel:
 
 
 METHODS = (
-    Method("conversations.info", info),
+    Method("conversations.info", info, family="read"),
     Method("conversations.list", list_, scope="channels:read"),
-    Method("conversations.members", members),
+    Method("conversations.members", members, family="read"),
     Method("conversations.open", open_, scope="im:write"),
     Method("conversations.join", join, scope="channels:join"),
     Method("conversations.invite", invite, scope="channels:write.invites"),

@@ -63,6 +63,6 @@ def _messages(call: Call, part: list[Message], cursor: str) -> dict[str, Any]:
 
 
 METHODS = (
-    Method("conversations.history", history),
-    Method("conversations.replies", replies),
+    Method("conversations.history", history, family="history"),
+    Method("conversations.replies", replies, family="history"),
 )

@@ -54,14 +54,23 @@ class Call:
 class Method:
     """A method of the Web API: its name, its work, and whose token it takes.
 
-    `scope` is checked before the work; a method whose scope depends on the channel checks itself.
+    `scope` is checked before the work; a method whose scope depends on the channel checks itself,
+    and names the `family`.
     """
 
     name: str
     run: Callable[[Call], dict[str, Any]]
     scope: str | None = None
+    family: str | None = None  # … : the second half of its scopes, as in ``channels:history``
     kinds: frozenset[TokenKind] = PEOPLE_AND_BOTS
     open: bool = False  # takes no token at all
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """All scopes that it may need; a bot is in channels of each kind."""
+        if self.family is not None:
+            return frozenset(f"{kind}:{self.family}" for kind in ("channels", "groups", "im"))
+        return frozenset({self.scope} if self.scope else ())
 
 
 def page(items: list[Any], args: Arguments, default: int, most: int) -> tuple[list[Any], str]:

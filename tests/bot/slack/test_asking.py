@@ -33,7 +33,7 @@ async def test_mention_gets_one_answer_in_its_thread(house: House) -> None:
 
 async def test_direct_message_needs_no_mention(house: House) -> None:
     """Every direct message is a question, and it is walled in as such."""
-    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    opened = await house.sandbox.client("xoxp-asker").conversations_open(users="U0MYNAH")
     channel = opened["channel"]["id"]
     async with house.bot():
         ts = await house.say("asker", "Where are the logs?", channel=channel)

@@ -15,6 +15,7 @@ from bot.store.schema import Adapter, AnswerMode, Dataset, InboxEvent, Run, Stat
 from tests.bot.slack.house import HELP, House
 from tests.bot.slack.test_commands import NAME, TEAM, promoted, reply
 from tests.bot.slack.test_teaching import PORT, corrected
+from tests.deploy.sandbox.acts import control
 
 RIGHT = "Port 9443, since version 2."
 HIDDEN = "*Example:* an approved answer from a channel that you cannot read"
@@ -101,7 +102,7 @@ async def test_adapter_is_traced_to_its_training(house: House) -> None:
 async def test_what_one_cannot_read_is_as_if_it_were_not(house: House) -> None:
     """The same reply for a private channel, another's direct messages, and what does not exist;
     the members of the channel are told."""
-    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    opened = await house.sandbox.client("xoxp-asker").conversations_open(users="U0MYNAH")
     direct = opened["channel"]["id"]
     async with house.bot():
         private = await house.asked(PORT, channel="C0PRIV")
@@ -186,6 +187,33 @@ async def test_rollback_does_not_wait_for_a_receipt(house: House) -> None:
         await house.sandbox.faults(clear=True)
         await house.quiet()
         assert len(await house.responses()) == 2
+
+
+async def pointed_at(house: House, who: str, ts: str, channel: str = HELP) -> str:
+    """Use the shortcut on a message, and wait for what only this person sees."""
+    before = len(await house.responses(channel))
+    used = {"token": f"xoxp-{who}", "channel": channel, "ts": ts, "callback_id": "why_answer"}
+    assert (await control(house.sandbox, "shortcut", **used))["ok"]
+    await house.quiet()
+    said = (await house.responses(channel))[before:]
+    assert len(said) == 1
+    return said[0]
+
+
+async def test_the_shortcut_tells_the_same(house: House) -> None:
+    """On an answer or its question it is the receipt of `/mynah why` with their link, for whoever
+    asks and nobody else; on any other message, that there is none."""
+    async with house.bot():
+        question = await house.ask(PORT)
+        answer = await house.answer(question)
+        other = await house.say("asker2", "Lunch?")
+        for ts in (answer["ts"], question):
+            assert await pointed_at(house, "asker2", ts) == BY_WEIGHTS
+        assert await pointed_at(house, "asker2", other) == NOTHING
+        private = await house.asked(PORT, channel="C0PRIV")
+        assert await pointed_at(house, "asker", private["ts"], "C0PRIV") == BY_WEIGHTS
+        shown = [one for one in await house.sandbox.messages(HELP) if one.get("ephemeral_to")]
+    assert {one["ephemeral_to"] for one in shown} == {"U0ASKER2"}
 
 
 async def test_asked_twice_by_slack_it_is_told_once(house: House) -> None:

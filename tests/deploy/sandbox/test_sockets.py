@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from typing import Any
@@ -59,6 +60,32 @@ async def test_the_eleventh_socket_is_sent_away(sandbox: Sandbox) -> None:
     assert (farewell["type"], farewell["reason"]) == ("disconnect", "too_many_websockets")
     async with connect(await ticket(sandbox)) as again:
         assert (await received(again))["type"] == "hello"
+
+
+async def test_a_deaf_socket_stays_open_and_says_nothing(sandbox: Sandbox) -> None:
+    """No pong, no event, no end: what is sent there is lost, until another connection is there."""
+    await sandbox.faults(ack_s=0.2, retry_s=[0.1] * 50)
+    async with connect(await ticket(sandbox), ping_interval=None, close_timeout=0.1) as deaf:
+        await received(deaf)
+        await sandbox.faults(deafen_socket=True)
+        pong = await deaf.ping()
+        await sandbox.client("xoxp-asker").chat_postMessage(channel="C0HELP", text="hi")
+        async with connect(await ticket(sandbox)) as other:
+            assert (await received(other))["num_connections"] == 2
+            assert (await received(other))["payload"]["event"]["text"] == "hi"
+            for silence in (pong, deaf.recv()):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(silence, 0.1)
+
+
+async def test_a_spoiled_ticket_is_too_old(sandbox: Sandbox) -> None:
+    """The next ticket is turned away when it is used; the one after it is good."""
+    await sandbox.faults(spoil_ticket=1)
+    spoiled, good = await ticket(sandbox), await ticket(sandbox)
+    with pytest.raises(InvalidStatus, match="403"):
+        await connect(spoiled)
+    async with connect(good) as socket:
+        assert (await received(socket))["type"] == "hello"
 
 
 async def test_nonsense_on_a_socket_is_ignored(sandbox: Sandbox) -> None:
