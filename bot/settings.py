@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from serving.settings import Names, ServingSettings, split_names
+from serving.settings import Names, ServingSettings, name_of, names_of, split_names
 
 
 class StoreSettings(ServingSettings):
@@ -55,6 +55,15 @@ class BotSettings(StoreSettings):
     # A killed process's work is taken over after this long.
     lease_s: float = Field(15, alias="MYNAH_LEASE_S", ge=1, le=300)
     max_tokens: int = Field(256, alias="MYNAH_MAX_TOKENS", ge=1, le=4096)
+
+    def of(self, team_id: str) -> BotSettings:
+        """The settings as they are in one workspace."""
+        lists = ("staff", "admins", "widen_channels")
+        ones = ("admin_channel", "review_channel", "oncall")
+        return self.model_copy(
+            update={name: names_of(team_id, getattr(self, name)) for name in lists}
+            | {name: name_of(team_id, getattr(self, name)) for name in ones}
+        )
 
     @field_validator("staff", "admins", "widen_channels", mode="before")
     @classmethod

@@ -23,6 +23,19 @@ def split_names(value: Any) -> Any:
     return value
 
 
+def names_of(team_id: str, names: str | Names) -> Names:
+    """The names that count in a workspace: ``T…:name`` in that one alone, and a bare one in all."""
+    given = split_names(names)
+    mark = f"{team_id}:"
+    own = [name.removeprefix(mark) for name in given if name.startswith(mark)]
+    return (*own, *(name for name in given if ":" not in name))
+
+
+def name_of(team_id: str, names: str) -> str:
+    """The first name that counts in a workspace; empty when none does."""
+    return next(iter(names_of(team_id, names)), "")
+
+
 class ServingSettings(BaseSettings):
     """Where models and data lie, and how vLLM is reached."""
 

@@ -82,6 +82,18 @@ def test_many_workspaces_or_one(
     assert "client-secret" not in str(caught.value)
 
 
+def test_names_may_be_of_one_workspace_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare name counts everywhere, `T…:name` there alone; so each has its own admin channel."""
+    monkeypatch.setenv("MYNAH_STAFF", "U1,T1:S2,T2:S3")
+    monkeypatch.setenv("MYNAH_ADMIN_CHANNEL", "C0,T2:C2")
+    settings = read(BotSettings)
+    assert set(settings.of("T1").staff) == {"U1", "S2"}
+    assert [settings.of(team).admin_channel for team in ("T1", "T2")] == ["C0", "C2"]
+    assert settings.of("T1").of("T1") == settings.of("T1")
+    monkeypatch.setenv("MYNAH_ADMIN_CHANNEL", "T2:C2")
+    assert read(BotSettings).of("T1").admin_channel == ""
+
+
 def test_every_missing_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever sets up Mynah learns of all that is missing in one go."""
     for name in GOOD:

@@ -29,6 +29,7 @@ from bot.store.teams import lock_team
 from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
+from serving.settings import name_of
 from serving.settings import read as read_settings
 from training import dataset, ending, report
 from training.child import AGAIN, LOST, settle_in
@@ -274,12 +275,12 @@ class _Cycle:
         counts = ending.dataset_counts(session, run)
         text = report.under_way(self.run_id, phase, progress, left_s, counts)
         step = f"{self.fence}:{phase}:{progress:.3f}"
-        channel = self.parts.settings.admin_channel
+        channel = name_of(run.team_id, self.parts.settings.admin_channel)
         tell(session, run, text, step=step, admin_channel=channel)
 
     def _end(self, session: Session, status: RunStatus, reasons: Sequence[str]) -> None:
         run = session.get_one(Run, self.run_id)
-        channel = self.parts.settings.admin_channel
+        channel = name_of(run.team_id, self.parts.settings.admin_channel)
         ending.end(session, run, self.fence, status, reasons, admin_channel=channel)
 
     def _record(self, published: AdapterFile, spec: BaseSpec) -> Adapter:

@@ -15,6 +15,7 @@ from sqlmodel import Session, col
 from bot.store.database import transaction
 from bot.store.runs import LostRun, claim_run, hand_back_run, renew_run
 from bot.store.schema import Run, RunStatus
+from serving.settings import name_of
 from training import ending
 from training.child import AGAIN, LOST, Trainer
 from training.settings import WorkerSettings
@@ -136,7 +137,7 @@ class Runner:
             session.execute(fewer)
 
     def _end(self, session: Session, run: Run, why: str) -> None:
-        channel = self._settings.admin_channel
+        channel = name_of(run.team_id, self._settings.admin_channel)
         ending.end(session, run, run.fence, RunStatus.FAILED, [why], admin_channel=channel)
 
 

@@ -32,11 +32,9 @@ WINDOWS = tuple(timedelta(days=days) for days in (0.05, 1.1, 8, 32, 370, 1500))
 
 
 def queue_due(session: Session, settings: WorkerSettings) -> list[Run]:
-    """Queue what is due for each team that is not paused; return the runs that were made."""
-    made = [
-        _queue(session, team, settings)
-        for team in session.exec(select(Team).where(col(Team.paused).is_(False)))
-    ]
+    """Queue what is due for each team that is neither paused nor gone; return the runs made."""
+    standing = select(Team).where(col(Team.paused).is_(False), col(Team.removed_at).is_(None))
+    made = [_queue(session, team, settings) for team in session.exec(standing)]
     return [run for run in made if run is not None]
 
 

@@ -55,7 +55,7 @@ class Desk:
     def __init__(
         self, shared: Shared, identity: Identity, *, client: AsyncWebClient, patient: AsyncWebClient
     ) -> None:
-        settings, engine = shared.settings, shared.engine
+        settings, engine = shared.settings.of(identity.team_id), shared.engine
         workspace = Workspace(patient, identity)
         pacing = Pacing()
         roles = Roles(workspace, staff=settings.staff, admins=settings.admins)

@@ -50,6 +50,8 @@ def neighbour() -> Workspace:
     _add_bot(fresh)
     everybody = list(fresh.users)
     fresh.add_channel(Channel("C0OHELP", "help", members=everybody, creator="U0OADMIN"))
+    admins = ["U0OADMIN", OTHER_APP.user_id]
+    fresh.add_channel(Channel("C0OADMIN", "mynah-admin", private=True, members=admins))
     return fresh
 
 

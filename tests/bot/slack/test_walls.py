@@ -17,7 +17,11 @@ from tests.bot.slack.neighbours import MANY, OTHER, OTHER_HELP, ask_there, insta
 from tests.bot.slack.test_http import post, url_of
 from tests.deploy.sandbox.acts import control
 
-STAFF = {"MYNAH_STAFF": "U0STAFF,U0OSTAFF", "MYNAH_ADMINS": "U0ADMIN,U0OADMIN"}
+STAFF = {
+    "MYNAH_STAFF": "U0STAFF,T0OTHER:U0OSTAFF",
+    "MYNAH_ADMINS": "U0ADMIN,T0OTHER:U0OADMIN",
+    "MYNAH_ADMIN_CHANNEL": "T0MYNAH:C0ADMIN,T0OTHER:C0OADMIN",
+}
 SECRET = "The key is under the third flowerpot."
 
 
@@ -89,6 +93,16 @@ async def test_commands_tell_of_the_own_workspace_alone(house: House) -> None:
         why = await command_there(house, f"why {permalink['permalink']}")
         assert why == "I find no answer of mine there that you can read."
         assert "flowerpot" not in await heard_there(house)
+
+
+async def test_news_go_to_the_own_admins(house: House) -> None:
+    """Each workspace has its own admin channel: a run is told of where it was asked for."""
+    async with taught(house):
+        await command_there(house, "train")
+        state = await house.sandbox.state(team=OTHER, channel="C0OADMIN", parts="messages")
+        assert ["queued" in one["text"] for one in state["messages"]["C0OADMIN"]] == [True]
+        assert await house.sandbox.messages("C0ADMIN") == []
+    assert house.failed() == []
 
 
 async def test_staff_of_one_workspace_teach_nothing_in_the_other(house: House) -> None:
