@@ -46,7 +46,8 @@ class Elsewhere(Exception):
 class Dispatcher:
     """Claims inbox rows of the workspaces and kinds that it has handlers for, and runs these.
 
-    Two of them beside each other keep what is quick from waiting behind what is slow.
+    Two of them beside each other keep what is quick from waiting behind what is slow. They share no
+    lane, so that neither has to hear when the other is done with a row.
     """
 
     def __init__(
@@ -59,18 +60,12 @@ class Dispatcher:
         teams: Teams,
         lease_s: float = 15.0,
         at_once: int = 64,
-        handled: Callable[[], None] = lambda: None,
     ) -> None:
-        """
-        Args:
-            handled: called after each row: the next one of its lane may be another dispatcher's.
-        """
         self._engine = engine
         self._handlers = handlers
         self._owner = owner
         self._teams = teams
         self._lease_s = lease_s
-        self._handled = handled
         self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
 
     async def run(self) -> None:
@@ -95,8 +90,6 @@ class Dispatcher:
         except SQLAlchemyError as error:
             # Not marked: the lease runs out, and the row is handled again.
             log.error("cannot mark inbox row %s: %s", event.id, getattr(error, "orig", error))
-        finally:
-            self._handled()
 
     async def _handle(self, event: InboxEvent) -> None:
         handler = self._handlers[event.kind]

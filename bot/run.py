@@ -126,7 +126,7 @@ def _pumps(
     dispatchers = [
         Dispatcher(
             shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
-            lease_s=lease_s, handled=wakes.inbox,
+            lease_s=lease_s,
         )
         for kinds, wake in ((DELIVERED, wakes.events), (("question",), wakes.questions))
     ]  # fmt: skip

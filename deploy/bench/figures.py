@@ -39,7 +39,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def table(figures: Mapping[str, Any]) -> str:
     """The figures for the eye."""
-    rows = [("", "ack p50", "p99", "answer p50", "p99")]
+    rows: list[tuple[str, ...]] = [("", "ack p50", "p99", "answer p50", "p99")]
     for name, load in (("moderate load", figures), ("200 at once", figures["at_once_200"])):
         times = [load[what][p] for what in ("ack_ms", "answer_ms") for p in ("p50", "p99")]
         rows.append((name, *(f"{time:.0f} ms" for time in times)))

@@ -22,7 +22,7 @@ from deploy.local import LocalSet, Ports, Say, SetFailed
 from deploy.stand_in import StandIn
 from deploy.storm import verdict, weather
 from deploy.storm.acts import Story, Wait
-from deploy.storm.ending import CODE, ending
+from deploy.storm.ending import CODE, Rating, ending
 from deploy.storm.people import NotDone, People
 from deploy.storm.plan import plan
 from deploy.storm.weather import Weather
@@ -95,7 +95,7 @@ class Storm:
                     raise NotDone(f"not recorded: {expected.standing}")
                 await asyncio.sleep(0.2)
 
-    def _recorded(self, ratings: set[verdict.Rating]) -> bool:
+    def _recorded(self, ratings: set[Rating]) -> bool:
         names = {ts: name for name, ts in self.people.ts.items()}
         return ratings <= verdict.standing(self.engine, names)[0]
 

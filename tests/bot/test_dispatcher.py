@@ -249,25 +249,6 @@ async def test_what_hangs_holds_up_its_own_kind_alone(engine: Engine) -> None:
         assert all(row.status is not Status.DONE for row in stored(engine)[:-1])
 
 
-async def test_one_dispatcher_wakes_another(engine: Engine) -> None:
-    """A question behind an event in its lane is taken as soon as the event is handled."""
-    wake = asyncio.Event()
-
-    async def handle(event: InboxEvent) -> None:
-        pass
-
-    deliver(engine, ("a", "a1"))
-    dispatcher = Dispatcher(
-        engine, {"event": handle}, asyncio.Event(), owner="o", teams=TEAM, handled=wake.set
-    )
-    task = asyncio.create_task(dispatcher.run())
-    async with asyncio.timeout(5):
-        await wake.wait()
-    assert all_done(engine)
-    dispatcher.stop()
-    await task
-
-
 async def test_store_that_is_away_is_waited_for(engine: Engine) -> None:
     """Without its table the dispatcher goes on looking, and works when it is back."""
     handled = asyncio.Event()

@@ -53,8 +53,14 @@ async def bot(house: House) -> AsyncIterator[None]:
     assert house.failed() == []
 
 
-async def deliver(house: House, *, wait: bool = True, **event: Any) -> None:
-    """Tell the bot of an event, and wait until all that came of it is done, or not."""
+async def deliver(house: House, **event: Any) -> None:
+    """Tell the bot of an event, and wait until all that came of it is done."""
+    await post(house, event)
+    await until(lambda: house.open_rows() == [])
+
+
+async def post(house: House, event: dict[str, Any]) -> None:
+    """Tell the bot of an event."""
     event = {"channel": HELP, "channel_type": "channel", "user": "U0ASKER", **event}
     callback = {"type": "event_callback", "event_id": f"Ev{next(numbers)}", "team_id": "T0MYNAH"}
     body = json.dumps(callback | {"event": event}).encode()
@@ -62,7 +68,6 @@ async def deliver(house: House, *, wait: bool = True, **event: Any) -> None:
         url = f"http://127.0.0.1:{house.port}{PATH}"
         headers = signed(SIGNING_SECRET, body, int(time.time()))
         assert (await client.post(url, content=body, headers=headers)).status_code == 200
-    await until(lambda: not wait or house.open_rows() == [])
 
 
 async def tell_said(house: House, ts: str, text: str) -> None:
@@ -193,7 +198,7 @@ async def test_a_question_that_was_given_up_and_edited(house: House) -> None:
     async with house.bot():
         house.vllm.fail_status = 500
         ts = await house.say("asker", OLD)
-        await deliver(house, wait=False, type="message", ts=ts, text=OLD)
+        await post(house, {"type": "message", "ts": ts, "text": OLD})
         await until(lambda: any(row.kind == "question" for row in house.rows(InboxEvent)))
     house.write(give_up)
     house.vllm.fail_status = None
