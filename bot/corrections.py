@@ -109,8 +109,8 @@ def _made_by(session: Session, given: Feedback) -> Answer | None:
 
 def _show(session: Session, question: Question, answer: Answer, render: Render) -> None:
     said = answers.shown(session, question)
-    if said is None:  # an answer has its message from the moment that it is stored
-        raise ValueError(f"question {question.id} has no message")
+    if said is None:  # it was not asked in Slack
+        return
     payload = _payload(session, answer, render)
     key = f"{answers.message_key(question.id)}:{answer.id}:after:{_newest(session, said)}"
     if said.status is not Status.FAILED:
