@@ -16,6 +16,7 @@ from bot import corrections, examples, feedback
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
+from bot.slack import aside
 from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
 from bot.slack.metadata import outbox_id
@@ -37,6 +38,14 @@ from bot.store.schema import (
 )
 
 Source = tuple[str, str]  # channel and ts of a message
+UNREAD = (
+    "This did not count: the answer changed just then, and you may have meant the words before. "
+    "If it is right as it reads now, take the reaction away and put it there again."
+)
+
+
+class Unread(Exception):
+    """The words that stand now are not those that were rated."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,15 @@ class Teaching:
     ) -> bool:
         """Learn from `user`'s rating of `message`, given at `at` by Slack's clock.
 
-        False when it says nothing: what was rated is no answer, or reads otherwise by now.
+        False when it says nothing: what was rated is no answer.
+
+        Raises:
+            Unread: the answer changed after the rating.
         """
         given_at = datetime.fromtimestamp(at, UTC)
         lesson = Lesson(kind, channel, message["ts"], user, given_at)
         if kind is FeedbackKind.CORRECT:
-            found = await self._correction(lesson, message)
+            found = await self._correction(lesson, message, at)
         elif self._by_bot(message):
             found = await asyncio.to_thread(self._of_answer, lesson, message, at)
         elif kind is FeedbackKind.APPROVE:
@@ -96,6 +108,20 @@ class Teaching:
         if found is not None:
             await self.store(found)
         return found is not None
+
+    async def tell_unread(self, channel: str, message: Message, user: str, at: float) -> None:
+        """Tell the person, alone, that their reaction did not count."""
+
+        def tell() -> None:
+            with transaction(self._engine) as session:
+                aside.whisper(
+                    session, self._workspace.identity.team_id,
+                    f"unread:{channel}:{message['ts']}:{user}:{at:.6f}", user, UNREAD,
+                    channel=channel, thread_ts=message.get("thread_ts") or message["ts"],
+                )  # fmt: skip
+
+        await asyncio.to_thread(tell)
+        self._said()
 
     async def store(self, lesson: Lesson) -> None:
         """Store a lesson, once, and what follows from it."""
@@ -119,8 +145,10 @@ class Teaching:
         """A rating of the bot's own answer; approving it teaches it for this wording."""
         with reading(self._engine) as session:
             answer = answer_of(session, lesson.channel, message)
-            if answer is None or not answers.was_read(session, answer, at):
+            if answer is None:
                 return None
+            if not answers.was_read(session, answer, at):
+                raise Unread
             rated = replace(lesson, answer_id=answer.id)
             # What Mynah kept to itself, nobody has read.
             if lesson.kind is not FeedbackKind.APPROVE or answer.mode is AnswerMode.UNSURE:
@@ -131,13 +159,13 @@ class Teaching:
             draft = examples.draft(question.text, answer.text)
             return replace(rated, question=question, draft=draft, sources=sources)
 
-    async def _correction(self, lesson: Lesson, message: Message) -> Lesson | None:
+    async def _correction(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
         """📝 on one's own reply: it replaces the newest answer of the bot before it."""
         thread_ts = message.get("thread_ts")
         if message.get("user") != lesson.user or thread_ts in (None, message["ts"]):
             return None
         thread = await self._workspace.thread(lesson.channel, str(thread_ts))
-        found = await asyncio.to_thread(self._corrected, lesson, message, thread)
+        found = await asyncio.to_thread(self._corrected, lesson, message, thread, at)
         if found is not None or not thread:
             return found
         # Nothing of the bot's to correct: the reply answers the thread's first message.
@@ -145,7 +173,7 @@ class Teaching:
         return _answered_by(lesson, thread[0], [message])
 
     def _corrected(
-        self, lesson: Lesson, message: Message, thread: Sequence[Message]
+        self, lesson: Lesson, message: Message, thread: Sequence[Message], at: float
     ) -> Lesson | None:
         with reading(self._engine) as session:
             earlier = [one for one in thread if self._by_bot(one) and one["ts"] < message["ts"]]
@@ -153,6 +181,9 @@ class Teaching:
             answer = next((one for one in found if one is not None), None)
             if answer is None:
                 return None
+            # A colleague's correction in between is no other question; an edited question is.
+            if not answers.was_read(session, corrections.root(session, answer), at):
+                raise Unread
             question = session.get_one(Question, answer.question_id)
             text = plain(message["text"])
             return replace(

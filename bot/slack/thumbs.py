@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -14,8 +13,8 @@ from bot.slack.delivery import lane
 from bot.slack.interactions import Listeners, Press
 from bot.slack.rating import BAD, GOOD, RATE
 from bot.slack.roles import Roles
-from bot.slack.teaching import Teaching, answer_of
-from bot.slack.workspace import Workspace
+from bot.slack.teaching import Teaching, Unread, answer_of
+from bot.slack.workspace import Message, Workspace
 from bot.store.database import reading, transaction
 from bot.store.schema import FeedbackKind, Question
 
@@ -24,6 +23,10 @@ THANKS = "Thank you! That tells staff how I am doing."
 NOT_YOURS = (
     "Thanks, but I count only what staff say, and whoever asked. If you need help with the same, "
     "ask me."
+)
+CHANGED = (
+    "This did not count: the answer changed just then, and you may have meant the words before. "
+    "Please press again if you mean those that stand there now."
 )
 _BY_STAFF = {GOOD: FeedbackKind.APPROVE, BAD: FeedbackKind.REJECT}
 _BY_ASKER = {GOOD: FeedbackKind.HELPFUL, BAD: FeedbackKind.UNHELPFUL}
@@ -65,30 +68,34 @@ class Thumbs:
             await self._correcting.open(press, str(press.channel), {"ts": press.message_ts})
 
     async def on_turn(self, press: Press) -> None:
-        """Record what a press says."""
-        channel, kind = str(press.channel), _BY_STAFF.get(press.value)
-        if kind is None:
+        """Record what a press says, and answer the person where there is something to say."""
+        message = await self._workspace.message(str(press.channel), str(press.message_ts))
+        if message is None or press.value not in _BY_STAFF:
             return
-        message = await self._workspace.message(channel, str(press.message_ts))
-        staff = await self._roles.is_staff(press.user)
-        if message is None:
-            await self._correcting.reply(press, NO_ANSWER)
-            return
-        if not staff:
-            kind = _BY_ASKER[press.value]
-            asker = await asyncio.to_thread(self._asker, channel, message)
-            if asker not in (None, press.user):
-                await self._correcting.reply(press, NOT_YOURS)
-                return
-        counted = await self._teaching.teach(kind, channel, message, press.user, at=press.at)
-        if not counted:
-            await self._correcting.reply(press, NO_ANSWER)
-        elif not staff:
-            await self._correcting.reply(press, THANKS)
+        try:
+            said = await self._rate(press, message)
+        except Unread:
+            said = CHANGED
+        if said is not None:
+            await self._correcting.reply(press, said)
 
-    def _asker(self, channel: str, message: Any) -> str | None:
+    async def _rate(self, press: Press, message: Message) -> str | None:
+        staff = await self._roles.is_staff(press.user)
+        if not staff:
+            asker = await asyncio.to_thread(self._asker, press, message)
+            if asker not in (None, press.user):
+                return NOT_YOURS
+        kind = (_BY_STAFF if staff else _BY_ASKER)[press.value]
+        counted = await self._teaching.teach(
+            kind, str(press.channel), message, press.user, at=press.at
+        )
+        if not counted:
+            return NO_ANSWER
+        return None if staff else THANKS
+
+    def _asker(self, press: Press, message: Message) -> str | None:
         with reading(self._engine) as session:
-            answer = answer_of(session, channel, message)
+            answer = answer_of(session, str(press.channel), message)
             return session.get_one(Question, answer.question_id).user if answer else None
 
     def _queue(self, press: Press) -> None:
