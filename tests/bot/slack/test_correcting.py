@@ -7,6 +7,7 @@ import signal
 import pytest
 from sqlmodel import Session, select
 
+from bot.corrections import Corrected
 from bot.slack import corrected, correcting
 from bot.store import answers
 from bot.store.schema import (
@@ -382,7 +383,7 @@ def test_the_difference_is_short_and_literal() -> None:
 
 def test_a_corrected_message_cannot_notify() -> None:
     """What staff wrote is shown as text; in rich text it is literal anyway."""
-    seen = corrected.Corrected(1, "old", "Ask <!channel> & <@U1>", "U0STAFF", "wrong")
+    seen = Corrected(1, "old", "Ask <!channel> & <@U1>", "U0STAFF", "wrong")
     message = corrected.message(seen)
     assert message["text"] == "Ask &lt;!channel&gt; &amp; &lt;@U1&gt;"
     assert message["blocks"][0]["text"]["text"] == message["text"]
