@@ -6,23 +6,20 @@ often, and after whichever change, it is worked out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from bot import examples, outbox
+from bot import examples, showing
 from bot.store import answers
 from bot.store.schema import (
     Answer,
     AnswerExample,
     AnswerMode,
     Feedback,
-    OutboxKind,
-    OutboxMessage,
     Question,
-    Status,
     now,
 )
 
@@ -38,7 +35,7 @@ class Corrected:
     reason: str | None
 
 
-Render = Callable[[Corrected], dict[str, Any]]  # the outbox payload
+Render = Callable[[Corrected], Sequence[dict[str, Any]]]  # the payloads of its messages
 
 
 def put(session: Session, given: Feedback) -> None:
@@ -108,39 +105,20 @@ def _made_by(session: Session, given: Feedback) -> Answer | None:
 
 
 def _show(session: Session, question: Question, answer: Answer, render: Render) -> None:
+    """Have the question's message say it; one that was not asked in Slack has none."""
     said = answers.shown(session, question)
-    if said is None:  # it was not asked in Slack
+    if said is None:
         return
-    payload = _payload(session, answer, render)
-    key = f"{answers.message_key(question.id)}:{answer.id}:after:{_newest(session, said)}"
-    if said.status is not Status.FAILED:
-        outbox.change(session, said, key=key, payload=payload, answer_id=answer.id)
-        return
-    outbox.say(
-        session, team_id=question.team_id, key=key, channel=question.channel,
-        thread_ts=question.thread_ts, payload=payload, answer_id=answer.id,
-    )  # fmt: skip
+    if not answers.stands(session, said):
+        answer.ts = None  # it is said anew, and learns where
+        session.add(answer)
+    showing.show_again(session, question, answer, _payloads(session, answer, render))
 
 
-def _payload(session: Session, answer: Answer, render: Render) -> dict[str, Any]:
+def _payloads(session: Session, answer: Answer, render: Render) -> Sequence[dict[str, Any]]:
     """A correction is rendered; an answer that comes back says what it said before."""
-    if answer.correction_id is not None:
-        given = session.get_one(Feedback, answer.correction_id)
-        before = session.get_one(Answer, given.answer_id).text
-        return render(Corrected(given.id or 0, before, answer.text, given.user, given.reason))
-    kinds = (OutboxKind.POST, OutboxKind.UPDATE, OutboxKind.STREAM)
-    rows = select(OutboxMessage).where(
-        OutboxMessage.answer_id == answer.id, col(OutboxMessage.kind).in_(kinds)
-    )
-    row = session.exec(rows.order_by(col(OutboxMessage.id).desc())).first()
-    if row is None:
-        raise ValueError(f"answer {answer.id} has never been said")
-    return row.payload
-
-
-def _newest(session: Session, said: OutboxMessage) -> int | None:
-    """The last thing that was said or is to be said under the message: it makes a key new."""
-    rows = select(OutboxMessage.id).where(
-        (col(OutboxMessage.id) == said.id) | (col(OutboxMessage.follows_id) == said.id)
-    )
-    return session.exec(rows.order_by(col(OutboxMessage.id).desc())).first()
+    if answer.correction_id is None:
+        return showing.payloads_of(session, answer)
+    given = session.get_one(Feedback, answer.correction_id)
+    before = session.get_one(Answer, given.answer_id).text
+    return render(Corrected(given.id or 0, before, answer.text, given.user, given.reason))

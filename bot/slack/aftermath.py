@@ -31,7 +31,7 @@ class Aftermath:
         Args:
             link: of the answer's message, for the card of a new dispute.
         """
-        corrections.settle(session, question_id, corrected.message)
+        corrections.settle(session, question_id, corrected.messages)
         found = disputes.review(session, question_id)
         if self._channel:
             self._tell(session, question_id, found, link)

@@ -9,6 +9,7 @@ from typing import Any
 
 from slack_sdk.models.blocks import (
     ActionsBlock,
+    Block,
     ButtonElement,
     ContextBlock,
     MarkdownTextObject,
@@ -20,6 +21,7 @@ from slack_sdk.models.blocks import (
 from bot.corrections import Corrected
 from bot.slack import blocks
 from bot.slack.rating import thumbs
+from bot.store.schema import AnswerMode
 
 UNDO = "undo_correction"
 REASONS = {
@@ -35,20 +37,16 @@ Piece = tuple[str, str]  # "kept", "gone" or "new", and the words
 _STYLES = {"gone": {"strike": True}, "new": {"bold": True}, "kept": {}}
 
 
-def message(corrected: Corrected) -> dict[str, Any]:
-    """`chat.update` arguments of an answer that staff corrected."""
+def messages(corrected: Corrected) -> list[dict[str, Any]]:
+    """The messages of an answer that staff corrected, as `chat.update` takes them."""
     undo = ButtonElement(action_id=UNDO, text="Undo", value=str(corrected.feedback_id))
-    said_by = ContextBlock(elements=[MarkdownTextObject(text=byline(corrected))])
-    return {
-        **blocks.words(corrected.text),
-        "blocks": [
-            *blocks.sections(corrected.text), said_by.to_dict(), thumbs(),
-            *_changes(corrected), ActionsBlock(elements=[undo]).to_dict(),
-        ],
-        "metadata": {"event_payload": {"mode": "corrected"}},
-        "unfurl_links": False,
-        "unfurl_media": False,
-    }  # fmt: skip
+    under = [
+        ContextBlock(elements=[MarkdownTextObject(text=byline(corrected))]),
+        thumbs(),
+        *_changes(corrected),
+        ActionsBlock(elements=[undo]),
+    ]
+    return blocks.messages(corrected.text, under, {"mode": AnswerMode.CORRECTED.value})
 
 
 def byline(corrected: Corrected) -> str:
@@ -103,15 +101,12 @@ def _up_to(limit: int, pieces: list[Piece]) -> Iterator[Piece]:
         limit -= len(words)
 
 
-def _changes(corrected: Corrected) -> list[dict[str, Any]]:
+def _changes(corrected: Corrected) -> list[Block]:
     """The diff as rich text, in which words are literal: nothing in them can mention or link."""
     pieces = diff(corrected.before, corrected.text)
-    if not pieces:
-        return []
     parts = [
         RichTextElementParts.Text(text=words, style=_STYLES[kind] or None)
         for kind, words in pieces
         if words
     ]
-    quote = RichTextQuoteElement(elements=parts)
-    return [dict(RichTextBlock(elements=[quote]).to_dict())]
+    return [RichTextBlock(elements=[RichTextQuoteElement(elements=parts)])] if parts else []

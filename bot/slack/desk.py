@@ -23,8 +23,8 @@ from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.reactions import Reactions
-from bot.slack.reviewing import Reviewing
 from bot.slack.residence import Leaving
+from bot.slack.reviewing import Reviewing
 from bot.slack.roles import Roles
 from bot.slack.streaming import Streams
 from bot.slack.teaching import Teaching

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from slack_sdk.models.blocks import (
     ContextActionsBlock,
     FeedbackButtonObject,
@@ -15,9 +13,9 @@ GOOD = "good"
 BAD = "bad"
 
 
-def thumbs() -> dict[str, Any]:
+def thumbs() -> ContextActionsBlock:
     """The two buttons."""
     good = FeedbackButtonObject(text="👍", accessibility_label="This answer is good", value=GOOD)
     bad = FeedbackButtonObject(text="👎", accessibility_label="This answer is bad", value=BAD)
     buttons = FeedbackButtonsElement(action_id=RATE, positive_button=good, negative_button=bad)
-    return dict(ContextActionsBlock(elements=[buttons]).to_dict())
+    return ContextActionsBlock(elements=[buttons])

@@ -351,6 +351,11 @@ def answer_of(session: Session, channel: str, message: Message) -> Answer | None
     if (answer := session.exec(known).first()) is not None:
         return answer
     said = session.get(OutboxMessage, outbox_id(message) or 0)
+    if said is None:  # a further part of a long one
+        parts = select(OutboxMessage).where(
+            OutboxMessage.channel == channel, OutboxMessage.ts == message["ts"]
+        )
+        said = session.exec(parts.order_by(col(OutboxMessage.id).desc())).first()
     if said is None or said.answer_id is None or said.channel != channel:
         return None
     answer = session.get_one(Answer, said.answer_id)

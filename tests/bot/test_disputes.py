@@ -112,7 +112,7 @@ class Thread:
             return found.text if found else ""
 
     def _follow(self, session: Session) -> None:
-        corrections.settle(session, self.question, lambda _: {})
+        corrections.settle(session, self.question, lambda _: [{}])
         disputes.review(session, self.question)
 
 

@@ -383,10 +383,35 @@ def test_the_difference_is_short_and_literal() -> None:
 
 def test_a_corrected_message_cannot_notify() -> None:
     """What staff wrote is shown as text; in rich text it is literal anyway."""
-    seen = Corrected(1, "old", "Ask <!channel> & <@U1>", "U0STAFF", "wrong")
-    message = corrected.message(seen)
+    [message] = corrected.messages(Corrected(1, "old", "Ask <!channel> & <@U1>", "U0STAFF", "tone"))
     assert message["text"] == "Ask &lt;!channel&gt; &amp; &lt;@U1&gt;"
-    assert message["blocks"][0]["text"]["text"] == message["text"]
+    assert "<!" not in message["blocks"][0]["text"]
     quote = next(block for block in message["blocks"] if block["type"] == "rich_text")
-    kinds = {part["type"] for part in quote["elements"][0]["elements"]}
-    assert kinds == {"text"}
+    assert {part["type"] for part in quote["elements"][0]["elements"]} == {"text"}
+
+
+async def test_a_long_answer_gives_way_to_a_short_one_and_comes_back_whole(house: House) -> None:
+    """Its further messages are deleted when it is corrected, and said again when that is undone.
+
+    The thumbs stand under the last one: they are of the same answer.
+    """
+    long = "\n\n".join(f"Step {number}: " + "turn the key. " * 40 for number in range(12))
+    house.vllm.script = lambda messages, model: long
+    async with house.bot(MYNAH_MAX_TOKENS="4096"):
+        asked = await house.ask(PORT)
+        last = await house.answer(asked, count=2)
+        whole = [one["text"] for one in await house.answers(asked)]
+        await hands.press(house, "staff", last["ts"], "rate", "bad")
+        view = await hands.modal(house, "staff")
+        assert hands.filled(view)["answer"] is None  # too long to be edited there
+        await hands.submit(house, "staff", view, answer=RIGHT, reason="tone")
+        await house.quiet()
+        assert [one["text"] for one in await house.answers(asked)] == [RIGHT]
+        [first] = await house.answers(asked)
+        for undo in range(2):
+            await hands.press(house, "staff", first["ts"], "undo_correction")
+            await house.quiet()
+            assert [one["text"] for one in await house.answers(asked)] == whole
+            if undo == 0:
+                await hands.correct(house, "staff", first["ts"], RIGHT)
+    assert house.failed() == []
