@@ -25,7 +25,14 @@ from bot.store.schema import (
     now,
 )
 
-__all__ = ["Draft", "add", "draft", "forget_message", "of_feedback", "plain", "redact", "revoke"]
+__all__ = [
+    "Draft", "add", "draft", "forget_message", "free", "hold", "of_feedback", "plain", "redact",
+    "revoke",
+]  # fmt: skip
+
+
+# What counts, or may count again.
+_STANDING = (ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD)
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,37 @@ def add(
 def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
     """Take back the example of a feedback; None if it made none that counts."""
     example = of_feedback(session, feedback_id)
-    if example is None or example.status not in (ExampleStatus.LIVE, ExampleStatus.RETIRED):
+    if example is None or example.status not in _STANDING:
         return None
     _change(example, ExampleStatus.REVOKED, why)
     _audit_revoked(session, example, why)
+    _revive_retired(session, example)
     return example
+
+
+def hold(session: Session, feedback_id: int, why: str) -> None:
+    """Keep the example of a feedback out of memory and datasets until it is freed.
+
+    Also a retired one: it may be the right one of the two.
+    """
+    example = of_feedback(session, feedback_id)
+    if example is None or example.status not in (ExampleStatus.LIVE, ExampleStatus.RETIRED):
+        return
+    _change(example, ExampleStatus.HELD, why)
+    audit.record(
+        session, example.team_id, "mynah", "example.hold", f"example:{example.id}", why=why
+    )
+
+
+def free(session: Session, feedback_id: int, why: str) -> None:
+    """End the hold on the example of a feedback, if there is one."""
+    example = of_feedback(session, feedback_id)
+    if example is None or example.status != ExampleStatus.HELD:
+        return
+    _count_again(session, example)
+    audit.record(
+        session, example.team_id, "mynah", "example.free", f"example:{example.id}", why=why
+    )
 
 
 def forget_message(
@@ -141,6 +174,7 @@ def forget_message(
     ]
     for example in examples:
         _blank(session, example)
+        _revive_retired(session, example)
         _audit_revoked(session, example, f"the message {ts} in {channel} was deleted or edited")
     return examples
 
@@ -197,6 +231,12 @@ def _add_sources(session: Session, example: Example, sources: Iterable[tuple[str
 
 
 def _retire_older(session: Session, example: Example) -> None:
+    for older in _rivals(session, example):
+        _change(older, ExampleStatus.RETIRED, _retired_by(example))
+
+
+def _rivals(session: Session, example: Example) -> list[Example]:
+    """The live examples that answer the same question otherwise, oldest first."""
     same_question = select(Example).where(
         Example.team_id == example.team_id,
         Example.status == ExampleStatus.LIVE,
@@ -204,11 +244,35 @@ def _retire_older(session: Session, example: Example) -> None:
         col(Example.content_hash).startswith(example.content_hash[:32]),
         Example.content_hash != example.content_hash,
     )
-    for older in session.exec(same_question):
-        _change(older, ExampleStatus.RETIRED, f"example:{example.id} answers the same question")
+    return list(session.exec(same_question.order_by(col(Example.id))))
 
 
-def _change(example: Example, status: ExampleStatus, why: str) -> None:
+def _retired_by(example: Example) -> str:
+    return f"example:{example.id} answers the same question"
+
+
+def _revive_retired(session: Session, example: Example) -> None:
+    """What a newer word had retired counts again, now that the newer word was taken back."""
+    retired = select(Example).where(
+        Example.team_id == example.team_id,
+        Example.status == ExampleStatus.RETIRED,
+        Example.reason == _retired_by(example),
+    )
+    for older in session.exec(retired.order_by(col(Example.id))):
+        _count_again(session, older)
+
+
+def _count_again(session: Session, example: Example) -> None:
+    """Live again, unless a newer one answers the same question by now."""
+    rivals = _rivals(session, example)
+    if rivals and (rivals[-1].id or 0) > (example.id or 0):
+        _change(example, ExampleStatus.RETIRED, _retired_by(rivals[-1]))
+        return
+    _change(example, ExampleStatus.LIVE, None)
+    _retire_older(session, example)
+
+
+def _change(example: Example, status: ExampleStatus, why: str | None) -> None:
     example.status = status
     example.reason = why
     example.changed_at = now()

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, or_, select
 
 from bot import audit, examples
-from bot.store.schema import Feedback, FeedbackKind, now
+from bot.store.schema import Answer, Feedback, FeedbackKind, now
 
 
 def record(
@@ -68,13 +68,17 @@ def revoke(
     user: str,
     kind: FeedbackKind,
 ) -> Feedback | None:
-    """Take back a rating, and its example; None if there is none that counts."""
+    """Take back a rating, and its example; None if there is none that counts.
+
+    A decision on a review card is no reaction: taking one away leaves it.
+    """
     mine = select(Feedback).where(
         Feedback.team_id == team_id,
         Feedback.channel == channel,
         Feedback.target_ts == target_ts,
         Feedback.user == user,
         Feedback.kind == kind,
+        col(Feedback.decides).is_(False),
         col(Feedback.revoked_at).is_(None),
     )
     newest = session.exec(mine.order_by(col(Feedback.id).desc())).first()
@@ -83,13 +87,37 @@ def revoke(
     return newest
 
 
+def withdraw(session: Session, given: Feedback, by: str, why: str) -> None:
+    """Take back anybody's rating, and its example. The caller checks that `by` may."""
+    if given.revoked_at is None:
+        _take_back(session, given, why, by=by)
+
+
+def decide(session: Session, answer: Answer, kind: FeedbackKind, user: str) -> Feedback:
+    """Store what settles a disagreement about an answer. It makes no example of its own."""
+    given = Feedback(
+        team_id=answer.team_id, channel=answer.channel, target_ts=answer.ts or "",
+        answer_id=answer.id, user=user, kind=kind, decides=True,
+    )  # fmt: skip
+    session.add(given)
+    session.flush()
+    audit.record(session, given.team_id, user, "feedback.decide", f"feedback:{given.id}")
+    return given
+
+
 def _standing(session: Session, given: Feedback) -> list[Feedback]:
-    """The person's ratings that count: of the same message or answer, comparable with `given`."""
+    """The person's ratings that count: of the same message or answer, comparable with `given`.
+
+    Rating what one's own correction put there says something of that correction: approving agrees
+    with it, anything else takes it back.
+    """
+    rated = session.get(Answer, given.answer_id) if given.answer_id is not None else None
+    own = rated.correction_id if rated is not None else None
     about: ColumnElement[bool] = (col(Feedback.channel) == given.channel) & (
         col(Feedback.target_ts) == given.target_ts
     )
     if given.answer_id is not None:
-        about = or_(about, col(Feedback.answer_id) == given.answer_id)
+        about = or_(about, col(Feedback.answer_id) == given.answer_id, col(Feedback.id) == own)
     mine = select(Feedback).where(
         Feedback.team_id == given.team_id,
         Feedback.user == given.user,
@@ -98,7 +126,12 @@ def _standing(session: Session, given: Feedback) -> list[Feedback]:
     )
     escalates = given.kind == FeedbackKind.ESCALATE
     rows = session.exec(mine.order_by(col(Feedback.id)))
-    return [row for row in rows if (row.kind == FeedbackKind.ESCALATE) == escalates]
+    agrees = given.kind == FeedbackKind.APPROVE
+    return [
+        row
+        for row in rows
+        if (row.kind == FeedbackKind.ESCALATE) == escalates and not (agrees and row.id == own)
+    ]
 
 
 def _says_the_same(older: Feedback, given: Feedback) -> bool:
@@ -110,14 +143,14 @@ def _says_the_same(older: Feedback, given: Feedback) -> bool:
     )
 
 
-def _take_back(session: Session, feedback: Feedback, why: str) -> None:
+def _take_back(session: Session, feedback: Feedback, why: str, *, by: str = "") -> None:
     feedback.revoked_at = now()
     assert feedback.id is not None
     examples.revoke(session, feedback.id, why)
     audit.record(
         session,
         feedback.team_id,
-        feedback.user,
+        by or feedback.user,
         "feedback.revoke",
         f"feedback:{feedback.id}",
         why=why,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, MarkdownTextObject
@@ -10,6 +10,7 @@ from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, Markdown
 from bot import confidence
 from bot.answering import Reply
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
+from bot.slack.rating import thumbs
 from bot.store.schema import AnswerMode
 
 # `text` is for notifications, and for clients that show no blocks. Slack cuts it at 40,000
@@ -21,7 +22,8 @@ MOST_PARTS = 6  # messages for one answer: nobody reads more
 HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct message.
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
 :x: on a wrong one, :memo: on your own reply that corrects me. Taking the reaction away takes it \
-back.
+back. :thumbsup: and :thumbsdown: under an answer do the same, and *Correct this answer* in its \
+menu (*⋮*) rewrites it.
 *Everybody* may ask `/mynah why [link]` – where an answer came from: the newest one that I gave \
 you here, or the one that is linked
 *Admins* have:
@@ -40,12 +42,27 @@ def escape(text: str) -> str:
 
 def answer(reply: Reply) -> list[dict[str, Any]]:
     """The messages of an answer, as `chat.postMessage` takes them; the last one has the receipt."""
-    parts = split(safe(reply.text), PART_CHARS - len(CUT))
+    about = {
+        "release": f"v{reply.release.number}",
+        "adapter": reply.adapter,
+        "mode": reply.mode.value,
+    }
+    under = ContextBlock(elements=[MarkdownTextObject(text=receipt(reply))])
+    return messages(reply.text, [under, thumbs()], about)
+
+
+def messages(text: str, under: Sequence[Block], about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The messages that show a Markdown text, with `under` below the last part.
+
+    Args:
+        about: what programs can read of each message.
+    """
+    parts = split(safe(text), PART_CHARS - len(CUT))
     if len(parts) > MOST_PARTS:
         parts = [*parts[: MOST_PARTS - 1], parts[MOST_PARTS - 1] + CUT]
     shown: list[list[Block]] = [[MarkdownBlock(text=part)] for part in parts]
-    shown[-1].append(ContextBlock(elements=[MarkdownTextObject(text=receipt(reply))]))
-    return [_message(reply, *said) for said in zip(parts, shown, strict=True)]
+    shown[-1] += under
+    return [_message(about, *said) for said in zip(parts, shown, strict=True)]
 
 
 def receipt(reply: Reply) -> str:
@@ -68,16 +85,11 @@ def _origin(reply: Reply) -> str:
     return f"{how} verified by <@{reply.match.approved_by}>"
 
 
-def _message(reply: Reply, text: str, shown: Sequence[Block]) -> dict[str, Any]:
-    about = {
-        "release": f"v{reply.release.number}",
-        "adapter": reply.adapter,
-        "mode": reply.mode.value,
-    }
+def _message(about: Mapping[str, Any], text: str, shown: Sequence[Block]) -> dict[str, Any]:
     return {
         "text": escape(_cut(unsafe(text), TEXT_CHARS)),
         "blocks": [block.to_dict() for block in shown],
-        "metadata": {"event_payload": about},
+        "metadata": {"event_payload": dict(about)},
         "unfurl_links": False,
         "unfurl_media": False,
     }

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack.interactions import ADMIN, OPENS, about
+from bot.slack.interactions import ADMIN, about, opens
 from bot.slack.workspace import Identity
 from bot.store.schema import FeedbackKind
 
@@ -95,7 +95,7 @@ def _lane_of_interaction(body: Body, event_id: str) -> str:
         return "commands"
     if not actions and body["type"] != "view_submission":
         return f"shortcut:{event_id}"
-    if any(name.startswith(OPENS) for name in actions):
+    if any(opens(action) for action in body.get("actions") or ()):
         return f"open:{event_id}"
     if "message_ts" in container:
         return lane(body["channel"]["id"], container.get("thread_ts") or container["message_ts"])

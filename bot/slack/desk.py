@@ -14,17 +14,21 @@ from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
 from bot.slack import blocks
+from bot.slack.aftermath import Aftermath
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
+from bot.slack.correcting import Correcting
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.reactions import Reactions
 from bot.slack.residence import Leaving
+from bot.slack.reviewing import Reviewing
 from bot.slack.roles import Roles
 from bot.slack.streaming import Streams
 from bot.slack.teaching import Teaching
+from bot.slack.thumbs import Thumbs
 from bot.slack.why import Why
 from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
@@ -61,8 +65,12 @@ class Desk:
         roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
         self.identity = identity
         self.windows = Windows(client)
-        self.messages = Messages(engine, workspace, said=shared.stored)
-        teaching = Teaching(engine, workspace, shared.memory, widen=settings.widen_channels)
+        aftermath = Aftermath(settings.review_channel or settings.admin_channel)
+        self.messages = Messages(engine, workspace, aftermath, said=shared.stored)
+        teaching = Teaching(
+            engine, workspace, shared.memory, aftermath, said=shared.said,
+            widen=settings.widen_channels,
+        )  # fmt: skip
         reactions = Reactions(workspace, roles, teaching)
         why = Why(engine, workspace, roles, said=shared.said)
         self.commands = Commands(
@@ -81,6 +89,15 @@ class Desk:
         )
         self.listeners = Listeners()
         why.register(self.listeners)
+        correcting = Correcting(
+            engine, identity.team_id, roles, self.windows, teaching, aftermath, said=shared.said
+        )
+        correcting.register(self.listeners)
+        thumbs = Thumbs(engine, workspace, roles, teaching, correcting, stored=shared.stored)
+        thumbs.register(self.listeners)
+        Reviewing(engine, identity.team_id, roles, aftermath, said=shared.said).register(
+            self.listeners
+        )
         self._events = {
             "message": self.messages.handle,
             "app_mention": self.messages.handle,

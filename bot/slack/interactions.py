@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.slack.rating import BAD, RATE
 from bot.store.schema import InboxEvent
 
 Json = Mapping[str, Any]
@@ -29,6 +30,7 @@ class Press:
     message_ts: str | None = None
     thread_ts: str | None = None
     response_url: str | None = None
+    at: float = 0.0  # when, by Slack's clock
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,15 @@ def presses(event_id: str, payload: Json) -> Iterator[Press]:
             message_ts=container.get("message_ts"),
             thread_ts=container.get("thread_ts"),
             response_url=payload.get("response_url"),
+            at=float(action.get("action_ts") or 0),
         )
+
+
+def opens(action: Json) -> bool:
+    """Whether a press opens a modal: 👎 by staff asks what is wrong."""
+    return action["action_id"].startswith(OPENS) or (
+        action["action_id"] == RATE and action.get("value") == BAD
+    )
 
 
 def submission(event_id: str, payload: Json) -> Submission:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, update
@@ -13,22 +13,33 @@ from bot import examples, inbox, outbox, showing
 from bot.mrkdwn import plain
 from bot.prompt import Turn
 from bot.slack import blocks, delivery
+from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.once import insert_once
-from bot.store.schema import Answer, InboxEvent, Question, now
+from bot.store.schema import Answer, Example, InboxEvent, Question, now
 
 EMPTY = "Ask me something, and I will answer here. `/mynah help` says what else I can do."
+
+Change = Callable[..., Sequence[Example] | None]  # what it made Mynah forget, if anything
 
 
 class Messages:
     """Turns messages into stored questions, and forgets what was edited or deleted."""
 
-    def __init__(self, engine: Engine, workspace: Workspace, *, said: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workspace: Workspace,
+        aftermath: Aftermath,
+        *,
+        said: Callable[[], None],
+    ) -> None:
         self._engine = engine
         self._workspace = workspace
+        self._aftermath = aftermath
         self._said = said
 
     async def handle(self, row: InboxEvent) -> None:
@@ -98,13 +109,14 @@ class Messages:
             asked = session.exec(_question(team_id, channel, ts)).first()
             return asked is not None or examples.came_from(session, team_id, channel, ts)
 
-    async def _write(self, change: Callable[..., None], *arguments: Any) -> None:
+    async def _write(self, change: Change, *arguments: Any) -> None:
         await asyncio.to_thread(self._write_now, change, *arguments)
         self._said()
 
-    def _write_now(self, change: Callable[..., None], *arguments: Any) -> None:
+    def _write_now(self, change: Change, *arguments: Any) -> None:
         with transaction(self._engine) as session:
-            change(session, self._workspace.identity.team_id, *arguments)
+            forgotten = change(session, self._workspace.identity.team_id, *arguments)
+            self._aftermath.forgotten(session, forgotten or ())
 
 
 def _enqueue(session: Session, team_id: str, question: Question) -> None:
@@ -135,7 +147,7 @@ def _greet(session: Session, team_id: str, question: Question) -> None:
 
 def _delete(
     session: Session, team_id: str, channel: str, ts: str, unheard: Question | None
-) -> None:
+) -> list[Example]:
     if unheard is not None:
         insert_once(session, unheard)
     # The row first: whoever teaches from this question at this moment goes before, or not at all.
@@ -143,11 +155,11 @@ def _delete(
     for table, values in ((Question, gone | {"text": ""}), (Answer, gone)):
         here = (col(table.team_id) == team_id, col(table.channel) == channel)
         session.execute(update(table).where(*here, col(table.ts) == ts).values(values))
-    examples.forget_message(session, team_id, channel, ts)
+    forgotten = examples.forget_message(session, team_id, channel, ts)
     question = session.exec(_question(team_id, channel, ts)).first()
-    if question is None:
-        return
-    showing.take_away(session, question)  # without it, it says nothing
+    if question is not None:
+        showing.take_away(session, question)  # without it, it says nothing
+    return forgotten
 
 
 def _edit(
@@ -158,7 +170,7 @@ def _edit(
     unheard: Question | None,
     text: str,
     event_id: str,
-) -> None:
+) -> list[Example]:
     if unheard is not None:
         _enqueue(session, team_id, unheard)
     question = session.exec(_question(team_id, channel, ts).with_for_update()).first()
@@ -166,7 +178,7 @@ def _edit(
         question.text, question.deleted_at = text, None
         session.add(question)
         _answer_again(session, question, event_id)
-    examples.forget_message(session, team_id, channel, ts, reads=text)
+    return examples.forget_message(session, team_id, channel, ts, reads=text)
 
 
 def _answer_again(session: Session, question: Question, event_id: str) -> None:

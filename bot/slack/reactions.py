@@ -8,7 +8,7 @@ from typing import Any
 from bot.dispatcher import Elsewhere, Later
 from bot.slack.delivery import RATINGS, lane
 from bot.slack.roles import Roles
-from bot.slack.teaching import Teaching
+from bot.slack.teaching import Teaching, Unread
 from bot.slack.workspace import Message, Workspace
 from bot.store.schema import InboxEvent, now
 
@@ -43,8 +43,11 @@ class Reactions:
         if not _is_there(row, message):
             await self._teaching.take_back(kind, item["channel"], item["ts"], event["user"])
         elif message is not None and await self._roles.is_staff(event["user"]):
-            at = float(event["event_ts"])
-            await self._teaching.teach(kind, item["channel"], message, event["user"], at=at)
+            at, rated = float(event["event_ts"]), (item["channel"], message, event["user"])
+            try:
+                await self._teaching.teach(kind, *rated, at=at)
+            except Unread:
+                await self._teaching.tell_unread(*rated, at)
 
 
 def _check_lane(row: InboxEvent, channel: str, message: Message) -> None:

@@ -1,37 +1,51 @@
-"""What a reaction teaches: ✅, ❌ and 📝 by staff, on the bot's answers and on people's."""
+"""What a rating teaches: approvals, rejections and corrections, of the bot and of people."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from slack_sdk.errors import SlackApiError
 from sqlalchemy import Engine, tuple_
 from sqlmodel import Session, col, select
 
-from bot import examples, feedback
+from bot import corrections, examples, feedback
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
+from bot.slack import aside
+from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
 from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
+from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
     AnswerExample,
+    AnswerMode,
     ChannelKind,
     Example,
     ExampleSource,
     ExampleStatus,
+    Feedback,
     FeedbackKind,
     OutboxMessage,
     Question,
 )
 
 Source = tuple[str, str]  # channel and ts of a message
+UNREAD = (
+    "This did not count: the answer changed just then, and you may have meant the words before. "
+    "If it is right as it reads now, take the reaction away and put it there again."
+)
+
+
+class Unread(Exception):
+    """The words that stand now are not those that were rated."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Lesson:
     answer_id: int | None = None
     question: Question | None = None  # as it was read, when the bot had answered it
     correction: str | None = None
+    reason: str | None = None
     draft: Draft | None = None
     sources: Sequence[Source] = field(default=())
 
@@ -54,51 +69,89 @@ class Teaching:
     """Makes lessons of rated messages and stores them. The caller checks that the person may."""
 
     def __init__(
-        self, engine: Engine, workspace: Workspace, memory: Memory, *, widen: Sequence[str] = ()
+        self,
+        engine: Engine,
+        workspace: Workspace,
+        memory: Memory,
+        aftermath: Aftermath,
+        *,
+        said: Callable[[], None],
+        widen: Sequence[str] = (),
     ) -> None:
         self._engine = engine
         self._workspace = workspace
         self._memory = memory
+        self._aftermath = aftermath
+        self._said = said
         self._widen = widen
 
     async def teach(
-        self,
-        kind: FeedbackKind,
-        channel: str,
-        message: Message,
-        user: str,
-        *,
-        at: float | None = None,
-    ) -> None:
-        """Learn from `user`'s rating of `message`, given at `at` by Slack's clock."""
-        given_at = None if at is None else datetime.fromtimestamp(at, UTC)
+        self, kind: FeedbackKind, channel: str, message: Message, user: str, *, at: float
+    ) -> bool:
+        """Learn from `user`'s rating of `message`, given at `at` by Slack's clock.
+
+        False when it says nothing: what was rated is no answer.
+
+        Raises:
+            Unread: the answer changed after the rating.
+        """
+        given_at = datetime.fromtimestamp(at, UTC)
         lesson = Lesson(kind, channel, message["ts"], user, given_at)
         if kind is FeedbackKind.CORRECT:
-            found = await self._correction(lesson, message)
+            found = await self._correction(lesson, message, at)
         elif self._by_bot(message):
-            found = await asyncio.to_thread(self._of_answer, lesson, message)
+            found = await asyncio.to_thread(self._of_answer, lesson, message, at)
         elif kind is FeedbackKind.APPROVE:
             found = await self._of_person(lesson, message)
         else:
             found = None
         if found is not None:
-            await self._store(await self._scoped(found))
+            await self.store(found)
+        return found is not None
+
+    async def tell_unread(self, channel: str, message: Message, user: str, at: float) -> None:
+        """Tell the person, alone, that their reaction did not count."""
+
+        def tell() -> None:
+            with transaction(self._engine) as session:
+                aside.whisper(
+                    session, self._workspace.identity.team_id,
+                    f"unread:{channel}:{message['ts']}:{user}:{at:.6f}", user, UNREAD,
+                    channel=channel, thread_ts=message.get("thread_ts") or message["ts"],
+                )  # fmt: skip
+
+        await asyncio.to_thread(tell)
+        self._said()
+
+    async def store(self, lesson: Lesson) -> None:
+        """Store a lesson, once, and what follows from it."""
+        lesson = await self._scoped(lesson)
+        embedding = None
+        if lesson.draft is not None and lesson.draft.refusal is None:
+            embedding = await asyncio.to_thread(self._memory.embed_bytes, lesson.draft.question)
+        link = await self._link(lesson.answer_id)
+        await asyncio.to_thread(self._write, lesson, embedding, link)
+        self._said()
 
     async def take_back(self, kind: FeedbackKind, channel: str, ts: str, user: str) -> None:
         """Revoke the user's own rating, and what it taught."""
         await asyncio.to_thread(self._take_back, kind, channel, ts, user)
+        self._said()
 
     def _by_bot(self, message: Message) -> bool:
         return message.get("user") == self._workspace.identity.user_id
 
-    def _of_answer(self, lesson: Lesson, message: Message) -> Lesson | None:
+    def _of_answer(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
         """A rating of the bot's own answer; approving it teaches it for this wording."""
         with reading(self._engine) as session:
-            answer = _answer(session, lesson.channel, message)
+            answer = answer_of(session, lesson.channel, message)
             if answer is None:
                 return None
+            if not answers.was_read(session, answer, at):
+                raise Unread
             rated = replace(lesson, answer_id=answer.id)
-            if lesson.kind is not FeedbackKind.APPROVE:
+            # What Mynah kept to itself, nobody has read.
+            if lesson.kind is not FeedbackKind.APPROVE or answer.mode is AnswerMode.UNSURE:
                 return rated
             question = session.get_one(Question, answer.question_id)
             sources = [(question.channel, question.ts), (lesson.channel, message["ts"])]
@@ -106,13 +159,13 @@ class Teaching:
             draft = examples.draft(question.text, answer.text)
             return replace(rated, question=question, draft=draft, sources=sources)
 
-    async def _correction(self, lesson: Lesson, message: Message) -> Lesson | None:
+    async def _correction(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
         """📝 on one's own reply: it replaces the newest answer of the bot before it."""
         thread_ts = message.get("thread_ts")
         if message.get("user") != lesson.user or thread_ts in (None, message["ts"]):
             return None
         thread = await self._workspace.thread(lesson.channel, str(thread_ts))
-        found = await asyncio.to_thread(self._corrected, lesson, message, thread)
+        found = await asyncio.to_thread(self._corrected, lesson, message, thread, at)
         if found is not None or not thread:
             return found
         # Nothing of the bot's to correct: the reply answers the thread's first message.
@@ -120,14 +173,17 @@ class Teaching:
         return _answered_by(lesson, thread[0], [message])
 
     def _corrected(
-        self, lesson: Lesson, message: Message, thread: Sequence[Message]
+        self, lesson: Lesson, message: Message, thread: Sequence[Message], at: float
     ) -> Lesson | None:
         with reading(self._engine) as session:
             earlier = [one for one in thread if self._by_bot(one) and one["ts"] < message["ts"]]
-            answers = (_answer(session, lesson.channel, one) for one in reversed(earlier))
-            answer = next((one for one in answers if one is not None), None)
+            found = (answer_of(session, lesson.channel, one) for one in reversed(earlier))
+            answer = next((one for one in found if one is not None), None)
             if answer is None:
                 return None
+            # A colleague's correction in between is no other question; an edited question is.
+            if not answers.was_read(session, corrections.root(session, answer), at):
+                raise Unread
             question = session.get_one(Question, answer.question_id)
             text = plain(message["text"])
             return replace(
@@ -135,7 +191,7 @@ class Teaching:
                 answer_id=answer.id,
                 question=question,
                 correction=text,
-                draft=examples.draft(question.text, text, rejected=answer.text),
+                draft=examples.draft(question.text, text, rejected=own_words(session, answer)),
                 sources=[(question.channel, question.ts), (lesson.channel, message["ts"])],
             )
 
@@ -172,37 +228,59 @@ class Teaching:
             return lesson
         return replace(lesson, draft=replace(lesson.draft, scope=lesson.channel))
 
-    async def _store(self, lesson: Lesson) -> None:
-        embedding = None
-        if lesson.draft is not None and lesson.draft.refusal is None:
-            embedding = await asyncio.to_thread(self._memory.embed_bytes, lesson.draft.question)
-        await asyncio.to_thread(self._write, lesson, embedding)
+    async def _link(self, answer_id: int | None) -> str:
+        """Where reviewers can read the answer, should somebody disagree; "" when it is unknown."""
+        answer = await asyncio.to_thread(self._rated, answer_id)
+        if answer is None or answer.ts is None:
+            return ""
+        try:
+            return await self._workspace.link(answer.channel, answer.ts) or ""
+        except SlackApiError:
+            return ""
 
-    def _write(self, lesson: Lesson, embedding: bytes | None) -> None:
+    def _rated(self, answer_id: int | None) -> Answer | None:
+        with reading(self._engine) as session:
+            return session.get(Answer, answer_id) if answer_id is not None else None
+
+    def _write(self, lesson: Lesson, embedding: bytes | None, link: str) -> None:
         with transaction(self._engine) as session:
             given, new = feedback.record(
                 session, team_id=self._workspace.identity.team_id, channel=lesson.channel,
                 target_ts=lesson.target_ts, user=lesson.user, kind=lesson.kind,
-                answer_id=lesson.answer_id, correction=lesson.correction,
+                answer_id=lesson.answer_id, correction=lesson.correction, reason=lesson.reason,
                 given_at=lesson.given_at,
             )  # fmt: skip
-            if not new or lesson.draft is None or given.id is None:
-                return
-            draft = _standing(session, given.team_id, lesson, lesson.draft)
-            if draft.refusal is not None:
-                embedding = None
-            examples.add(
-                session, draft, team_id=given.team_id, feedback_id=given.id,
-                approved_by=lesson.user, sources=lesson.sources, embedding=embedding,
-                embedder=self._memory.embedder.name if embedding else None,
-            )  # fmt: skip
+            if new and lesson.draft is not None:
+                self._learn(session, given, lesson, lesson.draft, embedding)
+            if given.kind is FeedbackKind.CORRECT and given.answer_id is not None:
+                corrections.put(session, given)
+            self._aftermath.follow_rating(session, given, link)
+
+    def _learn(
+        self,
+        session: Session,
+        given: Feedback,
+        lesson: Lesson,
+        draft: Draft,
+        embedding: bytes | None,
+    ) -> None:
+        draft = _standing(session, given.team_id, lesson, draft)
+        if draft.refusal is not None:
+            embedding = None
+        examples.add(
+            session, draft, team_id=given.team_id, feedback_id=given.id or 0,
+            approved_by=lesson.user, sources=lesson.sources, embedding=embedding,
+            embedder=self._memory.embedder.name if embedding else None,
+        )  # fmt: skip
 
     def _take_back(self, kind: FeedbackKind, channel: str, ts: str, user: str) -> None:
         with transaction(self._engine) as session:
-            feedback.revoke(
+            revoked = feedback.revoke(
                 session, team_id=self._workspace.identity.team_id, channel=channel, target_ts=ts,
                 user=user, kind=kind,
             )  # fmt: skip
+            if revoked is not None:
+                self._aftermath.follow_rating(session, revoked)
 
 
 def _standing(session: Session, team_id: str, lesson: Lesson, draft: Draft) -> Draft:
@@ -259,7 +337,13 @@ def _is_speech(message: Mapping[str, Any]) -> bool:
     )
 
 
-def _answer(session: Session, channel: str, message: Message) -> Answer | None:
+def own_words(session: Session, answer: Answer) -> str | None:
+    """What the bot itself said, whatever staff have put in its place; None if it said nothing."""
+    first = corrections.root(session, answer)
+    return None if first.mode is AnswerMode.UNSURE else first.text
+
+
+def answer_of(session: Session, channel: str, message: Message) -> Answer | None:
     """The answer that a message of the bot's carries. The row may not know its ts yet."""
     known = select(Answer).where(
         Answer.channel == channel, Answer.ts == message["ts"], col(Answer.replaced_at).is_(None)
@@ -267,6 +351,11 @@ def _answer(session: Session, channel: str, message: Message) -> Answer | None:
     if (answer := session.exec(known).first()) is not None:
         return answer
     said = session.get(OutboxMessage, outbox_id(message) or 0)
+    if said is None:  # a further part of a long one
+        parts = select(OutboxMessage).where(
+            OutboxMessage.channel == channel, OutboxMessage.ts == message["ts"]
+        )
+        said = session.exec(parts.order_by(col(OutboxMessage.id).desc())).first()
     if said is None or said.answer_id is None or said.channel != channel:
         return None
     answer = session.get_one(Answer, said.answer_id)

@@ -132,6 +132,8 @@ def _example(seen: Seen) -> str:
         return "*Example:* an approved answer from a channel that you cannot read"
     if example.status is ExampleStatus.REVOKED:
         return "*Example:* an approved answer that was taken back since"
+    if example.status is ExampleStatus.HELD:
+        return "*Example:* an approved answer that staff disagree on by now"
     message = f", <{seen.link}|see the message>" if seen.link else ""
     return (
         f"*Example:* “{escape(example.question)}”, approved by <@{example.approved_by}>, "

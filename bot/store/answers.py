@@ -65,3 +65,27 @@ def _posts(question: Question, sort: str) -> SelectOfScalar[OutboxMessage]:
 def stands(session: Session, said: OutboxMessage) -> bool:
     """Whether a message can still be changed: Slack took it, and it was not taken back."""
     return said.status is not Status.FAILED and not outbox.taken_back(session, said)
+
+
+def was_read(session: Session, answer: Answer, at: float) -> bool:
+    """Whether the answer's message showed this answer at `at`, seconds by Slack's clock.
+
+    Where its words replaced others, somebody may have meant those.
+    """
+    said = shown(session, session.get_one(Question, answer.question_id))
+    first = _shown_since(session, said, answer) if said is not None else None
+    if first is None or first.follows_id is None:
+        return True
+    return first.finished_at is not None and at >= first.finished_at.timestamp()
+
+
+def _shown_since(session: Session, said: OutboxMessage, answer: Answer) -> OutboxMessage | None:
+    """The row with which the message came to show the answer that it shows now."""
+    about = (col(OutboxMessage.id) == said.id) | (col(OutboxMessage.follows_id) == said.id)
+    rows = select(OutboxMessage).where(about, col(OutboxMessage.answer_id).is_not(None))
+    first = None
+    for row in session.exec(rows.order_by(col(OutboxMessage.id).desc())):
+        if row.answer_id != answer.id:
+            break
+        first = row
+    return first

@@ -162,6 +162,63 @@ def test_a_newer_answer_retires_the_older_one(store: Engine) -> None:
         )
 
 
+def _retired_and_newer(engine: Engine, memory: Memory) -> tuple[Example, Example]:
+    return teach(engine, memory, QUESTION, "Port 80."), teach(engine, memory, QUESTION, "Port 81.")
+
+
+def _statuses(engine: Engine) -> list[ExampleStatus]:
+    with reading(engine) as session:
+        return [row.status for row in session.exec(select(Example).order_by("id"))]
+
+
+def test_taking_the_newest_answer_back_lets_the_one_before_count(store: Engine) -> None:
+    """Retired is not forgotten: without the newer word the older one stands again."""
+    memory = Memory(store, LexicalEmbedder())
+    _, new = _retired_and_newer(store, memory)
+    newest = teach(store, memory, QUESTION, "Port 82.")
+    with transaction(store) as session:
+        examples.revoke(session, new.feedback_id or 0, "taken back")
+    assert _statuses(store) == ["retired", "revoked", "live"]
+    with transaction(store) as session:
+        examples.revoke(session, newest.feedback_id or 0, "taken back")
+    assert _statuses(store) == ["live", "revoked", "revoked"]
+
+
+def test_what_is_held_is_not_remembered_until_it_is_freed(store: Engine) -> None:
+    """Out of memory while it is held; nothing that is refused or revoked can be held or freed."""
+    memory = Memory(store, LexicalEmbedder())
+    one = teach(store, memory, QUESTION, "Port 80.")
+    refused = teach(store, memory, QUESTION, "thanks!")
+    with transaction(store) as session:
+        examples.hold(session, one.feedback_id or 0, "disputed")
+        examples.hold(session, refused.feedback_id or 0, "disputed")
+    assert _statuses(store) == ["held", "refused"]
+    assert memory.search(TEAM, "C0HELP", QUESTION) is None
+    with transaction(store) as session:
+        examples.free(session, one.feedback_id or 0, "settled")
+        examples.free(session, refused.feedback_id or 0, "settled")
+    assert _statuses(store) == ["live", "refused"]
+    assert memory.search(TEAM, "C0HELP", QUESTION) is not None
+    with transaction(store) as session:
+        examples.hold(session, one.feedback_id or 0, "disputed")
+        examples.revoke(session, one.feedback_id or 0, "taken back")
+        examples.free(session, one.feedback_id or 0, "settled")
+    assert _statuses(store) == ["revoked", "refused"]
+
+
+def test_what_is_freed_makes_room_for_a_newer_answer(store: Engine) -> None:
+    """Of two answers to one question the newer counts, in whichever order they are freed."""
+    memory = Memory(store, LexicalEmbedder())
+    old, new = _retired_and_newer(store, memory)
+    for order in ((old, new), (new, old)):
+        with transaction(store) as session:
+            for one in order:
+                examples.hold(session, one.feedback_id or 0, "disputed")
+            for one in order:
+                examples.free(session, one.feedback_id or 0, "settled")
+        assert _statuses(store) == ["retired", "live"]
+
+
 def test_what_was_taken_back_is_not_retired(engine: Engine, memory: Memory) -> None:
     """A revoked example keeps saying why it went when a newer answer comes."""
     old = teach(engine, memory, QUESTION, "Port 80.")

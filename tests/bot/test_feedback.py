@@ -21,6 +21,7 @@ from bot.store.schema import (
     FeedbackKind,
     Question,
     Release,
+    now,
 )
 from tests.bot.taught import TEAM
 
@@ -175,3 +176,46 @@ def test_every_rating_and_every_taking_back_is_audited(engine: Engine) -> None:
     assert said[0] == ("U0STAFF", "feedback.approve", "feedback:1")
     assert ("U0STAFF", "feedback.revoke", "feedback:1") in said
     assert ("U0STAFF", "example.revoke", "example:1") in said
+
+
+def _corrected(engine: Engine, given: int, answer: int) -> int:
+    """The answer that a correction put in the place of another."""
+    with transaction(engine) as session:
+        wrong = session.get_one(Answer, answer)
+        wrong.replaced_at = now()
+        session.add(wrong)
+        session.flush()
+        made = Answer(
+            team_id=TEAM, channel="C0HELP", question_id=wrong.question_id, text="Port 9443.",
+            release_id=wrong.release_id, mode=AnswerMode.CORRECTED, correction_id=given,
+        )  # fmt: skip
+        session.add(made)
+        session.flush()
+        return made.id or 0
+
+
+def test_approving_ones_own_correction_agrees_and_rejecting_it_takes_it_back(store: Engine) -> None:
+    """✅ on the corrected answer leaves the correction; ❌ on it does not."""
+    wrong = _answer(store)
+    correction = {"correction": "Port 9443.", "answer_id": wrong}
+    given, _ = _rate(store, FeedbackKind.CORRECT, "1.1", **correction)
+    right = _corrected(store, given, wrong)
+    approved, _ = _rate(store, FeedbackKind.APPROVE, "1.1", answer_id=right)
+    assert _counts(store) == [given, approved]
+    assert not _rate(store, FeedbackKind.CORRECT, "1.1", **{**correction, "answer_id": right})[1]
+    rejected, _ = _rate(store, FeedbackKind.REJECT, "1.2", answer_id=right)
+    assert _counts(store) == [rejected]
+
+
+def test_a_decision_is_no_reaction(engine: Engine) -> None:
+    """Taking one's ✅ away leaves what one settled on a review card."""
+    answer = _answer(engine)
+    approved, _ = _rate(engine, FeedbackKind.APPROVE, answer_id=answer)
+    with transaction(engine) as session:
+        rated = session.get_one(Answer, answer)
+        rated.ts = "1.1"
+        decision = feedback.decide(session, rated, FeedbackKind.APPROVE, "U0STAFF").id
+    taken = _take_back(engine, FeedbackKind.APPROVE)
+    assert taken is not None
+    assert taken.id == approved
+    assert _counts(engine) == [decision]

@@ -181,12 +181,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_only_live_examples_of_the_whole_workspace_are_learned(engine: Engine) -> None:
-    """A revoked example, a private channel's and another team's never reach shared weights."""
+    """Never revoked or disputed ones, nor a private channel's or another team's."""
     with transaction(engine) as session:
         session.add_all([Team(team_id=TEAM), Team(team_id="T0OTHER")])
         session.add(example(1, "q1?", "a1"))
         session.add(example(2, "q2?", "a2", status=ExampleStatus.REVOKED))
         session.add(example(3, "q3?", "a3", scope="C0PRIV"))
+        session.add(example(5, "q5?", "a5", status=ExampleStatus.HELD))
         session.add(example(4, "q4?", "a4", team_id="T0OTHER"))
     with reading(engine) as session:
         assert [one.id for one in dataset.learnable(session, TEAM)] == [1]

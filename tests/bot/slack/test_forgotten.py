@@ -11,6 +11,7 @@ from sqlmodel import Session, SQLModel, select
 from bot import releases
 from bot.embedder import open_embedder
 from bot.memory import Memory
+from bot.slack.aftermath import Aftermath
 from bot.slack.messages import Messages
 from bot.slack.teaching import Teaching
 from bot.slack.workspace import Identity
@@ -49,8 +50,9 @@ class Room:
         self.gone = False
         memory = Memory(engine, open_embedder("none"))
         workspace: Any = self
-        self.teaching = Teaching(engine, workspace, memory)
-        self.messages = Messages(engine, workspace, said=lambda: None)
+        aftermath = Aftermath("")
+        self.teaching = Teaching(engine, workspace, memory, aftermath, said=lambda: None)
+        self.messages = Messages(engine, workspace, aftermath, said=lambda: None)
         with transaction(engine) as session:
             releases.ensure_team(session, TEAM)
             self.question = Question(
@@ -76,6 +78,10 @@ class Room:
         """What the workspace says of the only channel."""
         return ChannelKind.PUBLIC
 
+    async def link(self, channel: str, ts: str) -> str:
+        """What the workspace says of a message's address."""
+        return f"https://mynah.test/archives/{channel}/p{ts}"
+
     def quote(self, **example: Any) -> None:
         """Have the answer be a quote of an example."""
         with transaction(self.engine) as session:
@@ -99,7 +105,7 @@ class Room:
     async def rate(self, kind: FeedbackKind) -> Example:
         """Staff approves the answer, or corrects it; the example that comes of it."""
         message = REPLY if kind is FeedbackKind.CORRECT else ANSWERED
-        await self.teaching.teach(kind, HELP, message, STAFF)
+        await self.teaching.teach(kind, HELP, message, STAFF, at=4.0)
         return self.examples()[-1]
 
     def examples(self) -> list[Example]:

@@ -194,7 +194,7 @@ async def test_answer_that_is_too_long_for_a_message(house: House) -> None:
         await house.quiet()
         said = await house.answers(ts)
         assert "\n\n".join(one["blocks"][0]["text"] for one in said) == text
-        assert [len(one["blocks"]) for one in said] == [1, 1, 2]
+        assert [len(one["blocks"]) for one in said] == [1, 1, 3]
         assert house.rows(Answer)[0].ts == said[0]["ts"]
         house.vllm.script = lambda messages, model: "short"
         await house.client("asker").chat_update(channel=HELP, ts=ts, text="<@U0MYNAH> Briefly")

@@ -36,7 +36,7 @@ def mode(message: Message) -> str:
 
 def footer(message: Message) -> str:
     """The receipt that people see."""
-    return str(message["blocks"][-1]["elements"][0]["text"])
+    return str(message["blocks"][-2]["elements"][0]["text"])
 
 
 async def corrected(house: House, question: str, right: str, **where: str) -> tuple[str, str]:

@@ -1,0 +1,211 @@
+"""Disputes: which ratings oppose each other, what is held for them, and how they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+from bot import corrections, disputes, examples, feedback, releases
+from bot.disputes import Dispute
+from bot.store import answers
+from bot.store.database import reading, transaction
+from bot.store.schema import (
+    Answer,
+    AnswerMode,
+    Example,
+    ExampleStatus,
+    Feedback,
+    FeedbackKind,
+    Question,
+    Release,
+    now,
+)
+from tests.bot.taught import TEAM
+
+HERE: dict[str, Any] = {"team_id": TEAM, "channel": "C0HELP"}
+APPROVE, REJECT, CORRECT = FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT
+
+
+class Thread:
+    """One question with its answer, and what people say of it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        with transaction(engine) as session:
+            releases.ensure_team(session, TEAM)
+            question = Question(thread_ts="1.0", ts="1.0", user="U0ASKER", text="Port?", **HERE)
+            session.add(question)
+            session.flush()
+            self.question = question.id or 0
+            self.answer = self._answered(session, "It is 80.")
+
+    def _answered(self, session: Session, text: str) -> int:
+        release = session.exec(select(Release.id)).one() or 0
+        answer = Answer(
+            question_id=self.question, text=text, mode=AnswerMode.CLOSED_BOOK, ts="2.0",
+            release_id=release, **HERE,
+        )  # fmt: skip
+        session.add(answer)
+        session.flush()
+        return answer.id or 0
+
+    def answered_again(self) -> None:
+        """The question was edited, and has a new answer."""
+        with transaction(self.engine) as session:
+            before = answers.current(session, self.question)
+            assert before is not None
+            before.replaced_at = now()
+            session.add(before)
+            session.flush()
+            self._answered(session, "It runs here.")
+
+    def rate(self, user: str, kind: FeedbackKind, text: str | None = None) -> int:
+        """Somebody rates what stands; an approval and a correction make an example."""
+        with transaction(self.engine) as session:
+            stands = answers.current(session, self.question)
+            assert stands is not None
+            given, _ = feedback.record(
+                session, target_ts="2.0", user=user, kind=kind, answer_id=stands.id,
+                correction=text, **HERE,
+            )  # fmt: skip
+            given_id = given.id or 0
+            if kind in (APPROVE, CORRECT):
+                examples.add(
+                    session, examples.draft("Which port is it?", text or stands.text),
+                    team_id=TEAM, feedback_id=given_id, approved_by=user, sources=[],
+                )  # fmt: skip
+            if kind is CORRECT:
+                corrections.put(session, given)
+            self._follow(session)
+            return given_id
+
+    def take_back(self, given: int) -> None:
+        """Take a rating back."""
+        with transaction(self.engine) as session:
+            feedback.withdraw(session, session.get_one(Feedback, given), "U0STAFF", "taken back")
+            self._follow(session)
+
+    def decide(self, *, right: bool) -> None:
+        """Somebody settles the only dispute."""
+        with transaction(self.engine) as session:
+            [dispute] = disputes.review(session, self.question)
+            disputes.decide(session, dispute, right=right, user="U3")
+            self._follow(session)
+
+    def open(self) -> list[Dispute]:
+        """The disputes that are open."""
+        with transaction(self.engine) as session:
+            return disputes.review(session, self.question)
+
+    def statuses(self) -> dict[str, str]:
+        """What became of each example."""
+        with reading(self.engine) as session:
+            return {row.answer: row.status.value for row in session.exec(select(Example))}
+
+    def standing(self) -> str:
+        """The answer that stands."""
+        with reading(self.engine) as session:
+            found = answers.current(session, self.question)
+            return found.text if found else ""
+
+    def _follow(self, session: Session) -> None:
+        corrections.settle(session, self.question, lambda _: [{}])
+        disputes.review(session, self.question)
+
+
+@pytest.fixture
+def thread(store: Engine) -> Thread:
+    """A thread on each database."""
+    return Thread(store)
+
+
+@pytest.mark.parametrize("against", [REJECT, CORRECT])
+def test_one_approves_and_another_does_not(thread: Thread, against: FeedbackKind) -> None:
+    """Whichever comes first: what they say is held."""
+    thread.rate("U1", APPROVE)
+    thread.rate("U2", against, "It is 81." if against is CORRECT else None)
+    [dispute] = thread.open()
+    assert [one.user for one in dispute.right] == ["U1"]
+    assert [one.user for one in dispute.wrong] == ["U2"]
+    assert set(thread.statuses().values()) == {"held"}
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    [
+        [("U1", APPROVE), ("U2", APPROVE)],
+        [("U1", REJECT), ("U2", REJECT)],
+        [("U1", APPROVE), ("U1", REJECT)],
+        [("U1", CORRECT), ("U2", CORRECT)],
+        [("U1", CORRECT), ("U2", APPROVE)],
+        [("U1", REJECT), ("U2", CORRECT)],
+        [("U1", APPROVE), ("U2", FeedbackKind.UNHELPFUL)],
+        [("U1", APPROVE), ("U2", FeedbackKind.ESCALATE)],
+    ],
+)
+def test_what_is_no_dispute(thread: Thread, ratings: list[tuple[str, FeedbackKind]]) -> None:
+    """People who agree, one person alone, the newer correction, and what is no word of staff."""
+    for number, (user, kind) in enumerate(ratings):
+        thread.rate(user, kind, f"It is 9{number}." if kind is CORRECT else None)
+    assert thread.open() == []
+    assert ExampleStatus.HELD not in thread.statuses().values()
+
+
+def test_rejecting_a_correction_opposes_who_corrected(thread: Thread) -> None:
+    """Settled as wrong, the correction is gone; settled as right, it counts again."""
+    thread.rate("U1", CORRECT, "It is 81.")
+    thread.rate("U2", REJECT)
+    assert thread.statuses() == {"It is 81.": "held"}
+    thread.decide(right=True)
+    assert (thread.standing(), thread.statuses()) == ("It is 81.", {"It is 81.": "live"})
+    thread.rate("U2", REJECT)  # against the decision, too
+    thread.decide(right=False)
+    assert (thread.standing(), thread.statuses()) == ("It is 80.", {"It is 81.": "revoked"})
+
+
+def test_a_correction_that_is_in_two_disputes_is_held_for_both(thread: Thread) -> None:
+    """Approved by one what it corrected, rejected by another: both have to end."""
+    approved = thread.rate("U1", APPROVE)
+    thread.rate("U2", CORRECT, "It is 81.")
+    rejected = thread.rate("U3", REJECT)
+    assert len(thread.open()) == 2
+    thread.take_back(rejected)
+    assert thread.statuses() == {"It is 80.": "held", "It is 81.": "held"}
+    thread.take_back(approved)
+    assert thread.open() == []
+    assert thread.statuses() == {"It is 80.": "revoked", "It is 81.": "live"}
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_decision_takes_the_other_side_back(thread: Thread, right: bool) -> None:
+    """Right: the approval counts and the answer is as it was. Wrong: the correction counts."""
+    thread.rate("U1", APPROVE)
+    thread.rate("U2", CORRECT, "It is 81.")
+    thread.decide(right=right)
+    wins, loses = ("It is 80.", "It is 81.") if right else ("It is 81.", "It is 80.")
+    assert thread.statuses() == {wins: "live", loses: "revoked"}
+    assert thread.standing() == wins
+    assert thread.open() == []
+
+
+def test_a_word_against_the_decision_is_a_new_dispute(thread: Thread) -> None:
+    """A decision is somebody's word too."""
+    thread.rate("U1", APPROVE)
+    thread.rate("U2", REJECT)
+    thread.decide(right=True)
+    thread.rate("U4", REJECT)
+    [dispute] = thread.open()
+    assert {one.user for one in dispute.right} == {"U1", "U3"}
+    assert thread.statuses() == {"It is 80.": "held"}
+
+
+def test_an_answer_to_other_words_is_not_disputed(thread: Thread) -> None:
+    """The question was edited: what was said of its old answer opposes nothing any more."""
+    thread.rate("U1", APPROVE)
+    thread.rate("U2", REJECT)
+    assert len(thread.open()) == 1
+    thread.answered_again()
+    assert thread.open() == []
