@@ -72,6 +72,8 @@ def lane_of(event: Mapping[str, Any]) -> str:
     if event["type"] in ("reaction_added", "reaction_removed"):
         item = event["item"]
         return lane(item.get("channel", ""), item.get("ts", ""))
+    if event["type"] == "app_home_opened":  # in turn with what the person presses there
+        return f"view:{event['user']}"
     if event["type"] in ("message", "app_mention"):
         message = _subject(event)
         ts = event.get("deleted_ts") or message.get("ts") or event["ts"]
@@ -111,13 +113,16 @@ def _subject(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def concerns(event: Mapping[str, Any], identity: Identity) -> bool:
-    """Whether an event is a question, a rating, or about a message that was edited or deleted.
+    """Whether an event is a question, a rating, about a message that was edited or deleted, or
+    somebody opened Mynah's own tabs.
 
     A reply in a thread is a question perhaps: that is for its thread to say.
     """
     if event["type"] in ("reaction_added", "reaction_removed"):
         rated: bool = event["reaction"] in RATINGS and event["item"].get("type") == "message"
         return rated and event.get("user") != identity.user_id
+    if event["type"] == "app_home_opened":
+        return True
     if event["type"] not in ("message", "app_mention"):
         return event["type"] in OURS
     if event.get("subtype") == "message_deleted":

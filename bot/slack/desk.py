@@ -16,6 +16,7 @@ from bot.settings import BotSettings
 from bot.slack import blocks
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
+from bot.slack.home import Home
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
@@ -79,7 +80,12 @@ class Desk:
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
         )
         self.listeners = Listeners()
+        home = Home(
+            engine, workspace, roles, teaching, self.commands, self.windows, said=shared.said
+        )
+        home.register(self.listeners)
         self._events = {
+            "app_home_opened": home.opened,
             "message": self.messages.handle,
             "app_mention": self.messages.handle,
             "reaction_added": reactions.handle,

@@ -18,7 +18,10 @@ ADMIN = "admin:"
 
 @dataclass(frozen=True)
 class Press:
-    """A button that was pressed, in a message or on the Home tab."""
+    """A button that was pressed, in a message or on the Home tab.
+
+    `about` is its view's private metadata, which is JSON; `lane` is the one that it is handled in.
+    """
 
     event_id: str
     user: str
@@ -29,6 +32,8 @@ class Press:
     message_ts: str | None = None
     thread_ts: str | None = None
     response_url: str | None = None
+    about: Json = field(default_factory=dict)
+    lane: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Listeners:
         """
         payload = row.payload
         if row.kind == "action":
-            for press in presses(row.event_id, payload):
+            for press in presses(row.event_id, payload, row.lane):
                 if on_press := self.actions.get(press.action_id):
                     await on_press(press)
         elif row.kind == "view":
@@ -84,7 +89,7 @@ class Listeners:
             await used(shortcut(row.event_id, payload))
 
 
-def presses(event_id: str, payload: Json) -> Iterator[Press]:
+def presses(event_id: str, payload: Json, lane: str) -> Iterator[Press]:
     """What was pressed. Slack sends one action a payload, but in a list."""
     container = payload.get("container") or {}
     for action in payload["actions"]:
@@ -98,6 +103,8 @@ def presses(event_id: str, payload: Json) -> Iterator[Press]:
             message_ts=container.get("message_ts"),
             thread_ts=container.get("thread_ts"),
             response_url=payload.get("response_url"),
+            about=about(payload.get("view") or {}),
+            lane=lane,
         )
 
 

@@ -29,8 +29,8 @@ def is_waited_for(session: Session, team_id: str, lane: str) -> bool:
     return session.exec(rows.limit(1)).first() is not None
 
 
-def _questions(team_id: str, channel: str, thread_ts: str) -> SelectOfScalar[int | None]:
-    return select(Question.id).where(
+def _questions(team_id: str, channel: str, thread_ts: str) -> SelectOfScalar[Question]:
+    return select(Question).where(
         Question.team_id == team_id,
         Question.channel == channel,
         Question.thread_ts == thread_ts,
