@@ -14,6 +14,7 @@ from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
 from bot.slack import blocks
+from bot.slack.agent import Agent
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
 from bot.slack.home import Home
@@ -80,12 +81,13 @@ class Desk:
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
         )
         self.listeners = Listeners()
-        home = Home(
+        self._home = Home(
             engine, workspace, roles, teaching, self.commands, self.windows, said=shared.said
         )
-        home.register(self.listeners)
+        self._home.register(self.listeners)
+        self._agent = Agent(engine, client, identity.team_id)
         self._events = {
-            "app_home_opened": home.opened,
+            "app_home_opened": self._opened,
             "message": self.messages.handle,
             "app_mention": self.messages.handle,
             "reaction_added": reactions.handle,
@@ -98,8 +100,13 @@ class Desk:
         if row.kind == "command":
             await self.commands.handle(row)
         elif row.kind == "question":
-            await self.answering.handle(row)
+            async with self._agent.thinking(row):
+                await self.answering.handle(row)
         elif row.kind != "event":
             await self.listeners.handle(row)
         elif on_event := self._events.get(row.payload["event"]["type"]):
             await on_event(row)
+
+    async def _opened(self, row: InboxEvent) -> None:
+        tab = row.payload["event"].get("tab")
+        await (self._home if tab == "home" else self._agent).opened(row)

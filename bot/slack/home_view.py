@@ -171,7 +171,9 @@ def _levers(*, paused: bool) -> Block:
     )  # fmt: skip
     if paused:
         text = "Trains again, and lets releases go live."
-        return ActionsBlock(elements=[train, back, _button(RESUME, "Resume", "", text, "Resume")])
+        return ActionsBlock(
+            elements=[train, back, _button(RESUME, "Resume", "resume", text, "Resume")]
+        )
     text = (
         "Nothing is trained and nothing goes live until somebody resumes. Questions are answered."
     )

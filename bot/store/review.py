@@ -138,6 +138,7 @@ def _is_solved() -> ColumnElement[bool]:
     solved = exists().where(
         col(Case.question_id) == Question.id, col(Case.status) == CaseStatus.RESOLVED
     )
+    solved = solved.correlate(Question)  # not the open case that the queue joins
     return and_(col(Answer.mode) == AnswerMode.UNSURE, solved)
 
 
