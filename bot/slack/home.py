@@ -22,7 +22,7 @@ from bot.slack.windows import Windows
 from bot.slack.workspace import Workspace
 from bot.store import review, runs, tallies
 from bot.store.database import reading, transaction
-from bot.store.schema import Answer, FeedbackKind, InboxEvent, Question
+from bot.store.schema import Answer, AnswerMode, FeedbackKind, InboxEvent, Question
 
 OWN = 5
 LOOKED_AT = 20  # so many of the newest questions are looked at for OWN that may be read
@@ -91,7 +91,9 @@ class Home:
         if not await self._roles.is_staff(press.user):
             return ONLY_STAFF
         answer = await self._read(review.standing, int(press.value))
-        if answer is None or not await self._roles.may_read(press.user, answer.channel):
+        if answer is None or answer.mode is AnswerMode.UNSURE:
+            return GONE
+        if not await self._roles.may_read(press.user, answer.channel):
             return GONE
         message = await self._workspace.message(answer.channel, answer.ts)
         if message is None:

@@ -181,22 +181,18 @@ def _levers(*, paused: bool) -> Block:
 
 
 def _item(waiting: Waiting, link: str | None) -> list[Block]:
-    answer, question, number = waiting.answer, waiting.question, str(waiting.answer.id)
+    answer, number = waiting.answer, str(waiting.answer.id)
+    asked = _text(_cut(waiting.question.text, QUESTION), bold=True)
+    words: list[RichTextElement] = [RichTextSectionElement(elements=[asked])]
+    buttons = [_button(CORRECT, "Correct…", number)]
+    if answer.mode is not AnswerMode.UNSURE:  # else there is nothing to read, nor to rate
+        words.append(RichTextQuoteElement(elements=[_text(_cut(answer.text, ANSWER))]))
+        rate = ((RIGHT, ":+1: Right"), (WRONG, ":-1: Wrong"))
+        buttons = [*(_button(action, label, number) for action, label in rate), *buttons]
     return [
-        RichTextBlock(
-            elements=[
-                RichTextSectionElement(elements=[_text(_cut(question.text, QUESTION), bold=True)]),
-                RichTextQuoteElement(elements=[_text(_cut(answer.text, ANSWER))]),
-            ]
-        ),
+        RichTextBlock(elements=words),
         ContextBlock(elements=[MarkdownTextObject(text=_standing(waiting, link))]),
-        ActionsBlock(
-            elements=[
-                _button(RIGHT, ":+1: Right", number),
-                _button(WRONG, ":-1: Wrong", number),
-                _button(CORRECT, "Correct…", number),
-            ]
-        ),
+        ActionsBlock(elements=buttons),
     ]
 
 
@@ -207,7 +203,7 @@ def _standing(waiting: Waiting, link: str | None) -> str:
     parts = [
         f"<#{answer.channel}>",
         "*staff disagree*" if waiting.held else "",
-        "not sure, so this was not shown" if unsure else answer.mode.value.replace("_", " "),
+        "not sure, so it was not answered" if unsure else answer.mode.value.replace("_", " "),
         confidence.word(answer.mode, answer.confidence),
         _CASES.get(waiting.case, "") if waiting.case else "",
         f"<{link}|see it>" if link else "",

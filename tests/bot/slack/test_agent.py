@@ -100,7 +100,10 @@ async def test_where_slack_has_none_everything_else_goes_on(house: House) -> Non
 def test_most_asked_comes_first(house: House) -> None:
     """How often an approved answer helped decides the order; what was not used is there too."""
     memory = Memory(house.engine, LexicalEmbedder())
-    rows = [teach(house.engine, memory, f"Question {n}?", f"The answer {n} is so.") for n in "abc"]
+    rows = [
+        teach(house.engine, memory, f"Question {n}?", f"The answer {n} is so.")
+        for n in ("ports", "hosts", "logs")
+    ]
 
     def use(session: Session) -> None:
         releases.ensure_team(session, TEAM)
@@ -124,7 +127,11 @@ def test_most_asked_comes_first(house: House) -> None:
 
     house.write(use)
     with reading(house.engine) as session:
-        assert most_asked(session, TEAM, 4) == ["Question b?", "Question a?", "Question c?"]
+        assert most_asked(session, TEAM, 4) == [
+            "Question hosts?",
+            "Question ports?",
+            "Question logs?",
+        ]
         assert most_asked(session, "T0OTHER", 4) == []
 
 

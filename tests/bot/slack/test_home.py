@@ -246,7 +246,7 @@ async def test_the_queue_is_in_order_and_has_pages(house: House) -> None:
         await press(house, "staff", view, home_view.RIGHT, "5")
         house.write(hold)
         view = await home(house, "staff")
-        first = [value for action, value in buttons(view) if action == home_view.RIGHT]
+        first = [value for action, value in buttons(view) if action == home_view.CORRECT]
         view = await press(house, "staff", view, home_view.MORE)
         second = [value for action, value in buttons(view) if action == home_view.RIGHT]
         assert buttons(view)[-1] == (home_view.MORE, "0")
