@@ -92,15 +92,15 @@ class Commands:
         """What a command does, for whoever else lets admins ask for it."""
         return self._acts[name]
 
-    def carry_out(self, session: Session, event_id: str, call: Call, act: Act) -> str:
-        """Do it, tell the admins' channel, and return what the caller reads, in mrkdwn."""
+    def carry_out(self, session: Session, event_id: str, call: Call, act: Act) -> Outcome:
+        """Do it, and tell the admins' channel."""
         outcome = act(session, call)
         if outcome.news and self._admin_channel:
             outbox.say(
                 session, team_id=call.team_id, key=f"news:{event_id}",
                 channel=self._admin_channel, payload=note(outcome.news),
             )  # fmt: skip
-        return outcome.reply
+        return outcome
 
     async def _choose(self, name: str, call: Call) -> Act:
         if name == "help":
@@ -116,10 +116,10 @@ class Commands:
         with transaction(self._engine) as session:
             if _was_done(session, row):
                 return
-            reply = self.carry_out(session, row.event_id, call, act)
+            outcome = self.carry_out(session, row.event_id, call, act)
             outbox.say(
                 session, team_id=call.team_id, key=_key(row), channel=call.channel,
-                kind=OutboxKind.RESPOND, payload=_private(row.payload, reply),
+                kind=OutboxKind.RESPOND, payload=_private(row.payload, outcome.reply),
             )  # fmt: skip
 
     def _train(self, session: Session, call: Call) -> Outcome:

@@ -11,11 +11,13 @@ from sqlmodel import Session
 
 from bot import outbox, pausing, releases
 from bot.dispatcher import Elsewhere
-from bot.slack import home_view, reports
+from bot.slack import board, home_view, reports
+from bot.slack.board import Board, Rate
 from bot.slack.commands import REFUSAL, Call, Commands
 from bot.slack.delivery import lane
-from bot.slack.home_view import Board, Linked, Rate, Review, Shown
-from bot.slack.interactions import ADMIN, Listeners, Press
+from bot.slack.home_view import Review, Shown
+from bot.slack.interactions import Listeners, Press
+from bot.slack.pieces import Linked
 from bot.slack.roles import Roles
 from bot.slack.teaching import Teaching
 from bot.slack.windows import Windows
@@ -69,9 +71,7 @@ class Home:
         listeners.actions[home_view.MORE] = self._turn
         for action_id in _KINDS:
             listeners.actions[action_id] = self._rate
-        for action_id in (
-            home_view.TRAIN, home_view.ROLL_BACK, home_view.PAUSE, home_view.RESUME,
-        ):  # fmt: skip
+        for action_id in board.LEVERS:
             listeners.actions[action_id] = self._command
 
     async def opened(self, row: InboxEvent) -> None:
@@ -112,16 +112,16 @@ class Home:
         await self._show(press.user, press.about, notice)
 
     def _carry_out(self, press: Press) -> str:
-        """Do what the command of that name does, once for each press; the reply is kept."""
-        act = self._commands.act(press.action_id.removeprefix(ADMIN))
-        key = f"home:{press.event_id}"
-        call = Call(self._team_id, press.user, str(press.about.get("channel", "")), [])
+        """Do what the button's command does, once for each press; the reply is kept."""
+        name, *words = press.value.split()
+        act, key = self._commands.act(name), f"home:{press.event_id}"
+        call = Call(self._team_id, press.user, str(press.about.get("channel", "")), words)
         with transaction(self._engine) as session:
             if (said := outbox.said(session, self._team_id, key)) is not None:
                 return str(said.payload["text"])
-            reply = self._commands.carry_out(session, press.event_id, call, act)
-            outbox.keep(session, team_id=self._team_id, key=key, payload={"text": reply})
-            return reply
+            outcome = self._commands.carry_out(session, press.event_id, call, act)
+            outbox.keep(session, team_id=self._team_id, key=key, payload={"text": outcome.reply})
+            return outcome.reply
 
     async def _show(self, user: str, about: Mapping[str, Any], notice: str = "") -> None:
         staff, admin = await self._roles.is_staff(user), await self._roles.is_admin(user)
@@ -170,6 +170,7 @@ class Home:
 
 
 def _board(session: Session, team_id: str) -> Board:
+    back = releases.fallback(session, team_id)
     views = releases.history(session, team_id)
     rated = tallies.ratings(session, team_id, [view.number for view in views[:RATED]])
     pause = pausing.standing(session, team_id)
@@ -188,4 +189,5 @@ def _board(session: Session, team_id: str) -> Board:
         state=[*state, f"*Servers:* {reports.servers(session)}"],
         runs=[reports.run(row) for row in runs.newest(session, team_id, RUNS)],
         paused=pause is not None,
+        back=back.number if back else None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from bot.slack import home_view
+from bot.slack import board, home_view
 from bot.slack.commands import REFUSAL
 from bot.slack.home import GONE, ONLY_STAFF
 from bot.store.schema import (
@@ -97,7 +97,7 @@ async def test_what_is_shown_depends_on_the_role(house: House) -> None:
     assert buttons(asker) == buttons(guest) == []
     assert buttons(staff) == [("home:right", "1"), ("home:wrong", "1"), ("open:correct", "1")]
     assert [action for action, _ in buttons(admin)] == [
-        "admin:train", "admin:rollback", "admin:pause",
+        "admin:train", "admin:pause",
     ]  # fmt: skip
     assert f"p{link}" in words(staff)
     assert "closed book · fairly sure" in words(staff)
@@ -164,7 +164,7 @@ async def test_who_lost_the_role_changes_nothing(house: House) -> None:
     async with house.bot(MYNAH_ADMINS="S0STAFF"):
         for who, view, action_id, refusal in (
             ("staff", staff, home_view.RIGHT, ONLY_STAFF),
-            ("staff2", admin, home_view.PAUSE, REFUSAL.split(".")[0]),
+            ("staff2", admin, board.PAUSE, REFUSAL.split(".")[0]),
         ):
             plain = await press(house, who, view, action_id)
             assert refusal in words(plain)
@@ -182,10 +182,10 @@ async def test_levers_do_what_the_commands_do(house: House) -> None:
         view = await home(house, "admin")
         assert f"*Live:* v2 ({NAME})" in words(view)
         replies = {
-            home_view.TRAIN: "Run 2 is queued. <#C0ADMIN> tells how far it is.",
-            home_view.PAUSE: "Paused: nothing is trained",
-            home_view.RESUME: "Resumed. If a time to train was missed",
-            home_view.ROLL_BACK: "Rolled back from v2 to v1.",
+            board.TRAIN: "Run 2 is queued. <#C0ADMIN> tells how far it is.",
+            board.PAUSE: "Paused: nothing is trained",
+            board.RESUME: "Resumed. If a time to train was missed",
+            board.ROLL_BACK: "Rolled back from v2 to v1.",
         }
         for action_id, reply in replies.items():
             view = await press(house, "admin", view, action_id)
@@ -203,12 +203,25 @@ async def test_levers_do_what_the_commands_do(house: House) -> None:
     assert house.failed() == []
 
 
+async def test_without_an_admin_channel_the_run_is_told_to_who_asked(house: House) -> None:
+    """The conversation with the admin stands in for it, as the channel does for a command."""
+    async with house.bot(MYNAH_ADMIN_CHANNEL=""):
+        view = await press(house, "admin", await home(house, "admin"), board.TRAIN)
+        [run] = house.rows(Run)
+        assert f"<#{run.report_channel}> tells how far it is." in words(view)
+        told = await house.sandbox.messages(run.report_channel or "")
+    assert (run.report_channel or "").startswith("D")
+    assert [one["text"] for one in told] == [
+        ":hourglass_flowing_sand: Run 1: queued by <@U0ADMIN>."
+    ]
+
+
 async def test_a_press_that_was_cut_off_counts_once(house: House) -> None:
     """Handled again after a crash, a press does nothing more and shows the same reply."""
     async with house.bot():
         house.write(promoted)
         house.write(lambda session: promoted(session, "mynah-second"))
-        view = await press(house, "admin", await home(house, "admin"), home_view.ROLL_BACK)
+        view = await press(house, "admin", await home(house, "admin"), board.ROLL_BACK)
         assert "Rolled back from v3 to v2." in words(view)
         pressed = next(row for row in house.rows(InboxEvent) if row.kind == "action")
 
