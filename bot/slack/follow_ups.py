@@ -52,7 +52,9 @@ class FollowUps:
         thread = await self._workspace.thread(channel, event["thread_ts"])
         before = [message for message in thread if message["ts"] < ts]
         found = next((message for message in thread if message["ts"] == ts), None)
-        if found is None or not is_talking(before, event["user"], self._workspace.identity.user_id):
+        if found is None:  # it was deleted since
+            return None
+        if not is_talking(before, event["user"], self._workspace.identity.user_id):
             return None
         text = found.get("text", "")
         wanted = not names_others(text) and not is_thanks(plain(text))

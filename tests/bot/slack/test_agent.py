@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from sqlmodel import Session
 
 from bot import releases
+from bot.dispatcher import Later
 from bot.embedder import LexicalEmbedder
 from bot.memory import Memory
-from bot.slack.agent import GENERAL, PROMPTS, STATUS, TITLE, prompts
+from bot.slack.agent import GENERAL, PROMPTS, STATUS, TITLE, Agent, prompts
 from bot.store.asked import most_asked
 from bot.store.database import reading
-from bot.store.schema import Answer, AnswerExample, AnswerMode, Question
+from bot.store.schema import Answer, AnswerExample, AnswerMode, InboxEvent, Question
 from tests.bot.slack.house import HELP, House
 from tests.bot.taught import TEAM, teach
 from tests.deploy.sandbox.acts import control
@@ -73,11 +75,23 @@ async def test_a_status_stands_until_the_answer(house: House) -> None:
 
 
 async def test_a_quick_answer_needs_no_status(house: House) -> None:
-    """An answer that is there at once is not announced before it."""
-    async with house.bot():
-        await house.asked("Which port?")
-        await house.quiet()
-        state = await house.sandbox.state(parts="calls")
+    """What is over at once, well or badly, is not announced."""
+    ts = await house.say("asker", "Which port?")
+
+    def asked(session: Session) -> None:
+        session.add(Question(team_id=TEAM, channel=HELP, thread_ts=ts, ts=ts, user="U0ASKER"))
+
+    house.write(asked)
+    agent = Agent(house.engine, house.sandbox.client("xoxb-mynah"), TEAM)
+    row = InboxEvent(
+        team_id=TEAM, event_id="1", kind="question", lane="1", payload={"question_id": 1}
+    )
+    before = asyncio.all_tasks()
+    with pytest.raises(Later):
+        async with agent.thinking(row):
+            raise Later("no server")
+    await asyncio.gather(*(asyncio.all_tasks() - before))
+    state = await house.sandbox.state(parts="calls")
     assert "assistant.threads.setStatus" not in state["calls"]
 
 
