@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from bot.store.schema import InboxEvent, Question, Status
+from bot.store.schema import InboxEvent, Question
 
 
 def takes_part(session: Session, team_id: str, channel: str, thread_ts: str) -> bool:
@@ -24,7 +25,8 @@ def is_waited_for(session: Session, team_id: str, lane: str) -> bool:
     rows = select(InboxEvent.id).where(
         InboxEvent.team_id == team_id,
         InboxEvent.lane == lane,
-        col(InboxEvent.status).in_((Status.WAITING, Status.CLAIMED)),
+        # Spelled out, as the partial index is: only then do the planners use it.
+        text("inbox.status IN ('waiting', 'claimed')"),
     )
     return session.exec(rows.limit(1)).first() is not None
 
