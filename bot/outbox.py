@@ -10,12 +10,12 @@ from sqlmodel import Session, col, select
 from bot.store import queue
 from bot.store.once import insert_once
 from bot.store.queue import LostClaim, Teams
-from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status
+from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status, now
 
 __all__ = [
-    "LostClaim", "change", "claim", "drop_stream", "end_stream", "fail", "open_stream", "overtaken",
-    "renew", "retry", "said", "say", "sent", "stream_refused", "stream_started", "take_back",
-    "taken_back",
+    "LostClaim", "change", "claim", "drop_stream", "end_stream", "fail", "keep", "open_stream",
+    "overtaken", "renew", "retry", "said", "say", "sent", "stream_refused", "stream_started",
+    "take_back", "taken_back",
 ]  # fmt: skip
 
 
@@ -43,6 +43,15 @@ def say(
     )  # fmt: skip
     insert_once(session, message)
     return _said(session, team_id, key).one()
+
+
+def keep(session: Session, *, team_id: str, key: str, payload: dict[str, Any]) -> None:
+    """Note what was said where no message carries it (the Home tab): nothing is sent for it."""
+    message = OutboxMessage(
+        team_id=team_id, key=key, channel="", lane="", payload=payload, status=Status.DONE,
+        finished_at=now(),
+    )  # fmt: skip
+    insert_once(session, message)
 
 
 def said(session: Session, team_id: str, key: str) -> OutboxMessage | None:

@@ -40,6 +40,7 @@ __all__ = [
     "discard",
     "earlier_live",
     "ensure_team",
+    "fallback",
     "for_thread",
     "history",
     "live",
@@ -177,6 +178,13 @@ def roll_back(
     return _write(
         session, target, RolloutAction.ROLL_BACK, 1, by=by, reason=reason, replaces=leaving
     )
+
+
+def fallback(session: Session, team_id: str) -> Release | None:
+    """Where a roll back without a number goes; None when nothing is earlier."""
+    row = _live_row(session, team_id)
+    leaving = _release(session, (rollouts.canary_row(session, row) or row).release_id)
+    return rollouts.never_rolled_back(session, team_id, leaving.number)
 
 
 def desired_adapters(session: Session) -> list[Adapter]:

@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 
 from bot import inbox
 from bot.settings import BotSettings
@@ -24,6 +25,7 @@ from bot.slack import delivery
 from bot.slack.delivery import Delivery
 from bot.slack.workspace import Identity
 from bot.slack.workspaces import Workspaces
+from bot.store import threads
 from bot.store.database import transaction
 
 log = logging.getLogger(__name__)
@@ -146,7 +148,16 @@ class _Intake:
     def _store(self, batch: Sequence[tuple[str, Delivery]]) -> None:
         with transaction(self._engine) as session:
             for team_id, what in batch:
+                if not _is_kept(session, team_id, what):
+                    continue
                 inbox.receive(
                     session, team_id=team_id, event_id=what.event_id,
                     kind=what.kind, lane=what.lane, payload=what.payload,
                 )  # fmt: skip
+
+
+def _is_kept(session: Session, team_id: str, what: Delivery) -> bool:
+    """Most replies are none of Mynah's business: those in its own threads may be."""
+    if what.thread is None or threads.takes_part(session, team_id, *what.thread):
+        return True
+    return threads.is_waited_for(session, team_id, what.lane)

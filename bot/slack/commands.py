@@ -34,7 +34,7 @@ REFUSAL = (
 
 @dataclass(frozen=True)
 class Call:
-    """One typed command."""
+    """One typed command, or a pressed button that does the same."""
 
     team_id: str
     user: str
@@ -88,6 +88,20 @@ class Commands:
         await asyncio.to_thread(self._run, row, call, act)
         self._said()
 
+    def act(self, name: str) -> Act:
+        """What a command does, for whoever else lets admins ask for it."""
+        return self._acts[name]
+
+    def carry_out(self, session: Session, event_id: str, call: Call, act: Act) -> Outcome:
+        """Do it, and tell the admins' channel."""
+        outcome = act(session, call)
+        if outcome.news and self._admin_channel:
+            outbox.say(
+                session, team_id=call.team_id, key=f"news:{event_id}",
+                channel=self._admin_channel, payload=note(outcome.news),
+            )  # fmt: skip
+        return outcome
+
     async def _choose(self, name: str, call: Call) -> Act:
         if name == "help":
             return _say(HELP)
@@ -102,16 +116,11 @@ class Commands:
         with transaction(self._engine) as session:
             if _was_done(session, row):
                 return
-            outcome = act(session, call)
+            outcome = self.carry_out(session, row.event_id, call, act)
             outbox.say(
                 session, team_id=call.team_id, key=_key(row), channel=call.channel,
                 kind=OutboxKind.RESPOND, payload=_private(row.payload, outcome.reply),
             )  # fmt: skip
-            if outcome.news and self._admin_channel:
-                outbox.say(
-                    session, team_id=call.team_id, key=f"news:{row.event_id}",
-                    channel=self._admin_channel, payload=note(outcome.news),
-                )  # fmt: skip
 
     def _train(self, session: Session, call: Call) -> Outcome:
         if (pause := pausing.standing(session, call.team_id)) is not None:

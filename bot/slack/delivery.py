@@ -22,7 +22,9 @@ RATINGS = {
 }
 OURS = ("app_uninstalled", "tokens_revoked")  # about the app itself
 # Every type of event that something is done about; the manifest subscribes to these.
-EVENTS = ("message", "app_mention", "reaction_added", "reaction_removed", *OURS)
+EVENTS = (
+    "app_home_opened", "message", "app_mention", "reaction_added", "reaction_removed", *OURS,
+)  # fmt: skip
 _INTERACTIVE = {
     "block_actions": "action",
     "view_submission": "view",
@@ -39,6 +41,8 @@ class Delivery:
     kind: str
     lane: str
     payload: dict[str, Any]
+    # Of a reply that mentions nobody: its thread. It matters where Mynah takes part alone.
+    thread: tuple[str, str] | None = None
 
 
 def read(body: Body, identity: Identity) -> Delivery | None:
@@ -52,7 +56,8 @@ def read(body: Body, identity: Identity) -> Delivery | None:
         event = body["event"]
         if not concerns(event, identity):
             return None
-        return Delivery(body["event_id"], "event", lane_of(event), payload)
+        thread = None if _is_ours(event, identity) else (event["channel"], event["thread_ts"])
+        return Delivery(body["event_id"], "event", lane_of(event), payload, thread)
     if "command" in body:
         return Delivery(body["trigger_id"], "command", _lane_of_command(body), payload)
     if kind := _INTERACTIVE.get(str(body.get("type"))):
@@ -71,6 +76,8 @@ def lane_of(event: Mapping[str, Any]) -> str:
     if event["type"] in ("reaction_added", "reaction_removed"):
         item = event["item"]
         return lane(item.get("channel", ""), item.get("ts", ""))
+    if event["type"] == "app_home_opened":  # in turn with what the person presses there
+        return f"view:{event['user']}"
     if event["type"] in ("message", "app_mention"):
         message = _subject(event)
         ts = event.get("deleted_ts") or message.get("ts") or event["ts"]
@@ -110,17 +117,39 @@ def _subject(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def concerns(event: Mapping[str, Any], identity: Identity) -> bool:
-    """Whether an event is a question, a rating, or about a message that was edited or deleted."""
+    """Whether an event is a question, a rating, about a message that was edited or deleted, or
+    somebody opened Mynah's own tabs.
+
+    A reply in a thread is a question perhaps: that is for its thread to say.
+    """
     if event["type"] in ("reaction_added", "reaction_removed"):
         rated: bool = event["reaction"] in RATINGS and event["item"].get("type") == "message"
         return rated and event.get("user") != identity.user_id
+    if event["type"] == "app_home_opened":
+        return True
     if event["type"] not in ("message", "app_mention"):
         return event["type"] in OURS
     if event.get("subtype") == "message_deleted":
         return True
     if event.get("subtype") == "message_changed":
         return _is_rewritten(event, identity)
-    return is_question(event, identity)
+    return is_question(event, identity) or (_is_said(event, identity) and _is_reply(event))
+
+
+def is_question(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether a message, given with its channel, is a person's who asks the bot something."""
+    return _is_said(event, identity) and is_addressed(event, identity)
+
+
+def is_addressed(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether a message is to Mynah beyond doubt: said to it alone, or with a mention."""
+    direct = event.get("channel_type") == "im" or event["channel"].startswith("D")
+    return direct or mentions(event.get("text", ""), identity.user_id)
+
+
+def mentions(text: str, user: str) -> bool:
+    """Whether a text mentions the user."""
+    return re.search(rf"<@{re.escape(user)}(\|[^>]*)?>", text) is not None
 
 
 def _is_rewritten(event: Mapping[str, Any], identity: Identity) -> bool:
@@ -132,15 +161,22 @@ def _is_rewritten(event: Mapping[str, Any], identity: Identity) -> bool:
     return message.get("subtype") == "tombstone" or not same
 
 
-def is_question(event: Mapping[str, Any], identity: Identity) -> bool:
-    """Whether a message, given with its channel, is a person's who asks the bot something."""
+def _is_ours(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether an event that concerns Mynah does so whatever its thread is."""
+    if event["type"] != "message" or event.get("subtype") not in SPOKEN:
+        return True
+    return is_addressed(event, identity)
+
+
+def _is_said(event: Mapping[str, Any], identity: Identity) -> bool:
+    """Whether a message is a person's own words."""
     if not event.get("user") or event.get("bot_id") or event.get("subtype") not in SPOKEN:
         return False
-    if event["user"] in ("USLACKBOT", identity.user_id):
-        return False
-    direct = event.get("channel_type") == "im" or event["channel"].startswith("D")
-    mention = rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>"
-    return direct or re.search(mention, event.get("text", "")) is not None
+    return event["user"] not in ("USLACKBOT", identity.user_id)
+
+
+def _is_reply(event: Mapping[str, Any]) -> bool:
+    return event.get("thread_ts") not in (None, event["ts"])
 
 
 def _digest(payload: Mapping[str, Any]) -> str:

@@ -15,9 +15,11 @@ from bot.routing import Router
 from bot.settings import BotSettings
 from bot.slack import blocks
 from bot.slack.aftermath import Aftermath
+from bot.slack.agent import Agent
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
 from bot.slack.correcting import Correcting
+from bot.slack.home import Home
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
@@ -98,7 +100,13 @@ class Desk:
         Reviewing(engine, identity.team_id, roles, aftermath, said=shared.said).register(
             self.listeners
         )
+        self._home = Home(
+            engine, workspace, roles, teaching, self.commands, self.windows, said=shared.said
+        )
+        self._home.register(self.listeners)
+        self._agent = Agent(engine, client, identity.team_id)
         self._events = {
+            "app_home_opened": self._opened,
             "message": self.messages.handle,
             "app_mention": self.messages.handle,
             "reaction_added": reactions.handle,
@@ -111,8 +119,13 @@ class Desk:
         if row.kind == "command":
             await self.commands.handle(row)
         elif row.kind == "question":
-            await self.answering.handle(row)
+            async with self._agent.thinking(row):
+                await self.answering.handle(row)
         elif row.kind != "event":
             await self.listeners.handle(row)
         elif on_event := self._events.get(row.payload["event"]["type"]):
             await on_event(row)
+
+    async def _opened(self, row: InboxEvent) -> None:
+        tab = row.payload["event"].get("tab")
+        await (self._home if tab == "home" else self._agent).opened(row)

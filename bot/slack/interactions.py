@@ -19,7 +19,10 @@ ADMIN = "admin:"
 
 @dataclass(frozen=True)
 class Press:
-    """A button that was pressed, in a message or on the Home tab."""
+    """A button that was pressed, in a message or on the Home tab.
+
+    `about` is its view's private metadata, which is JSON; `lane` is the one that it is handled in.
+    """
 
     event_id: str
     user: str
@@ -31,6 +34,8 @@ class Press:
     thread_ts: str | None = None
     response_url: str | None = None
     at: float = 0.0  # when, by Slack's clock
+    about: Json = field(default_factory=dict)
+    lane: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Listeners:
         """
         payload = row.payload
         if row.kind == "action":
-            for press in presses(row.event_id, payload):
+            for press in presses(row.event_id, payload, row.lane):
                 if on_press := self.actions.get(press.action_id):
                     await on_press(press)
         elif row.kind == "view":
@@ -86,7 +91,7 @@ class Listeners:
             await used(shortcut(row.event_id, payload))
 
 
-def presses(event_id: str, payload: Json) -> Iterator[Press]:
+def presses(event_id: str, payload: Json, lane: str) -> Iterator[Press]:
     """What was pressed. Slack sends one action a payload, but in a list."""
     container = payload.get("container") or {}
     for action in payload["actions"]:
@@ -101,6 +106,8 @@ def presses(event_id: str, payload: Json) -> Iterator[Press]:
             thread_ts=container.get("thread_ts"),
             response_url=payload.get("response_url"),
             at=float(action.get("action_ts") or 0),
+            about=about(payload.get("view") or {}),
+            lane=lane,
         )
 
 

@@ -15,6 +15,7 @@ from bot.prompt import Turn
 from bot.slack import blocks, delivery
 from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
+from bot.slack.follow_ups import FollowUps
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers
 from bot.store.database import reading, transaction
@@ -41,14 +42,15 @@ class Messages:
         self._workspace = workspace
         self._aftermath = aftermath
         self._said = said
+        self._follow_ups = FollowUps(engine, workspace)
 
     async def handle(self, row: InboxEvent) -> None:
         """Handle a `message` or `app_mention` event."""
         event = row.payload["event"]
         if event.get("subtype") in ("message_changed", "message_deleted"):
             await self._changed(event, row.event_id)
-        else:
-            await self._ask(event)
+        elif (asked := await self._read(event)) is not None:
+            await self._ask(asked)
 
     async def read_thread(self, question: Question) -> list[Turn]:
         """The thread before the question, oldest first, as the model should see it."""
@@ -56,6 +58,11 @@ class Messages:
             return []
         thread = await self._workspace.thread(question.channel, question.thread_ts)
         return [self._turn(message) for message in thread if _was_before(message, question.ts)]
+
+    async def _read(self, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The message, given with its channel, when it is for Mynah."""
+        addressed = delivery.is_addressed(event, self._workspace.identity)
+        return event if addressed else await self._follow_ups.find(event)
 
     def _turn(self, message: Message) -> Turn:
         own = message.get("user") == self._workspace.identity.user_id

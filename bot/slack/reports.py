@@ -23,10 +23,10 @@ def status(session: Session, team_id: str) -> str:
     live = next((view for view in views if view.live), None)
     newest = runs.newest(session, team_id, 1)
     lines = [
-        f"*Live:* {_name(live) if live else 'nothing yet'}",
+        f"*Live:* {name(live) if live else 'nothing yet'}",
         f"*Memory:* {_count(session, team_id)} approved answers",
-        f"*Last run:* {_run(newest[0]) if newest else 'none yet'}",
-        f"*Servers:* {_servers(session)}",
+        f"*Last run:* {run(newest[0]) if newest else 'none yet'}",
+        f"*Servers:* {servers(session)}",
     ]
     if (pause := pausing.standing(session, team_id)) is not None:
         lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
@@ -65,12 +65,14 @@ def where(run: Run) -> str:
     return run.status.value
 
 
-def _run(run: Run) -> str:
-    why = f": {escape('; '.join(run.reasons))}" if run.reasons else ""
-    return f"{run.id}, {where(run)}{why}"
+def run(row: Run) -> str:
+    """A run by its number: where it stands, and why."""
+    why = f": {escape('; '.join(row.reasons))}" if row.reasons else ""
+    return f"{row.id}, {where(row)}{why}"
 
 
-def _name(view: ReleaseView) -> str:
+def name(view: ReleaseView) -> str:
+    """A release by its number and what it answers with."""
     return f"v{view.number} ({view.adapter_name or 'the base model'})"
 
 
@@ -79,7 +81,7 @@ def _line(view: ReleaseView) -> str:
     if 0 < view.share < 1:
         state = f"canary, {view.share:.0%} of new threads"
     since = f"since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
-    return f"• {_name(view)}: {state}, {_score(view)}, {since}"
+    return f"• {name(view)}: {state}, {_score(view)}, {since}"
 
 
 def _score(view: ReleaseView) -> str:
@@ -100,7 +102,8 @@ def _count(session: Session, team_id: str) -> int:
     return session.exec(select(func.count()).select_from(Example).where(*alive)).one()
 
 
-def _servers(session: Session) -> str:
+def servers(session: Session) -> str:
+    """How many servers are ready, as the worker last saw them."""
     rows = session.exec(select(Replica)).all()
     if not rows:
         return "the worker has not looked yet"

@@ -168,7 +168,10 @@ class ChannelKind(StrEnum):
 class Question(SQLModel, table=True):
     """What a person asked. One row per message, however often it is delivered."""
 
-    __table_args__ = (UniqueConstraint("team_id", "channel", "ts"),)
+    __table_args__ = (
+        UniqueConstraint("team_id", "channel", "ts"),
+        Index("question_thread", "team_id", "channel", "thread_ts"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     team_id: str

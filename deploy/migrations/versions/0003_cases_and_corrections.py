@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("team_id", "channel", "ts"),
     )
     op.create_index("support_case_status", "support_case", ["team_id", "status"])
+    op.create_index("question_thread", "question", ["team_id", "channel", "thread_ts"])
     with op.batch_alter_table("answer") as answer:
         answer.add_column(sa.Column("correction_id", sa.Integer(), nullable=True))
     with op.batch_alter_table("feedback") as feedback:
@@ -51,6 +52,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("question_thread", "question")
     op.drop_column("team", "removed_at")
     with op.batch_alter_table("feedback") as feedback:
         feedback.drop_column("decides")

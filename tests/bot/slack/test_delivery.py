@@ -61,6 +61,8 @@ def reaction(name: str, **more: Any) -> Event:
             "C1:5.0",
         ),
         (reaction("memo"), "C1:5.0"),
+        (message(thread_ts="3.0", text="and then?"), "C1:3.0"),
+        ({"type": "app_home_opened", "user": "U1", "channel": "D1", "tab": "home"}, "view:U1"),
     ],
 )  # fmt: skip
 def test_what_concerns_mynah_is_stored(event: Event, lane: str) -> None:
@@ -72,9 +74,32 @@ def test_what_concerns_mynah_is_stored(event: Event, lane: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("event", "thread"),
+    [
+        (message(thread_ts="3.0", text="and then?"), ("C1", "3.0")),
+        (message(thread_ts="3.0", text="<@U0OTHER> hi"), ("C1", "3.0")),
+        (message(thread_ts="3.0"), None),
+        (message(thread_ts="3.0", type="app_mention"), None),
+        (message(thread_ts="3.0", channel="D1", channel_type="im", text="hi"), None),
+        (changed(message(text="b", thread_ts="3.0"), message(text="a")), None),
+        (reaction("memo"), None),
+    ],
+)
+def test_replies_are_kept_for_the_sake_of_their_thread(
+    event: Event, thread: tuple[str, str] | None
+) -> None:
+    """A reply without a mention matters only where Mynah takes part; all else does anyway."""
+    found = delivery.read(body(event), ME)
+    assert found is not None
+    assert found.thread == thread
+
+
+@pytest.mark.parametrize(
     "event",
     [
         message(text="lunch?"),
+        message(text="lunch?", thread_ts="5.0"),
+        message(text="lunch?", thread_ts="3.0", bot_id="B9"),
         message(user="U0BOT"),
         message(bot_id="B9"),
         message(user="USLACKBOT"),

@@ -242,3 +242,20 @@ async def test_a_newer_rating_before_an_older_one(house: House) -> None:
         (FeedbackKind.REJECT, None)
     ]
     assert house.rows(Example) == []
+
+
+async def test_a_follow_up_is_taken_as_it_reads_now(house: House) -> None:
+    """Edited before its event came it is answered once, to its new words; deleted, not at all."""
+    async with bot(house):
+        ts = await house.say("asker", OLD)
+        await tell_said(house, ts, OLD)
+        await house.answer(ts)
+        edited = await house.say("asker", "and on Windows?", thread_ts=ts)
+        await edit(house, edited, "and on a Mac?")
+        await tell_edited(house, edited, "and on Windows?", "and on a Mac?", thread_ts=ts)
+        await deliver(house, type="message", ts=edited, thread_ts=ts, text="and on Windows?")
+        deleted = await house.say("asker", "and on Linux?", thread_ts=ts)
+        await house.client("asker").chat_delete(channel=HELP, ts=deleted)
+        await deliver(house, type="message", ts=deleted, thread_ts=ts, text="and on Linux?")
+        assert await said(house, ts) == [heard(OLD), heard("and on a Mac?")]
+    assert len(house.rows(Question)) == 2

@@ -1,0 +1,198 @@
+"""The Home tab: what Mynah shows each person by their role, and what they press there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from bot import outbox, pausing, releases
+from bot.dispatcher import Elsewhere
+from bot.slack import board, home_view, reports
+from bot.slack.board import Board, Rate
+from bot.slack.commands import REFUSAL, Call, Commands
+from bot.slack.delivery import lane
+from bot.slack.home_view import Review, Shown
+from bot.slack.interactions import Listeners, Press
+from bot.slack.pieces import Linked
+from bot.slack.roles import Roles
+from bot.slack.teaching import Teaching, Unread
+from bot.slack.windows import Windows
+from bot.slack.workspace import Workspace
+from bot.store import review, runs, tallies
+from bot.store.database import reading, transaction
+from bot.store.schema import Answer, AnswerMode, FeedbackKind, InboxEvent, Question
+
+OWN = 5
+LOOKED_AT = 20  # so many of the newest questions are looked at for OWN that may be read
+CHANNELS = 20  # as many are asked after, whether the person may read them
+DAYS = (7, 30)
+RATED, RUNS = 5, 5
+GONE = "That answer has changed, is gone, or you cannot read it. Nothing was noted."
+ONLY_STAFF = "Only Mynah's staff can rate answers."
+_KINDS = {home_view.RIGHT: FeedbackKind.APPROVE, home_view.WRONG: FeedbackKind.REJECT}
+_SAID = {
+    FeedbackKind.APPROVE: "Noted as right.",
+    FeedbackKind.REJECT: "Noted as wrong.",
+}
+
+
+class Home:
+    """Shows people their Home tab, anew after each press.
+
+    Roles are asked anew each time: whoever lost one sees the tab without it, and changes nothing.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        workspace: Workspace,
+        roles: Roles,
+        teaching: Teaching,
+        commands: Commands,
+        windows: Windows,
+        *,
+        said: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._workspace = workspace
+        self._roles = roles
+        self._teaching = teaching
+        self._commands = commands
+        self._windows = windows
+        self._said = said
+        self._team_id = workspace.identity.team_id
+
+    def register(self, listeners: Listeners) -> None:
+        """Take the presses on the tab."""
+        listeners.actions[home_view.MORE] = self._turn
+        for action_id in _KINDS:
+            listeners.actions[action_id] = self._rate
+        for action_id in board.LEVERS:
+            listeners.actions[action_id] = self._command
+
+    async def opened(self, row: InboxEvent) -> None:
+        """Handle an `app_home_opened` event of the Home tab."""
+        event = row.payload["event"]
+        await self._show(event["user"], {"channel": event["channel"]})
+
+    async def _turn(self, press: Press) -> None:
+        await self._show(press.user, {**press.about, "skip": int(press.value)})
+
+    async def _rate(self, press: Press) -> None:
+        notice = await self._rated(press, _KINDS[press.action_id])
+        await self._show(press.user, press.about, notice)
+
+    async def _rated(self, press: Press, kind: FeedbackKind) -> str:
+        """Teach what the person said of an answer, as a reaction on it would."""
+        if not await self._roles.is_staff(press.user):
+            return ONLY_STAFF
+        answer = await self._read(review.standing, int(press.value))
+        if answer is None or answer.mode is AnswerMode.UNSURE:
+            return GONE
+        if not await self._roles.may_read(press.user, answer.channel):
+            return GONE
+        message = await self._workspace.message(answer.channel, answer.ts)
+        if message is None:
+            return GONE
+        right = lane(answer.channel, message.get("thread_ts") or message["ts"])
+        if press.lane != right:  # in turn with the reactions there
+            raise Elsewhere(right)
+        try:
+            rated = await self._teaching.teach(
+                kind, answer.channel, message, press.user, at=press.at
+            )
+        except Unread:
+            return GONE
+        return _SAID[kind] if rated else GONE
+
+    async def _command(self, press: Press) -> None:
+        notice = REFUSAL
+        if await self._roles.is_admin(press.user):
+            notice = await asyncio.to_thread(self._carry_out, press)
+            self._said()
+        await self._show(press.user, press.about, notice)
+
+    def _carry_out(self, press: Press) -> str:
+        """Do what the button's command does, once for each press; the reply is kept."""
+        name, *words = press.value.split()
+        act, key = self._commands.act(name), f"home:{press.event_id}"
+        call = Call(self._team_id, press.user, str(press.about.get("channel", "")), words)
+        with transaction(self._engine) as session:
+            if (said := outbox.said(session, self._team_id, key)) is not None:
+                return str(said.payload["text"])
+            outcome = self._commands.carry_out(session, press.event_id, call, act)
+            outbox.keep(session, team_id=self._team_id, key=key, payload={"text": outcome.reply})
+            return outcome.reply
+
+    async def _show(self, user: str, about: Mapping[str, Any], notice: str = "") -> None:
+        staff, admin = await self._roles.is_staff(user), await self._roles.is_admin(user)
+        skip = int(about.get("skip", 0))
+        shown = Shown(
+            about={"channel": about.get("channel", ""), "skip": skip},
+            own=await self._own(user),
+            review=await self._review(user, skip) if staff else None,
+            board=await self._read(_board) if admin else None,
+            notice=notice,
+        )
+        await self._windows.publish(user, home_view.view(shown))
+
+    async def _own(self, user: str) -> Sequence[Linked]:
+        rows = await self._read(review.own, user, LOOKED_AT)
+        readable = await self._readable(user, [answer.channel for _, answer in rows])
+        here = [row for row in rows if row[1].channel in readable][:OWN]
+        return await asyncio.gather(*(self._linked(*row) for row in here))
+
+    async def _review(self, user: str, skip: int) -> Review:
+        readable = await self._readable(user, await self._read(review.channels, user, CHANNELS))
+        most = home_view.PAGE + 1  # one more says whether there is another page
+        rows = await self._read(review.queue, readable, skip=skip, most=most) if readable else []
+        page = rows[: home_view.PAGE]
+        links = await asyncio.gather(*(self._link(waiting.answer) for waiting in page))
+        return Review(list(zip(page, links, strict=True)), skip, len(rows) > len(page))
+
+    async def _readable(self, user: str, channels: Sequence[str]) -> list[str]:
+        """Those of the channels that the person may read."""
+        names = list(dict.fromkeys(channels))
+        answers = await asyncio.gather(*(self._roles.may_read(user, name) for name in names))
+        return [name for name, may_read in zip(names, answers, strict=True) if may_read]
+
+    async def _linked(self, question: Question, answer: Answer) -> Linked:
+        return Linked(question.text, await self._link(answer))
+
+    async def _link(self, answer: Answer) -> str | None:
+        return await self._workspace.link(answer.channel, answer.ts or "")
+
+    async def _read(self, query: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        def read() -> Any:
+            with reading(self._engine) as session:
+                return query(session, self._team_id, *arguments, **options)
+
+        return await asyncio.to_thread(read)
+
+
+def _board(session: Session, team_id: str) -> Board:
+    back = releases.fallback(session, team_id)
+    views = releases.history(session, team_id)
+    rated = tallies.ratings(session, team_id, [view.number for view in views[:RATED]])
+    pause = pausing.standing(session, team_id)
+    state = [f":double_vertical_bar: *{reports.paused(pause)}*"] if pause else []
+    state += [f"*Live:* {reports.name(view)}" for view in views if view.live]
+    state += [
+        f"*Canary:* {reports.name(view)}, {view.share:.0%} of new threads"
+        for view in views
+        if 0 < view.share < 1
+    ]
+    return Board(
+        answered={days: tallies.answered(session, team_id, days) for days in DAYS},
+        rates=[Rate(reports.name(view), rated[view.number]) for view in views[:RATED]],
+        cases=tallies.open_cases(session, team_id),
+        gaps=(),
+        state=[*state, f"*Servers:* {reports.servers(session)}"],
+        runs=[reports.run(row) for row in runs.newest(session, team_id, RUNS)],
+        paused=pause is not None,
+        back=back.number if back else None,
+    )

@@ -1,0 +1,146 @@
+"""What waits for review: answers that nobody of the staff rated, and what staff disagree on.
+
+What a person may read of it is for the caller to say, channel by channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, case, exists, func
+from sqlmodel import Session, col, or_, select
+
+from bot.store.schema import (
+    Answer,
+    AnswerMode,
+    Case,
+    CaseStatus,
+    ChannelKind,
+    Example,
+    ExampleStatus,
+    Feedback,
+    FeedbackKind,
+    Question,
+    now,
+)
+
+RATINGS = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
+UNSETTLED = (CaseStatus.OPEN, CaseStatus.CLAIMED)
+ASKED_FOR = timedelta(days=30)  # what nobody rated for so long is left alone
+_UNKNOWN = -100.0  # for a confidence that is not known: less sure than any
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An answer that waits for somebody's word."""
+
+    answer: Answer
+    question: Question
+    held: bool  # staff disagree on what it teaches
+    case: CaseStatus | None  # of the open case about its question
+
+
+def channels(session: Session, team_id: str, user: str, most: int) -> Sequence[str]:
+    """The `most` channels with most to review, without other people's direct messages."""
+    rows = (
+        select(Answer.channel)
+        .join(Question, col(Question.id) == Answer.question_id)
+        .where(_waits(team_id))
+        .where(or_(Question.channel_kind != ChannelKind.IM, Question.user == user))
+        .group_by(col(Answer.channel))
+        .order_by(func.count().desc(), col(Answer.channel))
+    )
+    return session.exec(rows.limit(most)).all()
+
+
+def queue(
+    session: Session, team_id: str, readable: Collection[str], *, skip: int, most: int
+) -> list[Waiting]:
+    """What waits in these channels: disagreements, then what Mynah was not sure of, then the rest,
+    the least sure first: what it wrote itself before what it quoted."""
+    rows = (
+        select(Answer, Question, _is_held().label("held"), Case.status)
+        .join(Question, col(Question.id) == Answer.question_id)
+        .outerjoin(Case, _is_open_case())
+        .where(_waits(team_id), col(Answer.channel).in_(readable))
+        .order_by(
+            case((_is_held(), 0), (col(Answer.mode) == AnswerMode.UNSURE, 1), else_=2),
+            func.coalesce(Answer.confidence, _UNKNOWN),
+            col(Answer.id).desc(),
+        )
+    )
+    found = session.exec(rows.offset(skip).limit(most))
+    return [
+        Waiting(answer, asked, held, CaseStatus(status) if status else None)
+        for answer, asked, held, status in found
+    ]
+
+
+def own(session: Session, team_id: str, user: str, most: int) -> Sequence[tuple[Question, Answer]]:
+    """The person's newest questions with the answers that stand."""
+    rows = (
+        select(Question, Answer)
+        .join(Answer, col(Answer.question_id) == Question.id)
+        .where(Question.team_id == team_id, Question.user == user, _stands())
+        .order_by(col(Question.id).desc())
+    )
+    return session.exec(rows.limit(most)).all()
+
+
+def standing(session: Session, team_id: str, answer_id: int) -> Answer | None:
+    """The answer, if it is still what Slack shows: its question may have been edited since."""
+    rows = select(Answer).join(Question, col(Question.id) == Answer.question_id)
+    here = (Answer.team_id == team_id, Answer.id == answer_id)
+    return session.exec(rows.where(*here, _stands())).first()
+
+
+def _waits(team_id: str) -> ColumnElement[bool]:
+    """For a query over Answer and Question: somebody should look at the answer."""
+    fresh = (
+        col(Answer.answered_at) >= now() - ASKED_FOR,
+        col(Answer.mode) != AnswerMode.CORRECTED,
+        ~_is_rated(),
+        ~_is_solved(),
+    )
+    return and_(col(Answer.team_id) == team_id, _stands(), or_(_is_held(), and_(*fresh)))
+
+
+def _stands() -> ColumnElement[bool]:
+    """It is the answer to a question that stands, and Slack shows it."""
+    return and_(
+        col(Answer.ts).is_not(None),
+        col(Answer.replaced_at).is_(None),
+        col(Answer.deleted_at).is_(None),
+        col(Question.deleted_at).is_(None),
+    )
+
+
+def _is_rated() -> ColumnElement[bool]:
+    return exists().where(
+        col(Feedback.answer_id) == Answer.id,
+        col(Feedback.kind).in_(RATINGS),
+        col(Feedback.revoked_at).is_(None),
+    )
+
+
+def _is_held() -> ColumnElement[bool]:
+    return exists().where(
+        col(Feedback.answer_id) == Answer.id,
+        col(Example.feedback_id) == Feedback.id,
+        col(Example.status) == ExampleStatus.HELD,
+    )
+
+
+def _is_solved() -> ColumnElement[bool]:
+    """Mynah said that it was not sure, and people answered in its place."""
+    solved = exists().where(
+        col(Case.question_id) == Question.id, col(Case.status) == CaseStatus.RESOLVED
+    )
+    solved = solved.correlate(Question)  # not the open case that the queue joins
+    return and_(col(Answer.mode) == AnswerMode.UNSURE, solved)
+
+
+def _is_open_case() -> ColumnElement[bool]:
+    return and_(col(Case.question_id) == col(Question.id), col(Case.status).in_(UNSETTLED))

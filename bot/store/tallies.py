@@ -1,0 +1,44 @@
+"""How Mynah is doing: how much it answered, and how staff rated that."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from bot.store.review import RATINGS, UNSETTLED
+from bot.store.schema import Answer, Case, Feedback, FeedbackKind, Release, now
+
+Ratings = Mapping[FeedbackKind, int]
+
+
+def answered(session: Session, team_id: str, days: int) -> int:
+    """How many questions were answered within the last so many days."""
+    rows = select(func.count()).select_from(Answer)
+    here = (Answer.team_id == team_id, col(Answer.replaced_at).is_(None))
+    since = now() - timedelta(days=days)
+    return session.exec(rows.where(*here, col(Answer.answered_at) >= since)).one()
+
+
+def ratings(session: Session, team_id: str, numbers: Collection[int]) -> dict[int, Ratings]:
+    """How often staff rated answers of these releases in each way, by the release's number."""
+    rows = (
+        select(Release.number, Feedback.kind, func.count())
+        .join(Answer, col(Answer.release_id) == Release.id)
+        .join(Feedback, col(Feedback.answer_id) == Answer.id)
+        .where(Release.team_id == team_id, col(Release.number).in_(numbers))
+        .where(col(Feedback.kind).in_(RATINGS), col(Feedback.revoked_at).is_(None))
+        .group_by(col(Release.number), col(Feedback.kind))
+    )
+    found: dict[int, dict[FeedbackKind, int]] = {number: {} for number in numbers}
+    for number, kind, count in session.exec(rows):
+        found[number][FeedbackKind(kind)] = count
+    return dict(found)
+
+
+def open_cases(session: Session, team_id: str) -> int:
+    """How many cases wait for somebody, or are being worked on."""
+    rows = select(func.count()).select_from(Case)
+    return session.exec(rows.where(Case.team_id == team_id, col(Case.status).in_(UNSETTLED))).one()
