@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.report import before_after
+from bot.run_words import before_after
 
 
 def status(found: Mapping[str, Any]) -> str:
