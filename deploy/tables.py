@@ -17,6 +17,9 @@ def status(found: Mapping[str, Any]) -> str:
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
+    if waits := found["waiting"]:
+        how = "`mynah promote` or `mynah discard`"
+        lines.insert(1, f"waiting   {waits['release']} of run {waits['run']} passed: {how}")
     if pause := found["paused"]:
         since = f" since {pause['since'][:19]}" if pause["since"] else ""
         lines.insert(0, f"paused    by {pause['by']}{since}")

@@ -16,6 +16,7 @@ from bot.settings import BotSettings
 from bot.slack import blocks
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
+from bot.slack.decisions import Decisions
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
@@ -64,9 +65,12 @@ class Desk:
         self.messages = Messages(engine, workspace, said=shared.stored)
         teaching = Teaching(engine, workspace, shared.memory, widen=settings.widen_channels)
         reactions = Reactions(workspace, roles, teaching)
+        decisions = Decisions(
+            engine, identity.team_id, roles, admin_channel=settings.admin_channel, said=shared.said
+        )
         self.commands = Commands(
             engine, roles, Why(engine, workspace, roles), admin_channel=settings.admin_channel,
-            said=shared.said,
+            said=shared.said, more=decisions.commands,
         )  # fmt: skip
         self.answering = Answering(
             engine, shared.memory if settings.memory else None, shared.router,
@@ -79,6 +83,7 @@ class Desk:
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
         )
         self.listeners = Listeners()
+        decisions.register(self.listeners)
         self._events = {
             "message": self.messages.handle,
             "app_mention": self.messages.handle,

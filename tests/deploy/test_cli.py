@@ -307,8 +307,8 @@ def test_every_command_has_help(mynah: Mynah) -> None:
 
 
 COMMANDS = (
-    "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "db upgrade",
-    "demo", "play",
+    "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "promote",
+    "discard", "pause", "resume", "db upgrade", "demo", "play",
 )  # fmt: skip
 
 
