@@ -390,17 +390,19 @@ async def test_a_missing_scope_leaves_only_the_picture_out(house: House) -> None
     assert [one["text"] for one in await said(house)][-1] == "and then?"
 
 
-async def test_a_picture_that_does_not_come_holds_nothing_up_for_good(house: House) -> None:
-    """Slack is in trouble while it is uploaded: it comes later, once."""
+@pytest.mark.parametrize("applied", [False, True])
+async def test_a_picture_whose_upload_failed_comes_once(house: House, applied: bool) -> None:
+    """Slack is in trouble, before or after it has taken the picture: it comes, and once."""
     with transaction(house.engine) as session:
         releases.ensure_team(session, ME.team_id)
         passed(session, channel=HELP, picture=PNG)
-    await house.sandbox.faults(
-        web=[{"method": "files.completeUploadExternal", "error": "internal_error", "times": 1}]
-    )
+    trouble = {"method": "files.completeUploadExternal", "error": "internal_error"}
+    ordered = await house.sandbox.faults(fail=trouble | {"applied": applied})
+    assert ordered["ok"], ordered
     async with running(house, poster(house, "one"), "one"):
         await until(lambda: house.open_rows() == [])
     assert await pictures(house) == ["run-1.png"]
+    assert max(one.attempts for one in house.rows(OutboxMessage)) == 2
     assert house.failed() == []
 
 
