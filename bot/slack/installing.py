@@ -36,7 +36,7 @@ STATE_S = 600
 # What the app asks for; deploy/slack-manifest.yaml says why, and the two are the same.
 SCOPES = (
     "app_mentions:read", "channels:history", "channels:read", "chat:write", "commands",
-    "groups:history", "groups:read", "im:history", "im:read", "reactions:read",
+    "files:write", "groups:history", "groups:read", "im:history", "im:read", "reactions:read",
     "usergroups:read", "users:read",
 )  # fmt: skip
 
