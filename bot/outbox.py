@@ -13,9 +13,9 @@ from bot.store.queue import LostClaim, Teams
 from bot.store.schema import Answer, OutboxKind, OutboxMessage, Status, now
 
 __all__ = [
-    "LostClaim", "change", "claim", "drop_stream", "end_stream", "fail", "keep", "open_stream",
-    "overtaken", "renew", "retry", "said", "say", "sent", "stream_refused", "stream_started",
-    "take_back", "taken_back",
+    "LostClaim", "attach", "change", "claim", "drop_stream", "end_stream", "fail", "keep",
+    "open_stream", "overtaken", "renew", "retry", "said", "say", "sent", "stream_refused",
+    "stream_started", "take_back", "taken_back",
 ]  # fmt: skip
 
 
@@ -66,10 +66,27 @@ def change(
     key: str,
     payload: dict[str, Any],
     answer_id: int | None = None,
+    anew: bool = False,
 ) -> None:
     """Queue new words for a message that was said. Of those that still wait, only the last are
-    sent. A key counts once, as in `say`."""
-    _follow(session, first, OutboxKind.UPDATE, key, payload=payload, answer_id=answer_id)
+    sent. A key counts once, as in `say`.
+
+    Args:
+        anew: say them in a new message, which later changes follow, where the first one never came
+            or somebody deleted it.
+    """
+    kind = OutboxKind.RENEW if anew else OutboxKind.UPDATE
+    _follow(session, first, kind, key, payload=payload, answer_id=answer_id)
+
+
+def attach(session: Session, first: OutboxMessage, *, key: str, payload: dict[str, Any]) -> None:
+    """Queue the picture of an evaluation for the thread of a message that was said. A key counts
+    once, as in `say`.
+
+    Args:
+        payload: `evaluation_id`, and the upload's `filename`, `title` and `alt_txt`.
+    """
+    _follow(session, first, OutboxKind.PICTURE, key, payload=payload)
 
 
 def take_back(session: Session, first: OutboxMessage, *, key: str) -> None:
@@ -166,6 +183,7 @@ def overtaken(session: Session, message: OutboxMessage) -> bool:
     later = select(OutboxMessage.id).where(
         OutboxMessage.follows_id == message.follows_id,
         col(OutboxMessage.id) > message.id,
+        col(OutboxMessage.kind) != OutboxKind.PICTURE,
         OutboxMessage.status == Status.WAITING,
     )
     return session.exec(later).first() is not None
@@ -198,9 +216,13 @@ def renew(session: Session, message: OutboxMessage, owner: str, lease_s: float =
 def sent(session: Session, message: OutboxMessage, owner: str, ts: str | None) -> None:
     """Slack has it, as message `ts` (None for a reply to a command). Raises LostClaim.
 
-    An answer learns the `ts` of its first message too, so that reactions on it find it.
+    An answer learns the `ts` of its first message too, so that reactions on it find it, and so
+    does what a renewal follows: it may have been said anew.
     """
     queue.finish(session, message, owner, **({"ts": ts} if ts else {}))
+    if ts and message.kind is OutboxKind.RENEW:
+        first = col(OutboxMessage.id) == message.follows_id
+        session.execute(update(OutboxMessage).where(first).values(ts=ts))
     if ts and message.answer_id is not None:
         unknown = (col(Answer.id) == message.answer_id, col(Answer.ts).is_(None))
         session.execute(update(Answer).where(*unknown).values(ts=ts))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from bot.settings import StoreSettings
+    from deploy.settings import OperatorSettings
 
 app = typer.Typer(
     help="A Slack support bot that learns from the answers staff mark as good.",
@@ -164,9 +165,37 @@ def rollback(
     number = _number(release)
     with _store(write=True) as session:
         team_id = facts.one_team(session, team)
+        left = changes.live(session, team_id)
         changes.roll_back(session, team_id, by="operator", number=number)
         live = changes.live(session, team_id)
+        _tell_admins(session, team_id, f"rolled back from v{left.number} to v{live.number}")
     _show({"live": f"v{live.number}"}, json_, f"v{live.number} is live")
+
+
+@app.command()
+def promote(
+    release: Annotated[str | None, typer.Argument(help="E.g. v3; one waits at most.")] = None,
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Let what passed and waits for an admin answer (MYNAH_RELEASE=ask)."""
+    from bot import deciding
+
+    name = _decide(deciding.promote, release, team)
+    _show({"live": name}, json_, f"{name} is live")
+
+
+@app.command()
+def discard(
+    release: Annotated[str | None, typer.Argument(help="E.g. v3; one waits at most.")] = None,
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Take what passed and waits for an admin off the servers (MYNAH_RELEASE=ask)."""
+    from bot import deciding
+
+    name = _decide(deciding.discard, release, team)
+    _show({"discarded": name}, json_, f"{name} was discarded")
 
 
 @app.command()
@@ -176,7 +205,10 @@ def pause(team: Team = None, json_: Json = False) -> None:
     from deploy import facts
 
     with _store(write=True) as session:
-        changed = pausing.pause(session, facts.one_team(session, team), by="operator")
+        team_id = facts.one_team(session, team)
+        changed = pausing.pause(session, team_id, by="operator")
+        if changed:
+            _tell_admins(session, team_id, "paused Mynah: nothing is trained or goes live")
     _show({"paused": True, "changed": changed}, json_, "paused" if changed else "paused already")
 
 
@@ -187,7 +219,10 @@ def resume(team: Team = None, json_: Json = False) -> None:
     from deploy import facts
 
     with _store(write=True) as session:
-        changed = pausing.resume(session, facts.one_team(session, team), by="operator")
+        team_id = facts.one_team(session, team)
+        changed = pausing.resume(session, team_id, by="operator")
+        if changed:
+            _tell_admins(session, team_id, "resumed Mynah")
     _show({"paused": False, "changed": changed}, json_, "resumed" if changed else "not paused")
 
 
@@ -251,19 +286,34 @@ def _store(*, write: bool = False) -> Iterator[Session]:
         engine.dispose()
 
 
-def _store_settings() -> StoreSettings:
-    from pydantic import SecretStr
-    from pydantic_settings import SettingsConfigDict
+def _decide(decide: Callable[..., None], release: str | None, team: str | None) -> str:
+    from bot import deciding, run_message
+    from deploy import facts
 
-    from bot.settings import StoreSettings
+    number = _number(release)
+    channel = _store_settings().admin_channel
+    with _store(write=True) as session:
+        one = deciding.find(session, facts.one_team(session, team), number)
+        decide(session, one, by="operator")
+        run_message.tell(session, one.run, step="decided", admin_channel=channel, by="operator")
+        return f"v{one.release.number}"
+
+
+def _tell_admins(session: Session, team_id: str, what: str) -> None:
+    """What the operator did, for the admins' channel, where there is one; a bot posts it."""
+    import secrets
+
+    from bot import outbox
+
+    if channel := _store_settings().admin_channel:
+        payload = {"text": f"The operator {what}."}
+        key = f"news:operator:{secrets.token_hex(8)}"
+        outbox.say(session, team_id=team_id, key=key, channel=channel, payload=payload)
+
+
+def _store_settings() -> OperatorSettings:
+    from deploy.settings import OperatorSettings
     from serving.settings import read
-
-    class OperatorSettings(StoreSettings):
-        """Asking the store needs no key of the servers."""
-
-        model_config = SettingsConfigDict(validate_default=False)
-
-        vllm_api_key: SecretStr = SecretStr("")
 
     return read(OperatorSettings)
 

@@ -129,7 +129,7 @@ async def _play(limit: int | None, home: Path, base: Path, say: Say) -> dict[str
         with stage.act("quoted", "As users see it: close matches are quoted word for word"):
             await local.restart_bot()
             await _rate(stage, "quoted")
-        with stage.act("rollback", "A bad night: /mynah rollback"):
+        with stage.act("rollback", "A bad night: /mynah rollback now"):
             rollback = await _roll_back(stage, before)
         events = watch.count_events(await stage.people.state(), stage.people.asked)
         return {
@@ -280,13 +280,13 @@ class Asking:
 async def _roll_back(stage: Stage, before: list[tuple[str, bool]]) -> dict[str, Any]:
     old = before[0][0]
     began = time.time()
-    await stage.people.command("rollback")
+    await stage.people.command("rollback now")
     while True:
         answer = await stage.people.ask_and_wait(stage.facts[0].wordings[0])
         if answer and answer.release == old:
             break
         if time.time() - began > 60:
-            raise DemoFailed("a minute after /mynah rollback the old release does not answer")
+            raise DemoFailed("a minute after /mynah rollback now the old release does not answer")
     seconds = round(float(answer.ts) - began, 3)
     after = await _one_by_one(stage)
     return {"s": seconds, "as_before": after == before}

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot import pausing, releases
+from bot import deciding, pausing, releases
+from bot.deciding import Waiting
 from bot.pausing import Pause
 from bot.store import fleet, runs
 from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
@@ -39,6 +40,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "team": team_id,
         "paused": _pause(pausing.standing(session, team_id)),
         "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
+        "waiting": _waiting(deciding.waiting(session, team_id)),
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
         "examples": _examples(session, team_id),
@@ -91,6 +93,10 @@ def _pause(pause: Pause | None) -> dict[str, Any] | None:
     if pause is None:
         return None
     return {"by": pause.by, "since": pause.since.isoformat() if pause.since else None}
+
+
+def _waiting(one: Waiting | None) -> dict[str, Any] | None:
+    return {"release": f"v{one.release.number}", "run": one.run.id} if one else None
 
 
 def _replica(row: Replica) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.report import before_after
+from bot.run_words import before_after
 
 
 def status(found: Mapping[str, Any]) -> str:
@@ -17,6 +17,9 @@ def status(found: Mapping[str, Any]) -> str:
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
+    if waits := found["waiting"]:
+        how = "`mynah promote` or `mynah discard`"
+        lines.insert(1, f"waiting   {waits['release']} of run {waits['run']} passed: {how}")
     if pause := found["paused"]:
         since = f" since {pause['since'][:19]}" if pause["since"] else ""
         lines.insert(0, f"paused    by {pause['by']}{since}")

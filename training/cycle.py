@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from bot import releases
+from bot import deciding, releases, run_message, run_words
 from bot.embedder import BadEmbedder, Embedder, open_embedder
+from bot.run_card import LOADING
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, update_run
 from bot.store.schema import Adapter, Dataset, Evaluation, Run, RunStatus
@@ -31,7 +32,7 @@ from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, report
+from training import dataset, ending, picture
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
 from training.failures import TrainingFailed
@@ -40,7 +41,7 @@ from training.replay import Reply
 from training.rows import Row, of_split, read
 from training.servers import NoServer, Servers
 from training.settings import WorkerSettings
-from training.telling import News, somebody_waits, tell
+from training.telling import News, somebody_waits
 
 if TYPE_CHECKING:
     from training.train import Say, TrainJob
@@ -48,10 +49,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE_S = 600.0  # for a server: a restarted vLLM takes a minute or more
 TELL_S = 1.0  # progress is written at most so often
-# Stored with the run, and looked for by the next one over the same examples.
 PAUSED = (
-    "it passed, but Mynah is paused: after `/mynah resume`, the next run (`/mynah train`) measures "
-    "it again, unless more was taught by then, and lets it go live if it passes"
+    "Mynah is paused: after `/mynah resume` an admin may promote it, or the next run (`/mynah "
+    "train`) measures it again, unless more was taught by then, and lets it go live if it passes"
 )
 EXPECTED = (TrainingFailed, BadAdapter, NoBaseModel, BadEmbedder, ServingError, NoServer)
 
@@ -183,7 +183,7 @@ class _Cycle:
 
     async def load(self, adapter: Adapter) -> None:
         """Make it a candidate, and wait until the worker has it loaded on a server."""
-        self.say("loading the candidate", 0.0)
+        self.say(LOADING, 0.0)
         with transaction(self.engine) as session:
             update_run(session, self.run_id, self.fence)
             releases.ensure_team(session, self.team_id)
@@ -219,9 +219,10 @@ class _Cycle:
             team_id=self.team_id,
             run_id=self.run_id,
             adapter_id=adapter.id or 0,
-            figures=found | {"score": report.score(found)},
+            figures=found | {"score": run_words.score(found)},
             passed=verdict.passed,
             reasons=list(verdict.reasons),
+            picture=picture.draw(found),
         )
         with transaction(self.engine) as session:
             update_run(session, self.run_id, self.fence)
@@ -229,22 +230,30 @@ class _Cycle:
         return evaluation
 
     def release(self, adapter: Adapter, evaluation: Evaluation) -> RunStatus:
-        """Let the candidate answer, or take it away; that and the run's end are one write."""
+        """Let the candidate answer, wait for an admin, or take it away; that and the run's end are
+        one write."""
         if not evaluation.passed:
             return self.end(RunStatus.KEPT, *evaluation.reasons)
         try:
             with transaction(self.engine) as session:
-                release = releases.add_candidate(session, self.team_id, adapter.id or 0, by="gate")
-                if lock_team(session, self.team_id).paused:  # before what may have changed in it
-                    raise releases.Paused(releases.Paused.__doc__)
-                self._refuse_other_live(session, evaluation)
-                releases.promote(session, release, by="gate", reason="; ".join(evaluation.reasons))
-                self._end(session, RunStatus.RELEASED, evaluation.reasons)
-        except releases.Paused:
-            return self.end(RunStatus.KEPT, *evaluation.reasons, PAUSED)
+                status = self._let_answer(session, adapter, evaluation)
         except releases.ReleaseError as error:
             return self.end(RunStatus.KEPT, str(error))
         self._tidy()
+        return status
+
+    def _let_answer(self, session: Session, adapter: Adapter, evaluation: Evaluation) -> RunStatus:
+        """Promote what passed, unless an admin has to do it."""
+        reasons = list(evaluation.reasons)
+        release = releases.add_candidate(session, self.team_id, adapter.id or 0, by="gate")
+        paused = lock_team(session, self.team_id).paused  # before what may have changed in it
+        if not paused:
+            self._refuse_other_live(session, evaluation)
+        if paused or self.parts.settings.release == "ask":
+            self._end(session, RunStatus.PROVEN, [*reasons, PAUSED] if paused else reasons)
+            return RunStatus.PROVEN
+        releases.promote(session, release, by="gate", reason="; ".join(reasons))
+        self._end(session, RunStatus.RELEASED, reasons)
         return RunStatus.RELEASED
 
     def end(self, status: RunStatus, *reasons: str) -> RunStatus:
@@ -271,12 +280,11 @@ class _Cycle:
         run = session.get_one(Run, self.run_id)
         if not somebody_waits(run):
             return
-        left_s = self._news.left_s(progress, time.monotonic())
-        counts = ending.dataset_counts(session, run)
-        text = report.under_way(self.run_id, phase, progress, left_s, counts)
-        step = f"{self.fence}:{phase}:{progress:.3f}"
-        channel = name_of(run.team_id, self.parts.settings.admin_channel)
-        tell(session, run, text, step=step, admin_channel=channel)
+        run_message.tell(
+            session, run, step=f"{self.fence}:{phase}:{progress:.3f}",
+            admin_channel=name_of(run.team_id, self.parts.settings.admin_channel),
+            left_s=self._news.left_s(progress, time.monotonic()),
+        )  # fmt: skip
 
     def _end(self, session: Session, status: RunStatus, reasons: Sequence[str]) -> None:
         run = session.get_one(Run, self.run_id)
@@ -314,16 +322,20 @@ class _Cycle:
         learned = self._learned(session, frozen)
         if learned is None:
             return None
-        if PAUSED in learned.reasons:
+        if learned.status is not RunStatus.PROVEN:
+            raise NothingNew(f"nothing new since run {learned.id}, which ended as {learned.status}")
+        if self.parts.settings.release == "auto":
             return learned.adapter_id
-        raise NothingNew(f"nothing new since run {learned.id}, which ended as {learned.status}")
+        one = deciding.waiting(session, self.team_id)
+        name = f"v{one.release.number}" if one else "its candidate"
+        raise NothingNew(f"nothing new since run {learned.id}: {name} waits for an admin")
 
     def _learned(self, session: Session, frozen: Dataset) -> Run | None:
         """The newest run that learned the same examples in the same way."""
         rows = (
             select(Run)
             .where(Run.team_id == self.team_id, Run.dataset_id == frozen.id, Run.id != self.run_id)
-            .where(col(Run.status).in_((RunStatus.RELEASED, RunStatus.KEPT)))
+            .where(col(Run.status).in_(ending.TRAINED))
             .order_by(col(Run.id).desc())
         )
         spec = base_spec(self.parts.base())

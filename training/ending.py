@@ -1,17 +1,20 @@
-"""The end of a run: stored, told, and its candidate taken off the servers unless it went live."""
+"""The end of a run: stored, told, and its candidate taken off the servers unless it may answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
-from bot import releases
+from bot import deciding, releases, run_message
+from bot.deciding import Waiting
 from bot.store import runs
-from bot.store.schema import Dataset, Evaluation, Release, Run, RunStatus
-from training import report
-from training.telling import somebody_waits, tell
+from bot.store.run_view import candidate, id_of
+from bot.store.schema import Release, Run, RunStatus
+from training.telling import somebody_waits
+
+PASSED = (RunStatus.RELEASED, RunStatus.PROVEN)
+TRAINED = (*PASSED, RunStatus.KEPT)
 
 
 def end(
@@ -28,49 +31,42 @@ def end(
     Raises:
         LostRun: another worker has taken the run over; the transaction must not be committed.
     """
-    run_id = id_of(run)
-    runs.finish_run(session, run_id, fence, status, reasons)
+    runs.finish_run(session, id_of(run), fence, status, reasons)
     release = candidate(session, run)
-    if release is not None and status is not RunStatus.RELEASED:
+    if status in TRAINED:
+        _give_way(session, run, release, admin_channel)
+    if release is not None and status not in PASSED and not _waits(session, release):
         releases.discard(session, release, by="gate", reason="; ".join(reasons))
     if status is RunStatus.REFUSED and not somebody_waits(run):
         return  # a nightly "nothing new" would teach people to overlook what Mynah says
-    text = report.summary(
-        run,
-        status,
-        reasons,
-        number=release.number if release else None,
-        figures=figures(session, run),
-        counts=dataset_counts(session, run),
+    said = run_message.tell(session, run, step="end", admin_channel=admin_channel)
+    if said is not None:
+        run_message.show(session, run, said)
+
+
+def _give_way(session: Session, run: Run, release: Release | None, admin_channel: str) -> None:
+    """What waited for an admin gives way to what passed after it, and to its own new verdict."""
+    for older in _waiting(session, run):
+        again, by = older.release == release, f"run {run.id}"
+        if again and run.status in PASSED:
+            deciding.pass_on(session, older.run, run)
+        elif again or run.status in PASSED:
+            why = "measured again, it did not pass" if again else f"{by} passed after it"
+            deciding.discard(session, older, by=by, reason=why)
+        else:
+            continue
+        run_message.tell(session, older.run, step="decided", admin_channel=admin_channel, by=by)
+
+
+def _waiting(session: Session, run: Run) -> list[Waiting]:
+    rows = select(Run).where(
+        Run.team_id == run.team_id, Run.status == RunStatus.PROVEN, Run.id != run.id
     )
-    tell(session, run, text, step="end", admin_channel=admin_channel)
+    found = [(one, candidate(session, one)) for one in session.exec(rows.order_by(col(Run.id)))]
+    return [Waiting(one, release) for one, release in found if release is not None]
 
 
-def candidate(session: Session, run: Run) -> Release | None:
-    """The release of the run's adapter, if it came that far."""
-    if run.adapter_id is None:
-        return None
-    rows = select(Release).where(
-        Release.team_id == run.team_id, Release.adapter_id == run.adapter_id
-    )
-    return session.exec(rows).first()
-
-
-def figures(session: Session, run: Run) -> dict[str, object] | None:
-    """The figures of the run's evaluation, if it came that far."""
-    found = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
-    return found.figures if found else None
-
-
-def dataset_counts(session: Session, run: Run) -> dict[str, Any] | None:
-    """What went into the run's dataset, if it came that far."""
-    if run.dataset_id is None:
-        return None
-    return session.get_one(Dataset, run.dataset_id).counts
-
-
-def id_of(run: Run) -> int:
-    """The id of a run that is in the database."""
-    if run.id is None:
-        raise ValueError("the run was not stored yet")
-    return run.id
+def _waits(session: Session, release: Release) -> bool:
+    """Whether it is the candidate of an earlier run, too, that waits for an admin."""
+    waiting = deciding.waiting(session, release.team_id)
+    return waiting is not None and waiting.release == release

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from bot.store.database import transaction
+from bot.store.run_view import id_of
 from bot.store.runs import LostRun, claim_run, hand_back_run, renew_run
 from bot.store.schema import Run, RunStatus
 from serving.settings import name_of
@@ -70,7 +71,7 @@ class Runner:
             return None
 
     async def _follow(self, run: Run) -> None:
-        number = ending.id_of(run)
+        number = id_of(run)
         try:
             status, last_words = await self._play(run, number)
             log.info("run %s: the trainer ended with %s", number, status)
@@ -131,7 +132,7 @@ class Runner:
                 self._hand_back(session, run)
 
     def _hand_back(self, session: Session, run: Run) -> None:
-        hand_back_run(session, ending.id_of(run), run.fence)
+        hand_back_run(session, id_of(run), run.fence)
         if self._stopping:  # an orderly restart says nothing against the run
             fewer = update(Run).where(col(Run.id) == run.id).values(attempts=Run.attempts - 1)
             session.execute(fewer)

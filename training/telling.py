@@ -1,14 +1,8 @@
-"""The one message that a run has in Slack: how far it is, and how it ended."""
+"""When a run's progress is worth a change of its message, and how long the phase still takes."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlmodel import Session
-
-from bot import outbox
-from bot.store.runs import message_key
-from bot.store.schema import Run, RunTrigger, Status
+from bot.store.schema import Run, RunTrigger
 
 TELL_EVERY_S = 15.0  # Slack takes about one change a second in a channel, from everybody there
 TELL_LEFT_AFTER = 0.05  # of a phase: before that, how long it takes is a guess
@@ -36,21 +30,6 @@ class News:
         began_s, at_first = self._began
         made = progress - at_first
         return None if made < TELL_LEFT_AFTER else (now_s - began_s) / made * (1 - progress)
-
-
-def tell(session: Session, run: Run, text: str, *, step: str, admin_channel: str) -> None:
-    """Say the run's message, or change what it says, once for each `step`."""
-    key = message_key(run.id)
-    payload: dict[str, Any] = {"text": text}
-    said = outbox.said(session, run.team_id, key)
-    if said is not None and said.status is Status.FAILED:  # it never came: say each step anew
-        outbox.say(
-            session, team_id=run.team_id, key=f"{key}:{step}", channel=said.channel, payload=payload
-        )
-    elif said is not None:
-        outbox.change(session, said, key=f"{key}:{step}", payload=payload)
-    elif channel := run.report_channel or admin_channel:
-        outbox.say(session, team_id=run.team_id, key=key, channel=channel, payload=payload)
 
 
 def somebody_waits(run: Run) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from bot import outbox, pausing, releases
-from bot.slack import reports
+from bot import outbox, pausing, releases, run_message
+from bot.slack import reports, versions
 from bot.slack.blocks import HELP, note
 from bot.slack.roles import Roles
 from bot.slack.why import Why
@@ -48,6 +48,7 @@ class Outcome:
 
     reply: str
     news: str | None = None
+    blocks: Sequence[Mapping[str, Any]] = ()  # of the reply, where it is more than text
 
 
 Act = Callable[[Session, Call], Outcome]
@@ -64,6 +65,7 @@ class Commands:
         *,
         admin_channel: str,
         said: Callable[[], None],
+        more: Mapping[str, Act] | None = None,
     ) -> None:
         self._engine = engine
         self._roles = roles
@@ -74,9 +76,10 @@ class Commands:
             "train": self._train,
             "status": _status,
             "releases": _releases,
-            "rollback": _roll_back,
+            "rollback": roll_back,
             "pause": _pause,
             "resume": _resume,
+            **(more or {}),
         }
 
     async def handle(self, row: InboxEvent) -> None:
@@ -94,13 +97,7 @@ class Commands:
 
     def carry_out(self, session: Session, event_id: str, call: Call, act: Act) -> Outcome:
         """Do it, and tell the admins' channel."""
-        outcome = act(session, call)
-        if outcome.news and self._admin_channel:
-            outbox.say(
-                session, team_id=call.team_id, key=f"news:{event_id}",
-                channel=self._admin_channel, payload=note(outcome.news),
-            )  # fmt: skip
-        return outcome
+        return carry_out(session, event_id, call, act, admin_channel=self._admin_channel)
 
     async def _choose(self, name: str, call: Call) -> Act:
         if name == "help":
@@ -119,7 +116,7 @@ class Commands:
             outcome = self.carry_out(session, row.event_id, call, act)
             outbox.say(
                 session, team_id=call.team_id, key=_key(row), channel=call.channel,
-                kind=OutboxKind.RESPOND, payload=_private(row.payload, outcome.reply),
+                kind=OutboxKind.RESPOND, payload=_private(row.payload, outcome),
             )  # fmt: skip
 
     def _train(self, session: Session, call: Call) -> Outcome:
@@ -137,12 +134,21 @@ class Commands:
                 f"Run {run.id} is {reports.where(run)} already. `/mynah status` tells more."
             )
         # The one message of this run: from here on the worker keeps it up to date.
-        outbox.say(
-            session, team_id=call.team_id, key=runs.message_key(run.id),
-            channel=run.report_channel or "",
-            payload=note(f":hourglass_flowing_sand: Run {run.id}: queued by <@{call.user}>."),
-        )  # fmt: skip
+        run_message.tell(session, run, step="queued", admin_channel=self._admin_channel)
         return Outcome(f"Run {run.id} is queued. <#{run.report_channel}> tells how far it is.")
+
+
+def carry_out(
+    session: Session, event_id: str, call: Call, act: Act, *, admin_channel: str
+) -> Outcome:
+    """Do what an admin asked for by a command or a press, and tell the admins' channel."""
+    outcome = act(session, call)
+    if outcome.news and admin_channel:
+        outbox.say(
+            session, team_id=call.team_id, key=f"news:{event_id}", channel=admin_channel,
+            payload=note(outcome.news),
+        )  # fmt: skip
+    return outcome
 
 
 def _status(session: Session, call: Call) -> Outcome:
@@ -153,10 +159,13 @@ def _releases(session: Session, call: Call) -> Outcome:
     return Outcome(reports.releases(session, call.team_id))
 
 
-def _roll_back(session: Session, call: Call) -> Outcome:
-    number = _number(call.words)
+def roll_back(session: Session, call: Call) -> Outcome:
+    """Go back to the named release, with "now" to the one before; without either, ask which."""
+    if not call.words and (choice := versions.choice(session, call.team_id)) is not None:
+        return Outcome(choice.text, blocks=choice.blocks)
+    number = number_in([] if call.words[:1] == ["now"] else call.words)
     if number is not None and number < 0:
-        return Outcome("Name a release as in `/mynah rollback v2`, or none for the one before.")
+        return Outcome("Name a release as in `/mynah rollback v2`, or say `/mynah rollback now`.")
     try:
         row = releases.roll_back(session, call.team_id, by=call.user, number=number)
     except releases.ReleaseError as error:
@@ -205,7 +214,7 @@ def _left_standing(session: Session, team_id: str) -> str:
     return f" Run {newest[0].id} goes on to its evaluation, but does not go live."
 
 
-def _number(words: list[str]) -> int | None:
+def number_in(words: list[str]) -> int | None:
     """The release that was named; None for none, -1 for something else."""
     if not words:
         return None
@@ -228,5 +237,6 @@ def _was_done(session: Session, row: InboxEvent) -> bool:
     return session.exec(said).first() is not None
 
 
-def _private(body: Mapping[str, Any], text: str) -> dict[str, Any]:
-    return {"response_url": body["response_url"], "response_type": "ephemeral", "text": text}
+def _private(body: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    shown = {"text": outcome.reply} | ({"blocks": outcome.blocks} if outcome.blocks else {})
+    return {"response_url": body["response_url"], "response_type": "ephemeral", **shown}

@@ -19,6 +19,7 @@ from bot.slack.agent import Agent
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
 from bot.slack.correcting import Correcting
+from bot.slack.decisions import Decisions
 from bot.slack.home import Home
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
@@ -75,9 +76,12 @@ class Desk:
         )  # fmt: skip
         reactions = Reactions(workspace, roles, teaching)
         why = Why(engine, workspace, roles, said=shared.said)
+        decisions = Decisions(
+            engine, identity.team_id, roles, admin_channel=settings.admin_channel, said=shared.said
+        )
         self.commands = Commands(
-            engine, roles, why, admin_channel=settings.admin_channel,
-            said=shared.said,
+            engine, roles, why, admin_channel=settings.admin_channel, said=shared.said,
+            more=decisions.commands,
         )  # fmt: skip
         self.answering = Answering(
             engine, shared.memory if settings.memory else None, shared.router,
@@ -105,6 +109,7 @@ class Desk:
         )
         self._home.register(self.listeners)
         self._agent = Agent(engine, client, identity.team_id)
+        decisions.register(self.listeners)
         self._events = {
             "app_home_opened": self._opened,
             "message": self.messages.handle,

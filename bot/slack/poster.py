@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 from sqlalchemy import Engine
@@ -32,7 +32,7 @@ from bot.slack.workspace import (
     is_trouble,
 )
 from bot.store.database import reading, transaction
-from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
+from bot.store.schema import Answer, Evaluation, OutboxKind, OutboxMessage, Question, Status
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 60.0
@@ -41,6 +41,8 @@ CLOCKS_DIFFER = timedelta(seconds=60)
 
 # A stream that ended by itself, or by somebody's word, can be changed like any message.
 ENDED = frozenset({"message_not_in_streaming_state", "stopped_by_user"})
+# There is no message to change; the second one where replies keep its empty place.
+GONE = frozenset({"message_not_found", "cant_update_message"})
 
 
 class NotSent(Exception):
@@ -121,6 +123,8 @@ class Poster:
             OutboxKind.DELETE: self._delete,
             OutboxKind.RESPOND: self._respond,
             OutboxKind.EPHEMERAL: self._whisper,
+            OutboxKind.RENEW: self._renew,
+            OutboxKind.PICTURE: self._upload,
         }
         return await send[row.kind](row)
 
@@ -204,8 +208,57 @@ class Poster:
         """The ts of the message that the row is about: its lane has said it before."""
         first = await asyncio.to_thread(self._read, row.follows_id)
         if first.ts is None:
-            raise NotSent("there is no message to change")
+            raise NotSent("there is no message to change", "message_not_found")
         return first.ts
+
+    async def _renew(self, row: OutboxMessage) -> str:
+        """Change a message, or say it anew where there is none: later changes follow that one."""
+        try:
+            return await self._update(row)
+        except NotSent as reason:
+            if reason.code not in GONE:
+                raise
+            log.info("outbox row %s is said anew: %s", row.id, reason)
+        return await self._post(row)
+
+    async def _upload(self, row: OutboxMessage) -> None:
+        """Put an evaluation's picture under the message that the row follows; once."""
+        thread_ts, payload = await self._followed(row), dict(row.payload)
+        content = await asyncio.to_thread(self._picture, payload.pop("evaluation_id"))
+        if _may_be_there(row) and await self._is_up(row.channel, thread_ts, payload["filename"]):
+            return
+        try:
+            await self._call(
+                "upload", self._put, channel=row.channel, thread_ts=thread_ts,
+                content=content, **payload,
+            )  # fmt: skip
+        except SlackRequestError as error:
+            raise Later("Slack did not take the picture") from error
+
+    async def _put(self, **arguments: Any) -> Any:
+        """Upload a file. Without the scope it is left out: nothing else that is said waits."""
+        try:
+            return await self._client.files_upload_v2(**arguments)
+        except SlackApiError as error:
+            if error_of(error) == "missing_scope":
+                raise NotSent("the app has no files:write: install its manifest anew") from error
+            raise
+
+    async def _is_up(self, channel: str, thread_ts: str, filename: str) -> bool:
+        """Whether an earlier holder put a file of this name into the thread."""
+        try:
+            thread = await self._workspace.thread(channel, thread_ts)
+        except SlackApiError as error:
+            raise _refused(error) from error
+        own = [one for one in thread if one.get("user") == self._workspace.identity.user_id]
+        return any(file.get("name") == filename for one in own for file in one.get("files") or ())
+
+    def _picture(self, evaluation_id: int) -> bytes:
+        with reading(self._engine) as session:
+            picture = session.get_one(Evaluation, evaluation_id).picture
+        if picture is None:
+            raise NotSent("the evaluation has no picture")
+        return picture
 
     async def _whisper(self, row: OutboxMessage) -> None:
         """Say it to one person. Slack cannot be asked whether it came: a crash may repeat it."""
@@ -256,7 +309,7 @@ class Poster:
         try:
             await self._mark(lambda session: outbox.sent(session, row, self._owner, ts))
         except LostClaim:
-            if ts is not None and row.kind is OutboxKind.POST:
+            if ts is not None and row.kind in (OutboxKind.POST, OutboxKind.RENEW):
                 await self._withdraw(row, ts)
 
     async def _withdraw(self, row: OutboxMessage, ts: str) -> None:
@@ -265,7 +318,8 @@ class Poster:
         for _ in range(240):
             now = await asyncio.to_thread(self._read, row.id)
             if now.status in (Status.DONE, Status.FAILED):
-                if now.ts != ts:
+                # Of a renewal that came to nothing: it may be the message as it was before.
+                if now.ts != ts and (now.ts or row.kind is OutboxKind.POST):
                     await self._take_away(row.channel, ts)
                 return
             await asyncio.sleep(0.25)
@@ -275,7 +329,7 @@ class Poster:
             return session.get_one(OutboxMessage, row_id)
 
     def _is_overtaken(self, row: OutboxMessage) -> bool:
-        if row.kind is not OutboxKind.UPDATE:
+        if row.kind not in (OutboxKind.UPDATE, OutboxKind.RENEW):
             return False
         with reading(self._engine) as session:
             return outbox.overtaken(session, row)

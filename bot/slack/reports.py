@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func
 from sqlmodel import Session, select
 
-from bot import pausing
+from bot import deciding, pausing
 from bot import releases as rule
+from bot.deciding import WORDS, Decided
 from bot.pausing import Pause
 from bot.releases import ReleaseView
+from bot.run_words import person
 from bot.slack.blocks import escape
 from bot.store import fleet, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
@@ -28,6 +32,10 @@ def status(session: Session, team_id: str) -> str:
         f"*Last run:* {run(newest[0]) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
     ]
+    if (one := deciding.waiting(session, team_id)) is not None:
+        version = f"v{one.release.number}"
+        how = f"`/mynah promote {version}` or `/mynah discard {version}`"
+        lines.insert(1, f"*Waiting:* {version} of run {one.run.id} passed: {how}")
     if (pause := pausing.standing(session, team_id)) is not None:
         lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
     return "\n".join(lines)
@@ -36,13 +44,15 @@ def status(session: Session, team_id: str) -> str:
 def paused(pause: Pause) -> str:
     """A pause in words: by whom and since when."""
     since = f" since {pause.since:%Y-%m-%d %H:%M} UTC" if pause.since else ""
-    return f"paused by {_who(pause.by)}{since}"
+    return f"paused by {person(escape(pause.by))}{since}"
 
 
 def releases(session: Session, team_id: str) -> str:
     """Every release, newest first."""
     views = rule.history(session, team_id)
-    lines = [_line(view) for view in views[:SHOWN]]
+    one = deciding.waiting(session, team_id)
+    waits = one.release.number if one else None
+    lines = [_line(view, waits) for view in views[:SHOWN]]
     if len(views) > SHOWN:
         lines.append(f"… and {len(views) - SHOWN} older ones")
     return "\n".join(lines) or "There are no releases yet."
@@ -53,9 +63,20 @@ def others(session: Session, team_id: str) -> str:
 
     The base is named always, however many there are.
     """
-    views = rule.earlier_live(session, team_id)
-    shown = views if len(views) <= NAMED else [*views[: NAMED - 1], views[-1]]
-    return ", ".join(_short(view) for view in shown)
+    return ", ".join(short(view) for view in few(rule.earlier_live(session, team_id)))
+
+
+def few(views: Sequence[ReleaseView]) -> Sequence[ReleaseView]:
+    """The newest ones and the base, however many there are."""
+    return views if len(views) <= NAMED else [*views[: NAMED - 1], views[-1]]
+
+
+def decided(error: Decided) -> str:
+    """What became of a candidate that does not wait any more."""
+    last = error.last
+    why = f" ({escape(last.reason)})" if last.reason and last.share == 0 else ""
+    when = f"on {last.at:%Y-%m-%d at %H:%M} UTC"
+    return f"v{error.number} was {WORDS[last.action]} by {person(escape(last.by))} {when}{why}"
 
 
 def where(run: Run) -> str:
@@ -76,11 +97,13 @@ def name(view: ReleaseView) -> str:
     return f"v{view.number} ({view.adapter_name or 'the base model'})"
 
 
-def _line(view: ReleaseView) -> str:
+def _line(view: ReleaseView, waits: int | None) -> str:
     state = "*live*" if view.live else "rolled back" if view.rolled_back else view.action.value
+    if view.number == waits:
+        state = "waits for an admin"
     if 0 < view.share < 1:
         state = f"canary, {view.share:.0%} of new threads"
-    since = f"since {view.at:%Y-%m-%d %H:%M} UTC by {_who(view.by)}"
+    since = f"since {view.at:%Y-%m-%d %H:%M} UTC by {person(escape(view.by))}"
     return f"• {name(view)}: {state}, {_score(view)}, {since}"
 
 
@@ -88,13 +111,10 @@ def _score(view: ReleaseView) -> str:
     return f"score {view.score:.2f}" if view.score is not None else "no score"
 
 
-def _short(view: ReleaseView) -> str:
+def short(view: ReleaseView) -> str:
+    """A release in a few words: its name, and how good it is."""
     what = "the base model" if view.adapter_name is None else _score(view)
     return f"v{view.number} ({what}{', rolled back' if view.rolled_back else ''})"
-
-
-def _who(by: str) -> str:
-    return f"<@{by}>" if by.startswith(("U", "W")) else escape(by)
 
 
 def _count(session: Session, team_id: str) -> int:

@@ -70,7 +70,7 @@ def _rolled_back(session: Session, team_id: str) -> set[int]:
 def _score(session: Session, release: Release) -> float | None:
     if release.adapter_id is None:
         return None
-    rows = select(Evaluation).where(Evaluation.adapter_id == release.adapter_id)
+    rows = select(Evaluation.figures).where(Evaluation.adapter_id == release.adapter_id)
     newest = session.exec(rows.order_by(col(Evaluation.id).desc())).first()
-    score = newest.figures.get("score") if newest else None
+    score = newest.get("score") if newest else None
     return None if score is None else float(score)

@@ -18,7 +18,9 @@ from bot import audit
 from bot.store.schema import Run, RunStatus, RunTrigger, Team, now
 from bot.store.teams import lock_team
 
-ENDS = (RunStatus.RELEASED, RunStatus.KEPT, RunStatus.REFUSED, RunStatus.FAILED)
+ENDS = (
+    RunStatus.RELEASED, RunStatus.PROVEN, RunStatus.KEPT, RunStatus.REFUSED, RunStatus.FAILED,
+)  # fmt: skip
 _CHANGEABLE = {"phase", "progress", "reasons", "dataset_id", "adapter_id", "recipe"}
 
 

@@ -252,6 +252,8 @@ class OutboxKind(StrEnum):
     RESPOND = "respond"  # to a command's response_url
     EPHEMERAL = "ephemeral"  # for one person's eyes; the payload names the `user`
     STREAM = "stream"  # an answer that is being written; it becomes a POST when it is whole
+    RENEW = "renew"  # an update that must not get lost: posted anew where its message is gone
+    PICTURE = "picture"  # an evaluation's picture, into the thread of the message that it follows
 
 
 class OutboxMessage(SQLModel, table=True):
@@ -438,7 +440,7 @@ class RunStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     RELEASED = "released"  # the gate passed and the adapter went live
-    PROVEN = "proven"  # the gate passed; an admin promotes or discards it (MYNAH_RELEASE=ask)
+    PROVEN = "proven"  # the gate passed; it waits for an admin (MYNAH_RELEASE=ask, or a pause)
     KEPT = "kept"  # trained and evaluated, but the gate said no
     REFUSED = "refused"  # too little to learn from; nothing was trained
     FAILED = "failed"
@@ -513,6 +515,7 @@ class Evaluation(SQLModel, table=True):
     figures: dict[str, Any] = _json()
     passed: bool
     reasons: list[str] = _json_list()
+    picture: bytes | None = Field(default=None, sa_type=LargeBinary)  # PNG, for whoever shows it
     created_at: datetime = _time()
 
 
@@ -534,7 +537,7 @@ class RolloutAction(StrEnum):
     CANDIDATE = "candidate"  # share 0: loaded, to be evaluated
     PROMOTE = "promote"
     ROLL_BACK = "roll_back"
-    DISCARD = "discard"  # a candidate that the gate refused: no longer wanted on the replicas
+    DISCARD = "discard"  # a candidate that the gate or an admin refused: off the replicas
 
 
 class Rollout(SQLModel, table=True):

@@ -131,6 +131,19 @@ def test_a_change_is_overtaken_by_a_later_one_that_waits(store: Engine) -> None:
     assert late == {"a:1": True, "a:2": False, "b:1": False}
 
 
+def test_a_picture_overtakes_no_words(store: Engine) -> None:
+    """It follows the same message, and says nothing of what the last change says."""
+    with transaction(store) as session:
+        first = outbox.say(session, team_id=TEAM, key="run:1", channel="C1", payload={})
+        outbox.change(session, first, key="run:1:end", payload={"text": "v2 is live"}, anew=True)
+        outbox.attach(session, first, key="run:1:picture", payload={"filename": "run-1.png"})
+    with reading(store) as session:
+        end = outbox.said(session, TEAM, "run:1:end")
+        assert end is not None
+        assert end.kind is OutboxKind.RENEW
+        assert not outbox.overtaken(session, end)
+
+
 def test_a_reply_to_a_command_is_done_without_a_ts(store: Engine) -> None:
     """A response_url gives no ts; the row is done all the same."""
     with transaction(store) as session:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import col, select
 
 from bot import releases
 from bot.store.database import reading, transaction
@@ -26,6 +26,7 @@ from bot.store.schema import (
     Adapter,
     Evaluation,
     Example,
+    OutboxMessage,
     Replica,
     Run,
     RunStatus,
@@ -33,6 +34,7 @@ from bot.store.schema import (
     now,
 )
 from deploy.cli import main
+from tests.bot.slack.waiting import passed
 from tests.vllm_server import free_port
 
 TEAM = "T0MYNAH"
@@ -193,6 +195,49 @@ def test_pause_and_resume(mynah: Mynah, team: Engine) -> None:
     assert json.loads(mynah("status", "--json")[1])["paused"] is None
 
 
+@pytest.mark.usefixtures("url")
+def test_the_operator_decides_on_what_waits(mynah: Mynah, team: Engine) -> None:
+    """Status tells what waits; promoting it counts once, and its message in Slack says by whom."""
+    assert mynah("promote") == (1, "", "mynah: nothing waits for a decision\n")
+    with transaction(team) as session:
+        passed(session)
+    waits = "waiting   v2 of run 1 passed: `mynah promote` or `mynah discard`"
+    assert waits in mynah("status")[1].splitlines()
+    assert json.loads(mynah("status", "--json")[1])["waiting"] == {"release": "v2", "run": 1}
+    assert mynah("promote", "v9")[2] == "mynah: there is no release v9\n"
+    assert mynah("promote", "v2") == (0, "v2 is live\n", "")
+    assert mynah("discard", "v2")[2] == "mynah: v2 was promoted by operator\n"
+    with transaction(team) as session:
+        passed(session, "mynah-b")
+    assert mynah("discard") == (0, "v3 was discarded\n", "")
+    assert json.loads(mynah("status", "--json")[1])["waiting"] is None
+    assert ":white_check_mark: Run 1: v2 is live, promoted by operator." in told(team)
+
+
+@pytest.mark.usefixtures("url")
+def test_the_admins_channel_knows_what_the_operator_does(mynah: Mynah, team: Engine) -> None:
+    """Where it is set, each change by the shell is said there; without it nothing is."""
+    released(team)
+    mynah("pause")
+    assert told(team) == []
+    mynah("resume", MYNAH_ADMIN_CHANNEL="C0ADMIN")
+    mynah("rollback")
+    mynah("pause")
+    mynah("pause")
+    assert told(team) == [
+        "The operator resumed Mynah.",
+        "The operator rolled back from v2 to v1.",
+        "The operator paused Mynah: nothing is trained or goes live.",
+    ]
+
+
+def told(engine: Engine) -> list[str]:
+    """The first lines of what waits to be said in Slack."""
+    with reading(engine) as session:
+        rows = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
+    return [row.payload["text"].splitlines()[0] for row in rows]
+
+
 def test_db_upgrade_makes_the_tables(mynah: Mynah, tmp_path: Path) -> None:
     """A new database can be used after `mynah db upgrade`, and not before."""
     url = f"sqlite:///{tmp_path / 'new.db'}"
@@ -307,8 +352,8 @@ def test_every_command_has_help(mynah: Mynah) -> None:
 
 
 COMMANDS = (
-    "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "db upgrade",
-    "demo", "play",
+    "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "promote",
+    "discard", "pause", "resume", "db upgrade", "demo", "play",
 )  # fmt: skip
 
 

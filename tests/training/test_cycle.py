@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlmodel import col, func, select
 
-from bot import pausing, releases
+from bot import deciding, pausing, releases
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, claim_run, request_run
 from bot.store.schema import (
     Adapter,
+    Audit,
     Dataset,
     DatasetExample,
     Evaluation,
@@ -145,7 +146,8 @@ async def test_a_run_has_one_message_that_is_kept_up_to_date(
     with reading(engine) as session:
         first, *rest = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
     assert first.kind is OutboxKind.POST
-    assert {row.kind for row in rest} == {OutboxKind.UPDATE}
+    assert {row.kind for row in rest[:-1]} == {OutboxKind.UPDATE}
+    assert rest[-1].kind is OutboxKind.RENEW  # its end is said, whatever became of the message
     assert {row.follows_id for row in rest} == {first.id}
     lines = said(engine)
     assert any("Run 1: training 50%." in line for line in lines)
@@ -223,8 +225,8 @@ async def test_what_was_compared_with_something_else_is_not_released(
 async def test_what_passed_in_a_pause_goes_live_after_it(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:
-    """A run under way when an admin pauses is kept, with its verdict; the next run after the pause
-    measures the same adapter again, without training, and releases it."""
+    """A run under way when an admin pauses has proven its adapter, which waits, loaded; the next
+    run after the pause measures the same one again, without training, and releases it."""
     teach(engine)
 
     def pause(_: Figures) -> Verdict:
@@ -232,12 +234,12 @@ async def test_what_passed_in_a_pause_goes_live_after_it(
             pausing.pause(session, TEAM, by="U0ADMIN")
         return Verdict()
 
-    assert await play(parts(settings, engine, base, decide=pause)) is RunStatus.KEPT
+    assert await play(parts(settings, engine, base, decide=pause)) is RunStatus.PROVEN
     assert newest(engine).reasons == ["3 of 3 right", cycle.PAUSED]
     assert "Mynah is paused" in said(engine)[-1]
     assert live_adapter(engine) is None
     with transaction(engine) as session:
-        assert releases.desired_adapters(session) == []
+        assert len(releases.desired_adapters(session)) == 1
         pausing.resume(session, TEAM, by="U0ADMIN")
 
     def must_not_train(job: TrainJob, say: Say) -> Path:
@@ -248,7 +250,91 @@ async def test_what_passed_in_a_pause_goes_live_after_it(
     with reading(engine) as session:
         assert live_adapter(engine) == session.exec(select(Adapter.name)).one()
         assert len(session.exec(select(Evaluation)).all()) == 2
+        assert session.get_one(Run, 1).status is RunStatus.RELEASED
+        assert deciding.waiting(session, TEAM) is None
     assert await play(made) is RunStatus.REFUSED
+
+
+async def test_measured_again_what_no_longer_passes_waits_no_more(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """What passed in a pause and does not pass after it leaves the servers, and its own run tells
+    so; where the measuring itself failed, it goes on waiting."""
+    teach(engine)
+    with transaction(engine) as session:
+        pausing.pause(session, TEAM, by="U0ADMIN")
+    assert await play_paused(parts(settings, engine, base)) is RunStatus.PROVEN
+    with transaction(engine) as session:
+        pausing.resume(session, TEAM, by="U0ADMIN")
+
+    def fail(_: Figures) -> Verdict:
+        raise TrainingFailed("no memory left")
+
+    assert await play(parts(settings, engine, base, decide=fail)) is RunStatus.FAILED
+    with reading(engine) as session:
+        assert deciding.waiting(session, TEAM) is not None
+        assert len(releases.desired_adapters(session)) == 1
+    worse = parts(settings, engine, base, decide=lambda _: Verdict(False, ("it forgot",)))
+    assert await play(worse) is RunStatus.KEPT
+    with reading(engine) as session:
+        assert deciding.waiting(session, TEAM) is None
+        assert session.get_one(Run, 1).status is RunStatus.KEPT
+        assert releases.desired_adapters(session) == []
+    assert any("Run 1: v2 was discarded by run 3." in line for line in said(engine))
+
+
+async def play_paused(made: Parts) -> RunStatus:
+    """Play a run that was claimed before the pause."""
+    with transaction(made.engine) as session:
+        run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RUNNING, fence=1)
+        session.add(run)
+    async with kept(made.settings, made.engine):
+        return await cycle.run(1, 1, made)
+
+
+async def test_what_passed_may_have_to_wait_for_an_admin(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """With MYNAH_RELEASE=ask the candidate stays loaded and answers nobody; the run's message has
+    the buttons; the same examples are not trained again meanwhile."""
+    teach(engine)
+    asked = parts(settings.model_copy(update={"release": "ask"}), engine, base)
+    assert await play(asked) is RunStatus.PROVEN
+    assert live_adapter(engine) is None
+    with reading(engine) as session:
+        one = deciding.waiting(session, TEAM)
+        assert one is not None
+        assert (one.run.id, one.release.number) == (1, 2)
+        assert len(releases.desired_adapters(session)) == 1
+        last = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id).desc())).first()
+    assert last is not None
+    assert [one["action_id"] for one in last.payload["blocks"][-1]["elements"]] == [
+        "admin:promote",
+        "admin:discard",
+    ]
+    assert await play(asked) is RunStatus.REFUSED
+    assert newest(engine).reasons == ["nothing new since run 1: v2 waits for an admin"]
+
+
+async def test_what_passes_later_takes_the_place_of_what_waits(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """One candidate waits at most: the older one is discarded, in the audit and in its message."""
+    teach(engine)
+    asking = settings.model_copy(update={"release": "ask"})
+    assert await play(parts(asking, engine, base)) is RunStatus.PROVEN
+    teach(engine, facts=1, start=8)
+    again = parts(asking, engine, base, train=fake_train(base, seed=1))
+    assert await play(again) is RunStatus.PROVEN
+    with reading(engine) as session:
+        one = deciding.waiting(session, TEAM)
+        discards = session.exec(select(Audit).where(Audit.action == "release.discard")).all()
+        assert session.get_one(Run, 1).status is RunStatus.KEPT
+        assert len(releases.desired_adapters(session)) == 1
+    assert one is not None
+    assert (one.run.id, one.release.number) == (2, 3)
+    assert [(row.actor, row.subject) for row in discards] == [("run 2", "release:2")]
+    assert any("Run 1: v2 was discarded by run 2." in line for line in said(engine))
 
 
 async def test_a_failure_is_told_with_its_reason(

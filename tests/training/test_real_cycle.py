@@ -14,7 +14,15 @@ from sqlmodel import col, select
 from bot import releases
 from bot.store.database import reading, transaction
 from bot.store.runs import request_run
-from bot.store.schema import Adapter, Evaluation, OutboxMessage, Run, RunStatus, RunTrigger
+from bot.store.schema import (
+    Adapter,
+    Evaluation,
+    OutboxKind,
+    OutboxMessage,
+    Run,
+    RunStatus,
+    RunTrigger,
+)
 from tests.training.stage import TEAM, teach, worker_settings
 from tests.vllm_server import Vllm, free_port
 from training import worker
@@ -59,7 +67,8 @@ async def test_a_worker_brings_a_run_to_its_end(
     with reading(engine) as session:
         evaluation = session.exec(select(Evaluation)).one()
         adapter = session.exec(select(Adapter)).one()
-        said = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
+        rows = select(OutboxMessage).where(OutboxMessage.kind != OutboxKind.PICTURE)
+        said = session.exec(rows.order_by(col(OutboxMessage.id))).all()
         live = releases.adapter_of(session, releases.live(session, TEAM))
     assert evaluation.figures["candidate"] == adapter.name
     assert evaluation.figures["gain_over_base"] > 0.5

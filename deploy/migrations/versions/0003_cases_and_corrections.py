@@ -49,10 +49,12 @@ def upgrade() -> None:
     with op.batch_alter_table("feedback") as feedback:
         feedback.alter_column("decides", server_default=None)
     op.add_column("team", _time("removed_at", nullable=True))
+    op.add_column("evaluation", sa.Column("picture", sa.LargeBinary(), nullable=True))
 
 
 def downgrade() -> None:
     op.drop_index("question_thread", "question")
+    op.drop_column("evaluation", "picture")
     op.drop_column("team", "removed_at")
     with op.batch_alter_table("feedback") as feedback:
         feedback.drop_column("decides")

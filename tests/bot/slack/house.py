@@ -164,7 +164,7 @@ class House:
     def _queued(self) -> list[InboxEvent | OutboxMessage]:
         return [*self.rows(InboxEvent), *self.rows(OutboxMessage)]
 
-    def write(self, change: Callable[[Session], None]) -> None:
+    def write(self, change: Callable[[Session], object]) -> None:
         """Change the store, as the worker would."""
         with transaction(self.engine) as session:
             change(session)

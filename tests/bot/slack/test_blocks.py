@@ -36,7 +36,7 @@ def test_long_answer_has_one_receipt() -> None:
     """A long answer is several messages; the last one says where it comes from."""
     said = blocks.answer(reply("word " * 2_000))
     assert len(said) == 3
-    assert [len(message["blocks"]) for message in said] == [1, 1, 2]
+    assert [len(message["blocks"]) for message in said] == [1, 1, 3]
     assert {message["metadata"]["event_payload"]["release"] for message in said} == {"v2"}
 
 

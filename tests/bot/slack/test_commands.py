@@ -72,7 +72,7 @@ async def test_everybody_gets_help(house: House) -> None:
     """Help, no word at all, and an unknown word explain what there is."""
     async with house.bot():
         for text in ("help", "", "dance"):
-            assert "`/mynah rollback [v2]`" in await reply(house, text, "guest")
+            assert "`/mynah rollback [now | v2]`" in await reply(house, text, "guest")
 
 
 async def test_train_queues_one_run(house: House) -> None:
@@ -116,7 +116,7 @@ async def test_rollback_is_at_once(house: House) -> None:
 
 
 async def test_rollback_names_the_other_versions(house: House) -> None:
-    """Without a name, the reply says in one line where else one could go, with scores; what was
+    """Sent back at once, the reply says in one line where else one could go, with scores; what was
     never live is no place to go to."""
 
     def history(session: Session) -> None:
@@ -127,7 +127,7 @@ async def test_rollback_names_the_other_versions(house: House) -> None:
     line = "`/mynah rollback VERSION` goes to another one:"
     async with house.bot():
         house.write(history)
-        assert await reply(house, "rollback") == (
+        assert await reply(house, "rollback now") == (
             "Rolled back from v4 to v3. From now on v3 answers.\n"
             f"{line} v4 (score 0.25, rolled back), v2 (score 0.50), v1 (the base model)."
         )
@@ -150,7 +150,7 @@ async def test_rollback_names_a_few_versions(house: House) -> None:
 
     async with house.bot():
         house.write(history)
-        named = (await reply(house, "rollback")).split("\n")[1]
+        named = (await reply(house, "rollback now")).split("\n")[1]
     assert named.endswith(
         " v11 (score 0.11, rolled back), v9 (score 0.09), v8 (score 0.08), v7 (score 0.07), "
         "v6 (score 0.06), v1 (the base model)."
@@ -165,7 +165,7 @@ async def switched_back(house: House) -> float:
     assert answer["text"] == f"{NAME} heard: Who are you?"
     assert answer["metadata"]["event_payload"]["release"] == "v2"
     before = time.monotonic()
-    await house.sandbox.command("rollback")
+    await house.sandbox.command("rollback now")
     again = await house.asked("Who are you now?")
     took = time.monotonic() - before
     mark = again["metadata"]["event_payload"]
@@ -189,15 +189,16 @@ async def test_rollback_during_an_answer_remakes_it(house: House) -> None:
         house.vllm.delay_s = 1.0
         ts = await house.ask("Who are you?")
         await until(lambda: bool(house.vllm.asked))
-        assert "Rolled back from v2 to v1" in await reply(house, "rollback")
+        assert "Rolled back from v2 to v1" in await reply(house, "rollback now")
         assert (await house.answer(ts))["text"] == "base heard: Who are you?"
 
 
 async def test_rollback_that_cannot_be(house: House) -> None:
     """A roll back to nowhere says why, and changes nothing."""
-    unclear = "Name a release as in `/mynah rollback v2`, or none for the one before."
+    unclear = "Name a release as in `/mynah rollback v2`, or say `/mynah rollback now`."
     complaints = {
         "rollback": "Nothing was rolled back: v1 is live and nothing is earlier than it.",
+        "rollback now": "Nothing was rolled back: v1 is live and nothing is earlier than it.",
         "rollback v7": "Nothing was rolled back: there is no release v7.",
         "rollback v1": "Nothing was rolled back: v1 is live already.",
         "rollback yesterday": unclear,

@@ -68,7 +68,7 @@ async def test_paused_trains_nothing_but_answers_and_goes_back(house: House) -> 
             rf"Mynah is {SINCE}, so nothing was queued. `/mynah resume` goes on\.", refused
         )
         assert len(house.rows(Run)) == 1
-        assert (await reply(house, "rollback")).startswith("Rolled back from v2 to v1.")
+        assert (await reply(house, "rollback now")).startswith("Rolled back from v2 to v1.")
         assert (await house.asked("Who are you?"))["text"] == "base heard: Who are you?"
         await reply(house, "resume")
         assert await reply(house, "train") == "Run 2 is queued. <#C0ADMIN> tells how far it is."

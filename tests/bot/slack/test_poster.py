@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine, update
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from bot import outbox, releases
 from bot.pump import Pump
@@ -26,6 +27,7 @@ from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
     AnswerMode,
+    OutboxKind,
     OutboxMessage,
     Question,
     Release,
@@ -33,6 +35,7 @@ from bot.store.schema import (
     now,
 )
 from tests.bot.slack.house import HELP, House, Message, until
+from tests.bot.slack.waiting import passed
 
 ME = Identity("T0MYNAH", "U0MYNAH", "B0MYNAH")
 
@@ -301,3 +304,108 @@ async def test_change_of_what_was_never_said_is_given_up(house: House) -> None:
     async with running(house, poster(house, "one"), "one"):
         await until(lambda: house.open_rows() == [])
     assert house.failed() == ["Slack: msg_too_long", "there is no message to change"]
+
+
+async def test_what_must_not_get_lost_is_said_anew(house: House) -> None:
+    """Its message was deleted, or never came: it is posted, and later changes follow that one."""
+    first = say(house.engine, "x" * 50_000)  # more than Slack takes
+    async with running(house, poster(house, "one"), "one"):
+        await change_and_wait(house, first, "verdict", anew=True)
+        [posted] = await said(house)
+        await change_and_wait(house, first, "decided")
+        [same] = await said(house)
+        assert (same["ts"], same["text"]) == (posted["ts"], "decided")
+        await house.client("admin").chat_delete(channel=HELP, ts=posted["ts"])
+        await change_and_wait(house, first, "late")
+        assert await said(house) == []
+        await change_and_wait(house, first, "end", anew=True)
+    assert [one["text"] for one in await said(house)] == ["end"]
+    assert house.failed() == ["Slack: msg_too_long", "Slack: message_not_found"]
+
+
+async def change_and_wait(
+    house: House, first: OutboxMessage, text: str, *, anew: bool = False
+) -> None:
+    """Queue new words for a message, and wait until they are said or given up."""
+    with transaction(house.engine) as session:
+        outbox.change(session, first, key=text, payload={"text": text}, anew=anew)
+    await until(lambda: house.open_rows() == [])
+
+
+async def test_what_was_said_anew_is_adopted(house: House) -> None:
+    """A process that died after it posted anew has said it: its heir does not say it again."""
+    first = say(house.engine, "hello")
+    one = poster(house, "one")
+    async with running(house, one, "one"):
+        await until(lambda: house.open_rows() == [])
+    await house.client("admin").chat_delete(channel=HELP, ts=(await said(house))[0]["ts"])
+    with transaction(house.engine) as session:
+        outbox.change(session, first, key="end", payload={"text": "end"}, anew=True)
+        dying = outbox.claim(session, "dead", lease_s=-1)
+    assert dying is not None
+    bot = house.sandbox.client("xoxb-mynah")
+    sent = await bot.chat_postMessage(channel=HELP, **marked(dying.payload, dying.id or 0))
+    async with running(house, poster(house, "heir"), "heir"):
+        await until(lambda: house.open_rows() == [])
+    assert [one["ts"] for one in await said(house)] == [sent["ts"]]
+    assert {one.ts for one in house.rows(OutboxMessage)} == {sent["ts"]}
+
+
+PNG = b"\x89PNG\r\n\x1a\n picture"
+
+
+async def test_a_picture_comes_once(house: House) -> None:
+    """It stands under the run's message; a process that died after the upload has done it."""
+    with transaction(house.engine) as session:
+        releases.ensure_team(session, ME.team_id)
+        passed(session, channel=HELP, picture=PNG)
+    async with running(house, poster(house, "one"), "one"):
+        await until(lambda: house.open_rows() == [])
+        assert await pictures(house) == ["run-1.png"]
+        with transaction(house.engine) as session:
+            again = update(OutboxMessage).where(col(OutboxMessage.kind) == OutboxKind.PICTURE)
+            session.execute(again.values(status=Status.WAITING, lease_until=None))
+        await until(lambda: house.open_rows() == [])
+    assert await pictures(house) == ["run-1.png"]
+    [uploaded] = [one for one in await said(house) if one.get("files")]
+    [root] = [one for one in await said(house) if not one.get("files")]
+    assert uploaded["thread_ts"] == root["ts"]
+    token = {"Authorization": "Bearer xoxp-admin"}
+    async with httpx.AsyncClient() as http:
+        got = await http.get(uploaded["files"][0]["url_private"], headers=token)
+    assert got.content == PNG
+    assert house.failed() == []
+
+
+async def test_a_missing_scope_leaves_only_the_picture_out(house: House) -> None:
+    """An app that was installed before pictures: what is said after it does not wait."""
+    await house.sandbox.seed(bot_scopes=["chat:write", "channels:history"])
+    with transaction(house.engine) as session:
+        releases.ensure_team(session, ME.team_id)
+        passed(session, channel=HELP, picture=PNG)
+    say(house.engine, "and then?")
+    async with running(house, poster(house, "one"), "one"):
+        await until(lambda: house.open_rows() == [])
+    assert house.failed() == ["the app has no files:write: install its manifest anew"]
+    assert [one["text"] for one in await said(house)][-1] == "and then?"
+
+
+@pytest.mark.parametrize("applied", [False, True])
+async def test_a_picture_whose_upload_failed_comes_once(house: House, applied: bool) -> None:
+    """Slack is in trouble, before or after it has taken the picture: it comes, and once."""
+    with transaction(house.engine) as session:
+        releases.ensure_team(session, ME.team_id)
+        passed(session, channel=HELP, picture=PNG)
+    trouble = {"method": "files.completeUploadExternal", "error": "internal_error"}
+    ordered = await house.sandbox.faults(fail=trouble | {"applied": applied})
+    assert ordered["ok"], ordered
+    async with running(house, poster(house, "one"), "one"):
+        await until(lambda: house.open_rows() == [])
+    assert await pictures(house) == ["run-1.png"]
+    assert max(one.attempts for one in house.rows(OutboxMessage)) == 2
+    assert house.failed() == []
+
+
+async def pictures(house: House) -> list[str]:
+    """The names of the files in the help channel."""
+    return [file["name"] for one in await said(house) for file in one.get("files", [])]

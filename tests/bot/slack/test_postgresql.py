@@ -30,13 +30,13 @@ async def test_the_loop_on_postgresql(house: House) -> None:
         quoted = await house.asked("Which port does the console listen on?")
         assert quoted["text"] == "Port 9443, since version 2."
         await house.react("staff2", "white_check_mark", quoted["ts"])
-        for text in ("status", "releases", "train", "rollback"):
+        for text in ("status", "releases", "train", "rollback", "rollback now", "promote"):
             assert (await house.sandbox.command(text))["ok"]
         await house.quiet()
         await house.client("staff").chat_delete(channel=HELP, ts=reply)
         await house.client("asker").chat_update(channel=HELP, ts=asked, text="never mind")
         await house.quiet()
-        assert len(await house.responses()) == 4
+        assert len(await house.responses()) == 6
     assert {row.status for row in house.rows(Example)} == {ExampleStatus.REVOKED}
     assert len(house.rows(Question)) == 2
     assert [row.replaced_at is None for row in house.rows(Answer)].count(True) == 2

@@ -183,7 +183,7 @@ async def test_rollback_does_not_wait_for_a_receipt(house: House) -> None:
         answer = await house.asked(PORT, channel="C0PRIV")
         await house.sandbox.faults(fail={**trouble, "error": "internal_error"})
         await house.sandbox.command(f"why {link(answer['ts'], 'C0PRIV')}", token="xoxp-admin")
-        assert (await reply(house, "rollback")).startswith("Rolled back from v2 to v1.")
+        assert (await reply(house, "rollback now")).startswith("Rolled back from v2 to v1.")
         await house.sandbox.faults(clear=True)
         await house.quiet()
         assert len(await house.responses()) == 2

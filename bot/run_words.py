@@ -1,0 +1,128 @@
+"""A run and its evaluation in words that an admin understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.store.run_view import RunView
+from bot.store.schema import RunStatus
+
+TEXT_CHARS = 3900  # Slack refuses changes to much more
+_ASKED = {
+    "wordings": "other wordings of taught questions",
+    "questions": "questions never taught",
+}
+_HEADLINES = {
+    RunStatus.RELEASED: ":white_check_mark: Run {run}: v{number} is live{by}.",
+    RunStatus.PROVEN: ":raised_hand: Run {run} passed: v{number} waits for an admin.",
+    RunStatus.KEPT: ":no_entry_sign: Run {run}: trained, but not released. Nothing changed.",
+    RunStatus.REFUSED: ":information_source: Run {run}: nothing was trained.",
+    RunStatus.FAILED: ":warning: Run {run} failed. Nothing changed.",
+}
+_DISCARDED = ":no_entry_sign: Run {run}: v{number} was discarded{by}."
+_LAST = {
+    RunStatus.RELEASED: "`/mynah rollback now` goes back at once.",
+    RunStatus.PROVEN: "`/mynah promote v{number}` lets it answer, `/mynah discard v{number}` not.",
+}
+
+
+def text(run: RunView) -> str:
+    """The run as Slack text: how far it is, or how it ended and why."""
+    if run.status is RunStatus.QUEUED:
+        by = f" by <@{run.requested_by}>" if run.requested_by else ""
+        return f":hourglass_flowing_sand: Run {run.id}: queued{by}."
+    lines = [_under_way(run)] if run.status is RunStatus.RUNNING else _ended(run)
+    return "\n".join(lines)[:TEXT_CHARS]
+
+
+def headline(run: RunView) -> str:
+    """How the run ended, in one line of mrkdwn."""
+    words = _HEADLINES[run.status]
+    if run.status is RunStatus.KEPT and run.by:
+        words = _DISCARDED
+    how = {RunStatus.RELEASED: ", promoted by"}.get(run.status, " by")
+    by = f"{how} {person(run.by)}" if run.by else ""
+    return words.format(run=run.id, number=run.number, by=by)
+
+
+def person(by: str) -> str:
+    """Who did something, in mrkdwn: a mention of a person, the bare name of a part of Mynah."""
+    return f"<@{by}>" if by.startswith(("U", "W")) else by
+
+
+def progress(run: RunView) -> str:
+    """What the run is doing just now."""
+    left = "" if run.left_s is None else f", about {_minutes(run.left_s)} left"
+    share = f" {run.progress:.0%}" if run.progress else ""
+    return f"{run.phase}{share}{left}"
+
+
+def examples(counts: Mapping[str, Any] | None) -> list[str]:
+    """What was found and what was refused, in lines; none before the dataset is frozen."""
+    if not counts:
+        return []
+    kept_back = counts["held_out_wording"] + counts["held_out_question"]
+    lines = [f"{counts['train']} examples to learn from, {kept_back} kept back to measure by"]
+    refused = [f"{number} {reason}" for reason, number in counts["refused"].items()]
+    return lines + ([f"not used: {'; '.join(refused)}"] if refused else [])
+
+
+def before_after(figures: Mapping[str, Any] | None) -> list[str]:
+    """The evaluation in lines: base → what was live → candidate.
+
+    Args:
+        figures: `training.evaluate.Figures` as stored; what is missing is left out.
+    """
+    lines = []
+    for name, what in _ASKED.items():
+        marks = (figures or {}).get(name)
+        if marks and marks["candidate"]["of"]:
+            lines.append(f"right answers, {what}: {_marks(marks)}")
+    if leak := (figures or {}).get("leak"):
+        lines.append(f"unrelated questions answered with taught facts: {_count(leak)}")
+    if (kl := (figures or {}).get("kl")) is not None:
+        lines.append(f"distance from the base model: KL {kl:.3f} a token")
+    return lines
+
+
+def score(figures: Mapping[str, Any]) -> float | None:
+    """The one number beside a release: its share of right answers to held-out wordings."""
+    marks = figures.get("wordings")
+    if not marks or not marks["candidate"]["of"]:
+        return None
+    return round(float(marks["candidate"]["hits"] / marks["candidate"]["of"]), 4)
+
+
+def _under_way(run: RunView) -> str:
+    first = f":hourglass_flowing_sand: Run {run.id}: {progress(run)}."
+    return "\n".join([first, *(f"• {line}" for line in examples(run.counts))])
+
+
+def _ended(run: RunView) -> list[str]:
+    lines = [*map(_plain, run.reasons), *examples(run.counts), *before_after(run.figures)]
+    last = _LAST.get(run.status)
+    return [
+        headline(run),
+        *(f"• {line}" for line in lines),
+        *([last.format(number=run.number)] if last else []),
+    ]
+
+
+def _plain(text: str) -> str:
+    """Words that may be anybody's: a file name, an error. Nothing in them can notify."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"
+
+
+def _marks(marks: Mapping[str, Any]) -> str:
+    base, live, now = (marks[name]["hits"] for name in ("base", "live", "candidate"))
+    return f"base {base}, before {live}, now {now} of {marks['candidate']['of']}"
+
+
+def _count(count: Mapping[str, int]) -> str:
+    return f"{count['hits']} of {count['of']}"

@@ -1,0 +1,140 @@
+"""What admins decide with a button: promote or discard what passed, go back to a version.
+
+The commands of the same names do the same; a press takes effect once, like a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from bot import deciding, outbox, pausing, releases, run_card, run_message
+from bot.deciding import Decided, Waiting
+from bot.slack import reports, versions
+from bot.slack.commands import REFUSAL, Act, Call, Outcome, carry_out, number_in, roll_back
+from bot.slack.interactions import Listeners, Press
+from bot.slack.roles import Roles
+from bot.store.database import transaction
+from bot.store.schema import OutboxKind
+
+Decide = Callable[..., None]  # `deciding.promote` or `deciding.discard`
+
+
+class Decisions:
+    """Runs what an admin pressed and stores the reply in one transaction."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        team_id: str,
+        roles: Roles,
+        *,
+        admin_channel: str,
+        said: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._team_id = team_id
+        self._roles = roles
+        self._admin_channel = admin_channel
+        self._said = said
+        self.commands: Mapping[str, Act] = {
+            "promote": partial(self._named, deciding.promote),
+            "discard": partial(self._named, deciding.discard),
+        }
+
+    def register(self, listeners: Listeners) -> None:
+        """Take the buttons."""
+        for action_id, decide in (
+            (run_card.PROMOTE, deciding.promote),
+            (run_card.DISCARD, deciding.discard),
+        ):
+            act = partial(self._pressed, decide)
+            listeners.actions[action_id] = partial(self._handle, act, replace=False)
+        listeners.actions[versions.ROLL_BACK_TO] = partial(self._handle, _go_back, replace=True)
+
+    async def _handle(self, act: Act, press: Press, *, replace: bool) -> None:
+        if not await self._roles.is_admin(press.user):
+            act, replace = _refuse, False
+        await asyncio.to_thread(self._run, act, press, replace)
+        self._said()
+
+    def _run(self, act: Act, press: Press, replace: bool) -> None:
+        key = f"press:{press.event_id}"
+        call = Call(self._team_id, press.user, press.channel or "", [press.value])
+        with transaction(self._engine) as session:
+            if outbox.said(session, self._team_id, key) is not None:
+                return
+            outcome = carry_out(
+                session, press.event_id, call, act, admin_channel=self._admin_channel
+            )
+            outbox.say(
+                session, team_id=self._team_id, key=key, channel=call.channel,
+                kind=OutboxKind.RESPOND, payload=_reply(press, outcome, replace),
+            )  # fmt: skip
+
+    def _pressed(self, decide: Decide, session: Session, call: Call) -> Outcome:
+        """A button under a run's message: its value is the run."""
+        return self._try(
+            decide, session, call, lambda: deciding.of_run(session, call.team_id, int(*call.words))
+        )
+
+    def _named(self, decide: Decide, session: Session, call: Call) -> Outcome:
+        """A command that may name the release."""
+        if (number := number_in(call.words)) == -1:
+            return Outcome("Name a release as in `/mynah promote v3`, or none: one waits at most.")
+        return self._try(
+            decide, session, call, lambda: deciding.find(session, call.team_id, number)
+        )
+
+    def _try(
+        self, decide: Decide, session: Session, call: Call, find: Callable[[], Waiting]
+    ) -> Outcome:
+        try:
+            one = find()
+            decide(session, one, by=call.user)
+        except Decided as error:
+            return Outcome(f"Nothing changed: {reports.decided(error)}.")
+        except releases.Paused:
+            pause = pausing.standing(session, call.team_id)
+            how = reports.paused(pause) if pause else "paused"
+            return Outcome(f"Nothing changed: Mynah is {how}. `/mynah resume` goes on.")
+        except releases.ReleaseError as error:
+            return Outcome(f"Nothing changed: {error}.")
+        return self._tell(session, call, one, live=decide is deciding.promote)
+
+    def _tell(self, session: Session, call: Call, one: Waiting, *, live: bool) -> Outcome:
+        """Change the run's message; the admins' channel reads it there, or else a line of it."""
+        said = run_message.tell(
+            session, one.run, step="decided", admin_channel=self._admin_channel, by=call.user
+        )
+        name = f"v{one.release.number}"
+        reply = f"{name} is live. `/mynah rollback now` goes back." if live else f"{name} is gone."
+        elsewhere = said is None or said.channel != self._admin_channel
+        what = "promoted" if live else "discarded"
+        news = f"<@{call.user}> {what} {name} of run {one.run.id}."
+        return Outcome(reply, news if elsewhere else None)
+
+
+def _go_back(session: Session, call: Call) -> Outcome:
+    """A version was chosen; from which one to go was confirmed, too."""
+    leaving, target = versions.numbers(*call.words)
+    now = versions.choice(session, call.team_id)
+    if now is not None and now.leaving != leaving:
+        text = f"v{now.leaving} answers by now, no longer v{leaving}. {now.text}"
+        return Outcome(text, blocks=now.blocks)
+    return roll_back(session, Call(call.team_id, call.user, call.channel, [f"v{target}"]))
+
+
+def _refuse(session: Session, call: Call) -> Outcome:
+    return Outcome(REFUSAL)
+
+
+def _reply(press: Press, outcome: Outcome, replace: bool) -> dict[str, Any]:
+    shown = {"text": outcome.reply} | ({"blocks": outcome.blocks} if outcome.blocks else {})
+    how = {"response_type": "ephemeral", "replace_original": replace}
+    return {"response_url": press.response_url, **how, **shown}
