@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -56,7 +56,10 @@ class StandIn:
     async def _chat(self, request: Request) -> Response:
         if (refusal := self._stranger(request)) is not None:
             return refusal
-        body = await request.json()
+        try:
+            body = await request.json()
+        except ClientDisconnect:  # the bot was killed
+            return Response(status_code=400)
         if (complaint := _complaint(body)) is not None:
             return _error(400, complaint)
         if body["model"] != BASE:

@@ -29,7 +29,9 @@ class Crowd:
     """People who ask in one channel, each in a thread of their own. A context manager."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
+        # Given up before the server does: it closes a connection that idles for 5 s.
+        kept = httpx.Limits(keepalive_expiry=2)
+        self._http = httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=kept)
         self._numbers = itertools.count(1)
         self._answers: dict[str, float] = {}  # a question's ts → when its answer stood there
         self._since = ""

@@ -24,7 +24,9 @@ class People:
     """Everybody at once. Use as a context manager."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
+        # Given up before the server does: it closes a connection that idles for 5 s.
+        kept = httpx.Limits(keepalive_expiry=2)
+        self._http = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=kept)
         self._seen: dict[str, Message] = {}  # ts → the message as it stood last
         self._news = asyncio.Condition()
         self._since = ""
