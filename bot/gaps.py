@@ -54,7 +54,7 @@ def gaps(
         readable: the channels whose questions may be shown, of those that `gap_channels` names.
         embedder: what memory compares questions with (`Memory.embedder`).
     """
-    asked = select(Question).where(_is_escalated(team_id), col(Question.channel).in_(readable))
+    asked = select(Question).where(is_escalated(team_id), col(Question.channel).in_(readable))
     questions = session.exec(asked.order_by(col(Question.id).desc()).limit(_NEWEST)).all()
     if not questions:
         return []
@@ -67,10 +67,11 @@ def gaps(
 
 def gap_channels(session: Session, team_id: str) -> set[str]:
     """The channels that `gaps` would take questions from: ask of each whether it may be read."""
-    return set(session.exec(select(Question.channel).where(_is_escalated(team_id)).distinct()))
+    return set(session.exec(select(Question.channel).where(is_escalated(team_id)).distinct()))
 
 
-def _is_escalated(team_id: str) -> ColumnElement[bool]:
+def is_escalated(team_id: str) -> ColumnElement[bool]:
+    """Whether a question has a case, or Mynah was not sure of its answer."""
     cases = select(Case.question_id).where(
         Case.team_id == team_id, Case.status != CaseStatus.WITHDRAWN
     )

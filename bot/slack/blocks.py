@@ -22,7 +22,8 @@ HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct mes
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
 :x: on a wrong one, :memo: on your own reply that corrects me. Taking the reaction away takes it \
 back.
-*Everybody* may ask `/mynah why [link]` – where an answer came from: the newest one that I gave \
+*Everybody* may put :sos: on a message that needs a person: I ask whoever is on call. \
+And everybody may ask `/mynah why [link]` – where an answer came from: the newest one that I gave \
 you here, or the one that is linked
 *Admins* have:
 • `/mynah train` – learn from the approved answers now
@@ -53,6 +54,8 @@ def receipt(reply: Reply) -> str:
     parts = [f"v{reply.release.number}"]
     if reply.awaited is not None:
         parts.append(f"v{reply.awaited} is not ready, so the base model answers")
+    if reply.mode is AnswerMode.UNSURE:
+        return " · ".join([*parts, "not sure"])
     if sure := confidence.word(reply.mode, reply.confidence):
         parts.append(sure)
     parts.append(_origin(reply))

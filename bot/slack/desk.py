@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from bot.abstaining import Abstaining
 from bot.answering import Answering
+from bot.cases import Cases
 from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
-from bot.slack import blocks
+from bot.slack import blocks, case_card
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
+from bot.slack.escalating import Escalating
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
 from bot.slack.pacing import Pacing
@@ -28,7 +32,7 @@ from bot.slack.teaching import Teaching
 from bot.slack.why import Why
 from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
-from bot.store.schema import InboxEvent
+from bot.store.schema import Case, InboxEvent
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ class Desk:
         self.identity = identity
         self.windows = Windows(client)
         self.messages = Messages(engine, workspace, said=shared.stored)
-        teaching = Teaching(engine, workspace, shared.memory, widen=settings.widen_channels)
-        reactions = Reactions(workspace, roles, teaching)
+        cases = _cases(settings)
+        teaching = Teaching(engine, workspace, shared.memory, cases, widen=settings.widen_channels)
+        escalating = Escalating(engine, workspace, roles, cases, said=shared.said)
+        reactions = Reactions(workspace, roles, teaching, escalating)
         why = Why(engine, workspace, roles, said=shared.said)
         self.commands = Commands(
             engine, roles, why, admin_channel=settings.admin_channel,
@@ -74,6 +80,7 @@ class Desk:
             read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
             cite=Citing(engine, workspace, roles).link,
             show=Streams(engine, client, identity, pacing).of,
+            abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
             quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
@@ -81,6 +88,7 @@ class Desk:
         )
         self.listeners = Listeners()
         why.register(self.listeners)
+        escalating.register(self.listeners)
         self._events = {
             "message": self.messages.handle,
             "app_mention": self.messages.handle,
@@ -99,3 +107,16 @@ class Desk:
             await self.listeners.handle(row)
         elif on_event := self._events.get(row.payload["event"]["type"]):
             await on_event(row)
+
+
+def _cases(settings: BotSettings) -> Cases:
+    """Cases whose cards ping whoever is on call."""
+
+    def render(case: Case, *, asker: str, ping: bool) -> dict[str, Any]:
+        oncall = case_card.mention(settings.oncall) if ping else ""
+        return case_card.card(case, asker=asker, ping=oncall)
+
+    return Cases(
+        render, oncall=bool(settings.oncall),
+        card_channel=settings.review_channel or settings.admin_channel,
+    )  # fmt: skip

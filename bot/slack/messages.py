@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Engine, update
 from sqlmodel import Session, col, select
 
-from bot import examples, inbox, outbox, showing
+from bot import cases, examples, inbox, outbox, showing
 from bot.mrkdwn import plain
 from bot.prompt import Turn
 from bot.slack import blocks, delivery
 from bot.slack.delivery import SPOKEN
+from bot.slack.metadata import is_aside
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers
 from bot.store.database import reading, transaction
@@ -44,7 +45,8 @@ class Messages:
         if question.thread_ts == question.ts:
             return []
         thread = await self._workspace.thread(question.channel, question.thread_ts)
-        return [self._turn(message) for message in thread if _was_before(message, question.ts)]
+        before = (message for message in thread if _was_before(message, question.ts))
+        return [self._turn(message) for message in before if not is_aside(message)]
 
     def _turn(self, message: Message) -> Turn:
         own = message.get("user") == self._workspace.identity.user_id
@@ -144,6 +146,7 @@ def _delete(
         here = (col(table.team_id) == team_id, col(table.channel) == channel)
         session.execute(update(table).where(*here, col(table.ts) == ts).values(values))
     examples.forget_message(session, team_id, channel, ts)
+    cases.forget_message(session, team_id, channel, ts)
     question = session.exec(_question(team_id, channel, ts)).first()
     if question is None:
         return

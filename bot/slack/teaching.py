@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, tuple_
 from sqlmodel import Session, col, select
 
-from bot import examples, feedback
+from bot import cases, examples, feedback
+from bot.cases import Cases
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
@@ -22,6 +23,7 @@ from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
     AnswerExample,
+    AnswerMode,
     ChannelKind,
     Example,
     ExampleSource,
@@ -43,6 +45,7 @@ class Lesson:
     target_ts: str
     user: str  # the staff member
     given_at: datetime | None = None
+    thread_ts: str | None = None
     answer_id: int | None = None
     question: Question | None = None  # as it was read, when the bot had answered it
     correction: str | None = None
@@ -54,11 +57,18 @@ class Teaching:
     """Makes lessons of rated messages and stores them. The caller checks that the person may."""
 
     def __init__(
-        self, engine: Engine, workspace: Workspace, memory: Memory, *, widen: Sequence[str] = ()
+        self,
+        engine: Engine,
+        workspace: Workspace,
+        memory: Memory,
+        cases: Cases,
+        *,
+        widen: Sequence[str] = (),
     ) -> None:
         self._engine = engine
         self._workspace = workspace
         self._memory = memory
+        self._cases = cases
         self._widen = widen
 
     async def teach(
@@ -72,7 +82,7 @@ class Teaching:
     ) -> None:
         """Learn from `user`'s rating of `message`, given at `at` by Slack's clock."""
         given_at = None if at is None else datetime.fromtimestamp(at, UTC)
-        lesson = Lesson(kind, channel, message["ts"], user, given_at)
+        lesson = Lesson(kind, channel, message["ts"], user, given_at, message.get("thread_ts"))
         if kind is FeedbackKind.CORRECT:
             found = await self._correction(lesson, message)
         elif self._by_bot(message):
@@ -94,8 +104,8 @@ class Teaching:
     def _of_answer(self, lesson: Lesson, message: Message) -> Lesson | None:
         """A rating of the bot's own answer; approving it teaches it for this wording."""
         with reading(self._engine) as session:
-            answer = _answer(session, lesson.channel, message)
-            if answer is None:
+            answer = answer_of(session, lesson.channel, message)
+            if answer is None or answer.mode is AnswerMode.UNSURE:  # it says nothing to be rated
                 return None
             rated = replace(lesson, answer_id=answer.id)
             if lesson.kind is not FeedbackKind.APPROVE:
@@ -124,30 +134,45 @@ class Teaching:
     ) -> Lesson | None:
         with reading(self._engine) as session:
             earlier = [one for one in thread if self._by_bot(one) and one["ts"] < message["ts"]]
-            answers = (_answer(session, lesson.channel, one) for one in reversed(earlier))
+            answers = (answer_of(session, lesson.channel, one) for one in reversed(earlier))
             answer = next((one for one in answers if one is not None), None)
             if answer is None:
                 return None
             question = session.get_one(Question, answer.question_id)
             text = plain(message["text"])
+            wrong = answer.text if answer.mode is not AnswerMode.UNSURE else None
             return replace(
                 lesson,
                 answer_id=answer.id,
                 question=question,
                 correction=text,
-                draft=examples.draft(question.text, text, rejected=answer.text),
+                draft=examples.draft(question.text, text, rejected=wrong),
                 sources=[(question.channel, question.ts), (lesson.channel, message["ts"])],
             )
 
     async def _of_person(self, lesson: Lesson, message: Message) -> Lesson | None:
         """✅ on a person's answer: their messages of the thread up to there, joined."""
         thread_ts = message.get("thread_ts")
-        if not _is_speech(message) or thread_ts in (None, message["ts"]):
+        if not is_speech(message) or thread_ts in (None, message["ts"]):
             return None
         thread = await self._workspace.thread(lesson.channel, str(thread_ts))
         if not thread:
             return None
-        return _answered_by(lesson, thread[0], self._answers(thread[1:], message))
+        question = await asyncio.to_thread(self._asked_about, lesson)
+        ts = question.ts if question else thread_ts
+        asked = next((one for one in thread if one["ts"] == ts), thread[0])
+        replies = [one for one in thread if one["ts"] > asked["ts"]]
+        return _answered_by(
+            replace(lesson, question=question), asked, self._answers(replies, message)
+        )
+
+    def _asked_about(self, lesson: Lesson) -> Question | None:
+        """What people were asked to answer in the thread, if that is not its first message."""
+        team_id = self._workspace.identity.team_id
+        with reading(self._engine) as session:
+            return cases.asked_about(
+                session, team_id, lesson.channel, lesson.thread_ts or "", lesson.target_ts
+            )
 
     def _answers(self, replies: Sequence[Message], last: Message) -> list[Message]:
         """The author's messages up to the approved one, without questions asked back on the way.
@@ -159,7 +184,7 @@ class Teaching:
         return [
             one
             for one in replies
-            if one.get("user") == last.get("user") and one["ts"] <= last["ts"] and _is_speech(one)
+            if one.get("user") == last.get("user") and one["ts"] <= last["ts"] and is_speech(one)
             if one["ts"] == last["ts"]
             or not (plain(one["text"]).endswith("?") or bot in one["text"])
         ]
@@ -188,6 +213,11 @@ class Teaching:
             )  # fmt: skip
             if not new or lesson.draft is None or given.id is None:
                 return
+            if lesson.thread_ts and (lesson.kind is FeedbackKind.CORRECT or not lesson.answer_id):
+                self._cases.answered(
+                    session, given.team_id, lesson.channel, lesson.thread_ts, lesson.target_ts,
+                    by=lesson.user,
+                )  # fmt: skip
             draft = _standing(session, given.team_id, lesson, lesson.draft)
             if draft.refusal is not None:
                 embedding = None
@@ -250,7 +280,7 @@ def _answered_by(lesson: Lesson, asked: Message, answers: Sequence[Message]) -> 
     return replace(lesson, draft=draft, sources=sources)
 
 
-def _is_speech(message: Mapping[str, Any]) -> bool:
+def is_speech(message: Mapping[str, Any]) -> bool:
     """A person's own words."""
     return (
         bool(message.get("user"))
@@ -259,7 +289,7 @@ def _is_speech(message: Mapping[str, Any]) -> bool:
     )
 
 
-def _answer(session: Session, channel: str, message: Message) -> Answer | None:
+def answer_of(session: Session, channel: str, message: Message) -> Answer | None:
     """The answer that a message of the bot's carries. The row may not know its ts yet."""
     known = select(Answer).where(
         Answer.channel == channel, Answer.ts == message["ts"], col(Answer.replaced_at).is_(None)
