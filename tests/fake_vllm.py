@@ -46,7 +46,8 @@ class FakeVllm:
 
     `script`, `logprob` (of each token that it says), `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
-    the stream ends without a word) may be changed at any time. `asked` lists every chat request's body, `loads` every accepted load.
+    the stream ends without a word) may be changed at any time. `asked` lists every chat request's
+    body, `loads` every accepted load.
     """
 
     def __init__(
