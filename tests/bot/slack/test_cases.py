@@ -22,6 +22,7 @@ from bot.store.schema import (
 )
 from tests.bot.slack.house import BOT, HELP, House, Message, kill, until
 from tests.bot.slack.test_commands import reply
+from tests.bot.slack.test_streaming import calls, growing, slow, whole
 from tests.bot.slack.test_teaching import PORT, live, mode
 from tests.deploy.sandbox.acts import control
 
@@ -121,6 +122,29 @@ async def test_sure_enough_is_shown(house: House) -> None:
         said = await house.asked(PORT)
         await house.quiet()
     assert (said["text"], mode(said)) == (f"base heard: {PORT}", "closed_book")
+    assert house.rows(Case) == []
+
+
+async def test_withheld_words_are_never_streamed(house: House) -> None:
+    """Babble that takes long is not shown while it is written either."""
+    slow(house)
+    house.vllm.logprob = BABBLE
+    async with house.bot(**ONCALL):
+        said = await house.asked("Tell me everything")
+        await house.quiet()
+        assert await calls(house, "chat.startStream") == 0
+    assert said["text"] == PROMISE
+
+
+async def test_what_was_read_is_not_taken_back(house: House) -> None:
+    """An answer whose beginning was so sure that it was shown is given, however it ends."""
+    slow(house)
+    async with house.bot(**ONCALL):
+        asked = await house.ask("Tell me everything")
+        await growing(house, asked)
+        house.vllm.logprob = -50.0
+        said = await whole(house, asked)
+    assert mode(said) == "closed_book"
     assert house.rows(Case) == []
 
 
