@@ -457,7 +457,7 @@ async def test_neither_card_nor_not_sure_reaches_the_model(house: House) -> None
 async def test_direct_message_stays_private(house: House) -> None:
     """The card of a direct message is in the review channel, without a private word, and asker and
     staff are told of each other."""
-    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    opened = await house.client("asker").conversations_open(users=BOT)
     channel = opened["channel"]["id"]
     house.vllm.logprob = BABBLE
     async with house.bot(MYNAH_REVIEW_CHANNEL="C0PRIV", **ONCALL):
@@ -478,7 +478,7 @@ async def test_direct_message_stays_private(house: House) -> None:
 
 async def test_help_in_a_direct_message(house: House) -> None:
     """🆘 on an answer in a direct message reaches the admin channel, where no review channel is."""
-    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    opened = await house.client("asker").conversations_open(users=BOT)
     channel = opened["channel"]["id"]
     async with house.bot(**ONCALL):
         said = await house.asked("Where are the logs?", channel=channel)
@@ -494,7 +494,7 @@ async def test_help_in_a_direct_message(house: House) -> None:
 
 async def test_direct_message_that_reaches_nobody(house: House) -> None:
     """Without a channel for cards nothing is promised, and 🆘 says where to ask."""
-    opened = await house.sandbox.client("xoxb-mynah").conversations_open(users="U0ASKER")
+    opened = await house.client("asker").conversations_open(users=BOT)
     channel = opened["channel"]["id"]
     house.vllm.logprob = BABBLE
     async with house.bot(MYNAH_ADMIN_CHANNEL="", **ONCALL):
