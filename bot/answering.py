@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from bot import outbox, prompt, releases, showing
+from bot.abstaining import Abstaining, may_begin
+from bot.cases import Cases
 from bot.dispatcher import Later
 from bot.memory import Match, Memory
 from bot.prompt import Note, Turn
@@ -53,6 +55,7 @@ class Reply:
     match: Match | None  # the example that was quoted or stood in the prompt
     awaited: int | None = None  # the number of the release that should have answered
     source: str | None = None  # the address of the approved message, where the asker may read it
+    needed: float | None = None  # of a withheld answer: the confidence that it did not reach
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,32 @@ Cite = Callable[[Question, Match], Awaitable[str | None]]
 class Show(Protocol):
     """Shows an answer while it is written; it never fails, and never takes long."""
 
+    @property
+    def began(self) -> bool:
+        """Whether people may have read some of it."""
+
     async def grew(self, text: str) -> None:
         """The answer says so much by now; less than before when it was begun anew."""
+
+
+class _Growing:
+    """An answer that is written: shown once it is so sure that it is given however it ends."""
+
+    def __init__(self, show: Show, limit: float | None) -> None:
+        self._show = show
+        self._limit = limit
+        self._is_sure = limit is None  # nothing is withheld
+
+    @property
+    def began(self) -> bool:
+        """Whether people may have read some of it: what was read is not taken back."""
+        return self._show.began
+
+    async def grew(self, so_far: Completion) -> None:
+        """It says so much by now."""
+        self._is_sure = self._is_sure or may_begin(so_far, self._limit or 0.0)
+        if self._is_sure:
+            await self._show.grew(so_far.text.lstrip())
 
 
 class Answering:
@@ -88,6 +115,8 @@ class Answering:
         said: Callable[[], None],
         cite: Cite | None = None,
         show: Callable[[Question], Show] | None = None,
+        abstaining: Abstaining | None = None,
+        cases: Cases | None = None,
         quote: bool = True,
         max_tokens: int = 256,
         at_once: int = 4,
@@ -101,6 +130,8 @@ class Answering:
         self._said = said
         self._cite = cite
         self._show = show
+        self._abstaining = abstaining
+        self._cases = cases
         self._quote = quote
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
@@ -157,21 +188,37 @@ class Answering:
     async def _generate(self, task: _Task, match: Match | None) -> Reply:
         turns = await self._read_thread(task.question)
         note = Note(match.question, match.answer) if match else None
-        async with self._slots:
-            completion, on_base = await self._ask(task, turns, note)
         mode = AnswerMode.OPEN_BOOK if match else AnswerMode.CLOSED_BOOK
+        async with self._slots:
+            growing = await asyncio.to_thread(self._growing, task.question, mode, match)
+            completion, on_base = await self._ask(task, turns, note, growing)
         text, confidence = completion.text.strip() or NO_WORDS, completion.mean_logprob
-        if not on_base:
-            return Reply(text, mode, task.release, task.adapter, confidence, match)
-        base = await asyncio.to_thread(self._base_release, task.question.team_id)
-        return Reply(text, mode, base, None, confidence, match, awaited=task.release.number)
+        reply = Reply(text, mode, task.release, task.adapter, confidence, match)
+        if on_base:
+            base = await asyncio.to_thread(self._base_release, task.question.team_id)
+            reply = replace(reply, release=base, adapter=None, awaited=task.release.number)
+        if growing is not None and growing.began:
+            return reply
+        return await asyncio.to_thread(self._considered, task.question, reply)
+
+    def _considered(self, question: Question, reply: Reply) -> Reply:
+        """The reply, or that Mynah is not sure: then what it would have said is kept nowhere."""
+        if self._abstaining is None or self._cases is None:
+            return reply
+        needed = self._abstaining.missed(
+            question.team_id, reply.mode, reply.confidence, _similarity(reply.match)
+        )
+        if needed is None:
+            return reply
+        words = self._cases.promise(question)
+        return replace(reply, text=words, mode=AnswerMode.UNSURE, needed=needed)
 
     async def _ask(
-        self, task: _Task, turns: Sequence[Turn], note: Note | None
+        self, task: _Task, turns: Sequence[Turn], note: Note | None, growing: _Growing | None
     ) -> tuple[Completion, bool]:
         """The completion, and whether the base stood in for the release's adapter."""
         prompts = _prompts(task.question.text, turns, note)
-        grew = self._shown(task.question)
+        grew = growing.grew if growing else None
         try:
             return await self._complete(prompts, task.adapter or BASE, grew), False
         except NoServer as error:
@@ -185,15 +232,15 @@ class Answering:
         except (NoServer, NoModel) as error:
             raise Later(str(error)) from error
 
-    def _shown(self, question: Question) -> Grew | None:
+    def _growing(
+        self, question: Question, mode: AnswerMode, match: Match | None
+    ) -> _Growing | None:
         if self._show is None:
             return None
-        show = self._show(question)
-
-        async def grew(so_far: Completion) -> None:
-            await show.grew(so_far.text.lstrip())
-
-        return grew
+        limit = None
+        if self._abstaining is not None:
+            limit = self._abstaining.limit(question.team_id, mode, _similarity(match))
+        return _Growing(self._show(question), limit)
 
     async def _complete(
         self, prompts: Sequence[list[ChatMessage]], model: str, grew: Grew | None
@@ -228,6 +275,9 @@ class Answering:
                 if not _holds(session, task, question, reply):
                     return False
                 self._store(session, question, reply)
+                if self._cases is not None:
+                    unsure = reply.mode is AnswerMode.UNSURE
+                    self._cases.considered(session, question, unsure=unsure)
         except IntegrityError:
             log.info("question %s was answered by another process", task.question.id)
         return True
@@ -236,7 +286,7 @@ class Answering:
         answer = Answer(
             team_id=question.team_id, question_id=_id(question), text=reply.text, mode=reply.mode,
             release_id=_id(reply.release), adapter=reply.adapter, confidence=reply.confidence,
-            channel=question.channel,
+            threshold=reply.needed, channel=question.channel,
         )  # fmt: skip
         session.add(answer)
         session.flush()
@@ -260,6 +310,10 @@ def _id(row: Question | Release | Answer) -> int:
     if row.id is None:
         raise ValueError("the row was not stored yet")
     return row.id
+
+
+def _similarity(match: Match | None) -> float | None:
+    return match.similarity if match else None
 
 
 def _release_of(session: Session, question: Question) -> Release:

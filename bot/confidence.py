@@ -20,8 +20,12 @@ def word(mode: AnswerMode, value: float | None) -> str:
     return _of_its_words(math.exp(value))
 
 
-def explained(mode: AnswerMode, value: float | None) -> str:
-    """A sentence with the number, for a receipt."""
+def explained(mode: AnswerMode, value: float | None, needed: float | None = None) -> str:
+    """A sentence with the number, for a receipt.
+
+    Args:
+        needed: of a withheld answer, the value that it would have needed to be shown.
+    """
     if value is None:
         return "not known"
     if mode is AnswerMode.QUOTED:
@@ -29,7 +33,10 @@ def explained(mode: AnswerMode, value: float | None) -> str:
         return f"{same} was answered before (similarity {value:.2f} of 1)"
     sure = math.exp(value)
     words = _of_its_words(sure)
-    return f"{words} of its words ({sure:.0%} on average for each; log-probability {value:.2f})"
+    asked = "" if needed is None else f", where {min(math.exp(needed), 1):.0%} were needed"
+    return (
+        f"{words} of its words ({sure:.0%} on average for each{asked}; log-probability {value:.2f})"
+    )
 
 
 def _of_its_words(probability: float) -> str:

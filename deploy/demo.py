@@ -104,6 +104,8 @@ async def _play(limit: int | None, home: Path, base: Path, say: Say) -> dict[str
             near=by_kind["near"],
             say=say,
         )
+        # The figures are of what it says, also where it invents: a withheld answer is no figure.
+        local.env["MYNAH_UNSURE"] = "off"
         with stage.act("start", "Starting a local Slack, vLLM, the worker and the bot"):
             await local.start_all()
         with stage.act("base", f"Asking {len(stage.facts)} questions before anything is learned"):

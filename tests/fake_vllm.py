@@ -1,7 +1,7 @@
 """A strict stand-in for vLLM's server: real HTTP on a free port, behind the real Guard.
 
 It answers what `script(messages, model)` returns, one token a word, each with the log-probability
-LOGPROB. Adapters must be real files in `adapters_dir`, because the real Guard validates them
+`logprob`. Adapters must be real files in `adapters_dir`, because the real Guard validates them
 against `base_dir`. It can be told to be down, slow, or to fail.
 """
 
@@ -44,9 +44,10 @@ def echo(messages: Sequence[ChatMessage], model: str) -> str:
 class FakeVllm:
     """`with FakeVllm(adapters_dir=…, base_dir=…) as fake:` and then `fake.url`.
 
-    `script`, `delay_s` (before the first token), `token_delay_s`, `fail_status` (every answer has
-    this status) and `break_after` (tokens, then the stream ends without a word) may be changed
-    at any time. `asked` lists every chat request's body, `loads` every accepted load.
+    `script`, `logprob` (of each token that it says), `delay_s` (before the first token),
+    `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
+    the stream ends without a word) may be changed at any time. `asked` lists every chat request's
+    body, `loads` every accepted load.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class FakeVllm:
         control_key: str = CONTROL_KEY,
     ) -> None:
         self.script = script
+        self.logprob = LOGPROB
         self.api_key = api_key
         self.control_key = control_key
         self.adapters_dir = adapters_dir
@@ -179,7 +181,7 @@ class FakeVllm:
         if body.get("stream"):
             lines = self._lines(body["model"], tokens[:limit], reason)
             return StreamingResponse(lines, media_type="text/event-stream")
-        return JSONResponse(_whole(body, tokens[:limit], reason))
+        return JSONResponse(_whole(body, tokens[:limit], reason, self.logprob))
 
     async def _lines(self, model: str, tokens: list[str], reason: str) -> AsyncIterator[str]:
         yield _event(model, {"index": 0, "delta": {"role": "assistant", "content": ""}})
@@ -187,9 +189,8 @@ class FakeVllm:
             if index == self.break_after:
                 return
             await asyncio.sleep(self.token_delay_s)
-            yield _event(
-                model, {"index": 0, "delta": {"content": token}, "logprobs": _logprobs([token])}
-            )
+            delta, said = {"content": token}, _logprobs([token], self.logprob)
+            yield _event(model, {"index": 0, "delta": delta, "logprobs": said})
         yield _event(model, {"index": 0, "delta": {"content": ""}, "finish_reason": reason})
         yield "data: [DONE]\n\n"
 
@@ -216,8 +217,8 @@ def _tokens(text: str) -> list[str]:
     return re.findall(r"\s*\S+|\s+$", text)
 
 
-def _logprobs(tokens: Sequence[str]) -> dict[str, Any]:
-    return {"content": [{"token": token, "logprob": LOGPROB} for token in tokens]}
+def _logprobs(tokens: Sequence[str], logprob: float) -> dict[str, Any]:
+    return {"content": [{"token": token, "logprob": logprob} for token in tokens]}
 
 
 def _event(model: str, choice: dict[str, Any]) -> str:
@@ -225,12 +226,12 @@ def _event(model: str, choice: dict[str, Any]) -> str:
     return f"data: {json.dumps(chunk)}\n\n"
 
 
-def _whole(body: dict[str, Any], tokens: list[str], reason: str) -> dict[str, Any]:
+def _whole(body: dict[str, Any], tokens: list[str], reason: str, logprob: float) -> dict[str, Any]:
     message = {"role": "assistant", "content": "".join(tokens)}
     choice = {"index": 0, "message": message, "finish_reason": reason}
     reply: dict[str, Any] = {"model": body["model"], "choices": [choice]}
     if body.get("logprobs"):
-        choice["logprobs"] = _logprobs(tokens)
+        choice["logprobs"] = _logprobs(tokens, logprob)
     ids = [_token_id(token) for token in _prompt(body)]
     if body.get("return_token_ids"):
         reply["prompt_token_ids"] = ids

@@ -24,7 +24,8 @@ HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct mes
 :x: on a wrong one, :memo: on your own reply that corrects me. Taking the reaction away takes it \
 back. :thumbsup: and :thumbsdown: under an answer do the same, and *Correct this answer* in its \
 menu (*⋮*) rewrites it.
-*Everybody* may ask `/mynah why [link]` – where an answer came from: the newest one that I gave \
+*Everybody* may put :sos: on a message that needs a person: I ask whoever is on call. \
+And everybody may ask `/mynah why [link]` – where an answer came from: the newest one that I gave \
 you here, or the one that is linked
 *Admins* have:
 • `/mynah train` – learn from the approved answers now
@@ -49,7 +50,8 @@ def answer(reply: Reply) -> list[dict[str, Any]]:
         "mode": reply.mode.value,
     }
     under = ContextBlock(elements=[MarkdownTextObject(text=receipt(reply))])
-    return messages(reply.text, [under, thumbs()], about)
+    rated = () if reply.mode is AnswerMode.UNSURE else (thumbs(),)  # it says nothing to be rated
+    return messages(reply.text, [under, *rated], about)
 
 
 def messages(text: str, under: Sequence[Block], about: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -71,6 +73,8 @@ def receipt(reply: Reply) -> str:
     parts = [f"v{reply.release.number}"]
     if reply.awaited is not None:
         parts.append(f"v{reply.awaited} is not ready, so the base model answers")
+    if reply.mode is AnswerMode.UNSURE:
+        return " · ".join([*parts, "not sure"])
     if sure := confidence.word(reply.mode, reply.confidence):
         parts.append(sure)
     parts.append(_origin(reply))

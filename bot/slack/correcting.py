@@ -125,7 +125,8 @@ class Correcting:
             question, ts = found.question, found.answer.ts
             draft = examples.draft(asked, said, rejected=own_words(session, found.answer))
             return Lesson(
-                FeedbackKind.CORRECT, question.channel, ts, form.user, answer_id=found.answer.id,
+                FeedbackKind.CORRECT, question.channel, ts, form.user,
+                thread_ts=question.thread_ts, answer_id=found.answer.id,
                 question=question, correction=said, reason=_reason(form.values), draft=draft,
                 sources=[(question.channel, question.ts), (question.channel, ts)],
             )  # fmt: skip

@@ -19,6 +19,7 @@ RATINGS = {
     "white_check_mark": FeedbackKind.APPROVE,
     "x": FeedbackKind.REJECT,
     "memo": FeedbackKind.CORRECT,
+    "sos": FeedbackKind.ESCALATE,
 }
 OURS = ("app_uninstalled", "tokens_revoked")  # about the app itself
 # Every type of event that something is done about; the manifest subscribes to these.

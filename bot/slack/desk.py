@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from bot.abstaining import Abstaining
 from bot.answering import Answering
+from bot.cases import Cases
 from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
-from bot.slack import blocks
+from bot.slack import blocks, case_card
 from bot.slack.aftermath import Aftermath
 from bot.slack.agent import Agent
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
 from bot.slack.correcting import Correcting
 from bot.slack.decisions import Decisions
+from bot.slack.escalating import Escalating
 from bot.slack.home import Home
 from bot.slack.interactions import Listeners
 from bot.slack.messages import Messages
@@ -35,7 +39,7 @@ from bot.slack.thumbs import Thumbs
 from bot.slack.why import Why
 from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
-from bot.store.schema import InboxEvent
+from bot.store.schema import Case, InboxEvent
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,13 @@ class Desk:
         self.windows = Windows(client)
         aftermath = Aftermath(settings.review_channel or settings.admin_channel)
         self.messages = Messages(engine, workspace, aftermath, said=shared.stored)
+        cases = _cases(settings)
         teaching = Teaching(
-            engine, workspace, shared.memory, aftermath, said=shared.said,
+            engine, workspace, shared.memory, cases, aftermath, said=shared.said,
             widen=settings.widen_channels,
         )  # fmt: skip
-        reactions = Reactions(workspace, roles, teaching)
+        escalating = Escalating(engine, workspace, roles, cases, said=shared.said)
+        reactions = Reactions(workspace, roles, teaching, escalating)
         why = Why(engine, workspace, roles, said=shared.said)
         decisions = Decisions(
             engine, identity.team_id, roles, admin_channel=settings.admin_channel, said=shared.said
@@ -88,6 +94,7 @@ class Desk:
             read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
             cite=Citing(engine, workspace, roles).link,
             show=Streams(engine, client, identity, pacing).of,
+            abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
             quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
@@ -105,11 +112,19 @@ class Desk:
             self.listeners
         )
         self._home = Home(
-            engine, workspace, roles, teaching, self.commands, self.windows, said=shared.said
+            engine,
+            workspace,
+            roles,
+            teaching,
+            shared.memory,
+            self.commands,
+            self.windows,
+            said=shared.said,
         )
         self._home.register(self.listeners)
         self._agent = Agent(engine, client, identity.team_id)
         decisions.register(self.listeners)
+        escalating.register(self.listeners)
         self._events = {
             "app_home_opened": self._opened,
             "message": self.messages.handle,
@@ -134,3 +149,16 @@ class Desk:
     async def _opened(self, row: InboxEvent) -> None:
         tab = row.payload["event"].get("tab")
         await (self._home if tab == "home" else self._agent).opened(row)
+
+
+def _cases(settings: BotSettings) -> Cases:
+    """Cases whose cards ping whoever is on call."""
+
+    def render(case: Case, *, asker: str, ping: bool) -> dict[str, Any]:
+        oncall = case_card.mention(settings.oncall) if ping else ""
+        return case_card.card(case, asker=asker, ping=oncall)
+
+    return Cases(
+        render, oncall=bool(settings.oncall),
+        card_channel=settings.review_channel or settings.admin_channel,
+    )  # fmt: skip

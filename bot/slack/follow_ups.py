@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from bot.mrkdwn import plain
 from bot.slack.delivery import SPOKEN, mentions
+from bot.slack.metadata import is_aside
 from bot.slack.workspace import Message, Workspace
 from bot.store import threads
 from bot.store.database import reading
@@ -74,7 +75,7 @@ def is_talking(before: Sequence[Message], user: str, bot: str) -> bool:
         if message.get("subtype") not in (*SPOKEN, "bot_message"):
             continue  # joins and the like are nobody's words
         if message.get("user") == bot:
-            return True
+            return not is_aside(message)  # Mynah was not sure, and asked people
         if message.get("user") != user:
             return False
         if mentions(message.get("text", ""), bot):

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot import outbox, pausing, releases
+from bot import gaps, outbox, pausing, releases
 from bot.dispatcher import Elsewhere
+from bot.gaps import Gap
+from bot.memory import Memory
 from bot.slack import board, home_view, reports
 from bot.slack.board import Board, Rate
 from bot.slack.commands import REFUSAL, Call, Commands
@@ -30,7 +32,7 @@ OWN = 5
 LOOKED_AT = 20  # so many of the newest questions are looked at for OWN that may be read
 CHANNELS = 20  # as many are asked after, whether the person may read them
 DAYS = (7, 30)
-RATED, RUNS = 5, 5
+RATED, RUNS, GAPS = 5, 5, 5
 GONE = "That answer has changed, is gone, or you cannot read it. Nothing was noted."
 ONLY_STAFF = "Only Mynah's staff can rate answers."
 _KINDS = {home_view.RIGHT: FeedbackKind.APPROVE, home_view.WRONG: FeedbackKind.REJECT}
@@ -52,6 +54,7 @@ class Home:
         workspace: Workspace,
         roles: Roles,
         teaching: Teaching,
+        memory: Memory,
         commands: Commands,
         windows: Windows,
         *,
@@ -61,6 +64,7 @@ class Home:
         self._workspace = workspace
         self._roles = roles
         self._teaching = teaching
+        self._memory = memory
         self._commands = commands
         self._windows = windows
         self._said = said
@@ -135,10 +139,22 @@ class Home:
             about={"channel": about.get("channel", ""), "skip": skip},
             own=await self._own(user),
             review=await self._review(user, skip) if staff else None,
-            board=await self._read(_board) if admin else None,
+            board=await self._board(user) if admin else None,
             notice=notice,
         )
         await self._windows.publish(user, home_view.view(shown))
+
+    async def _board(self, user: str) -> Board:
+        """The dashboard, with those gaps that the admin may read."""
+        channels = sorted(await self._read(gaps.gap_channels))
+        readable = await self._readable(user, channels)
+        found = await self._read(gaps.gaps, readable, self._memory.embedder)
+        shown = [
+            (Linked(gap.newest.text, await self._workspace.link(*_place(gap))), gap.count)
+            for gap in found[:GAPS]
+        ]
+        board: Board = await self._read(_facts, shown)
+        return board
 
     async def _own(self, user: str) -> Sequence[Linked]:
         rows = await self._read(review.own, user, LOOKED_AT)
@@ -174,7 +190,11 @@ class Home:
         return await asyncio.to_thread(read)
 
 
-def _board(session: Session, team_id: str) -> Board:
+def _place(gap: Gap) -> tuple[str, str]:
+    return gap.newest.channel, gap.newest.ts
+
+
+def _facts(session: Session, team_id: str, found: Sequence[tuple[Linked, int]]) -> Board:
     back = releases.fallback(session, team_id)
     views = releases.history(session, team_id)
     rated = tallies.ratings(session, team_id, [view.number for view in views[:RATED]])
@@ -190,7 +210,7 @@ def _board(session: Session, team_id: str) -> Board:
         answered={days: tallies.answered(session, team_id, days) for days in DAYS},
         rates=[Rate(reports.name(view), rated[view.number]) for view in views[:RATED]],
         cases=tallies.open_cases(session, team_id),
-        gaps=(),
+        gaps=found,
         state=[*state, f"*Servers:* {reports.servers(session)}"],
         runs=[reports.run(row) for row in runs.newest(session, team_id, RUNS)],
         paused=pause is not None,

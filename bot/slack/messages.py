@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import Engine, update
 from sqlmodel import Session, col, select
 
-from bot import examples, inbox, outbox, showing
+from bot import cases, examples, inbox, outbox, showing
 from bot.mrkdwn import plain
 from bot.prompt import Turn
 from bot.slack import blocks, delivery
 from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
 from bot.slack.follow_ups import FollowUps
+from bot.slack.metadata import is_aside
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers
 from bot.store.database import reading, transaction
@@ -57,7 +58,8 @@ class Messages:
         if question.thread_ts == question.ts:
             return []
         thread = await self._workspace.thread(question.channel, question.thread_ts)
-        return [self._turn(message) for message in thread if _was_before(message, question.ts)]
+        before = (message for message in thread if _was_before(message, question.ts))
+        return [self._turn(message) for message in before if not is_aside(message)]
 
     async def _read(self, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The message, given with its channel, when it is for Mynah."""
@@ -163,6 +165,7 @@ def _delete(
         here = (col(table.team_id) == team_id, col(table.channel) == channel)
         session.execute(update(table).where(*here, col(table.ts) == ts).values(values))
     forgotten = examples.forget_message(session, team_id, channel, ts)
+    cases.forget_message(session, team_id, channel, ts)
     question = session.exec(_question(team_id, channel, ts)).first()
     if question is not None:
         showing.take_away(session, question)  # without it, it says nothing

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.store.schema import AnswerMode
+
 EVENT_TYPE = "mynah_outbox"
 
 
@@ -22,3 +24,12 @@ def outbox_id(message: Mapping[str, Any]) -> int | None:
         return None
     found = (metadata.get("event_payload") or {}).get("id")
     return found if isinstance(found, int) else None
+
+
+def is_aside(message: Mapping[str, Any]) -> bool:
+    """Whether a message of the bot's is no part of the conversation: the card of a case, or that
+    Mynah is not sure. No model should learn to talk like that from the thread."""
+    mark = (message.get("metadata") or {}).get("event_payload") or {}
+    return outbox_id(message) is not None and (
+        "case" in mark or "aside" in mark or mark.get("mode") == AnswerMode.UNSURE
+    )

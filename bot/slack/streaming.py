@@ -79,6 +79,11 @@ class Stream:
         self._shown = ""
         self._over = False
 
+    @property
+    def began(self) -> bool:
+        """Whether some of it may be in Slack."""
+        return self._row is not None
+
     async def grew(self, text: str) -> None:
         """The answer says so much by now."""
         moment = time.monotonic()

@@ -12,7 +12,8 @@ from slack_sdk.errors import SlackApiError
 from sqlalchemy import Engine, tuple_
 from sqlmodel import Session, col, select
 
-from bot import corrections, examples, feedback
+from bot import cases, corrections, examples, feedback
+from bot.cases import Cases
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
@@ -57,6 +58,7 @@ class Lesson:
     target_ts: str
     user: str  # the staff member
     given_at: datetime | None = None
+    thread_ts: str | None = None
     answer_id: int | None = None
     question: Question | None = None  # as it was read, when the bot had answered it
     correction: str | None = None
@@ -73,6 +75,7 @@ class Teaching:
         engine: Engine,
         workspace: Workspace,
         memory: Memory,
+        cases: Cases,
         aftermath: Aftermath,
         *,
         said: Callable[[], None],
@@ -81,6 +84,7 @@ class Teaching:
         self._engine = engine
         self._workspace = workspace
         self._memory = memory
+        self._cases = cases
         self._aftermath = aftermath
         self._said = said
         self._widen = widen
@@ -96,7 +100,7 @@ class Teaching:
             Unread: the answer changed after the rating.
         """
         given_at = datetime.fromtimestamp(at, UTC)
-        lesson = Lesson(kind, channel, message["ts"], user, given_at)
+        lesson = Lesson(kind, channel, message["ts"], user, given_at, message.get("thread_ts"))
         if kind is FeedbackKind.CORRECT:
             found = await self._correction(lesson, message, at)
         elif self._by_bot(message):
@@ -145,13 +149,12 @@ class Teaching:
         """A rating of the bot's own answer; approving it teaches it for this wording."""
         with reading(self._engine) as session:
             answer = answer_of(session, lesson.channel, message)
-            if answer is None:
+            if answer is None or answer.mode is AnswerMode.UNSURE:  # it says nothing to be rated
                 return None
             if not answers.was_read(session, answer, at):
                 raise Unread
             rated = replace(lesson, answer_id=answer.id)
-            # What Mynah kept to itself, nobody has read.
-            if lesson.kind is not FeedbackKind.APPROVE or answer.mode is AnswerMode.UNSURE:
+            if lesson.kind is not FeedbackKind.APPROVE:
                 return rated
             question = session.get_one(Question, answer.question_id)
             sources = [(question.channel, question.ts), (lesson.channel, message["ts"])]
@@ -198,12 +201,26 @@ class Teaching:
     async def _of_person(self, lesson: Lesson, message: Message) -> Lesson | None:
         """✅ on a person's answer: their messages of the thread up to there, joined."""
         thread_ts = message.get("thread_ts")
-        if not _is_speech(message) or thread_ts in (None, message["ts"]):
+        if not is_speech(message) or thread_ts in (None, message["ts"]):
             return None
         thread = await self._workspace.thread(lesson.channel, str(thread_ts))
         if not thread:
             return None
-        return _answered_by(lesson, thread[0], self._answers(thread[1:], message))
+        question = await asyncio.to_thread(self._asked_about, lesson)
+        ts = question.ts if question else thread_ts
+        asked = next((one for one in thread if one["ts"] == ts), thread[0])
+        replies = [one for one in thread if one["ts"] > asked["ts"]]
+        return _answered_by(
+            replace(lesson, question=question), asked, self._answers(replies, message)
+        )
+
+    def _asked_about(self, lesson: Lesson) -> Question | None:
+        """What people were asked to answer in the thread, if that is not its first message."""
+        team_id = self._workspace.identity.team_id
+        with reading(self._engine) as session:
+            return cases.asked_about(
+                session, team_id, lesson.channel, lesson.thread_ts or "", lesson.target_ts
+            )
 
     def _answers(self, replies: Sequence[Message], last: Message) -> list[Message]:
         """The author's messages up to the approved one, without questions asked back on the way.
@@ -215,7 +232,7 @@ class Teaching:
         return [
             one
             for one in replies
-            if one.get("user") == last.get("user") and one["ts"] <= last["ts"] and _is_speech(one)
+            if one.get("user") == last.get("user") and one["ts"] <= last["ts"] and is_speech(one)
             if one["ts"] == last["ts"]
             or not (plain(one["text"]).endswith("?") or bot in one["text"])
         ]
@@ -251,10 +268,19 @@ class Teaching:
                 given_at=lesson.given_at,
             )  # fmt: skip
             if new and lesson.draft is not None:
+                self._settle(session, lesson)
                 self._learn(session, given, lesson, lesson.draft, embedding)
             if given.kind is FeedbackKind.CORRECT and given.answer_id is not None:
                 corrections.put(session, given)
             self._aftermath.follow_rating(session, given, link)
+
+    def _settle(self, session: Session, lesson: Lesson) -> None:
+        """What waited in the thread for a person's answer has it."""
+        if lesson.thread_ts and (lesson.kind is FeedbackKind.CORRECT or not lesson.answer_id):
+            self._cases.answered(
+                session, self._workspace.identity.team_id, lesson.channel, lesson.thread_ts,
+                lesson.target_ts, by=lesson.user,
+            )  # fmt: skip
 
     def _learn(
         self,
@@ -328,7 +354,7 @@ def _answered_by(lesson: Lesson, asked: Message, answers: Sequence[Message]) -> 
     return replace(lesson, draft=draft, sources=sources)
 
 
-def _is_speech(message: Mapping[str, Any]) -> bool:
+def is_speech(message: Mapping[str, Any]) -> bool:
     """A person's own words."""
     return (
         bool(message.get("user"))

@@ -118,7 +118,7 @@ def written(receipt: Receipt, seen: Sequence[Seen]) -> str:
     lines = [
         f"*Release:* v{receipt.release} ({answer.adapter or 'the base model'})",
         f"*Words:* {_WORDS[answer.mode]}",
-        f"*Confidence:* {confidence.explained(answer.mode, answer.confidence)}",
+        f"*Confidence:* {confidence.explained(answer.mode, answer.confidence, answer.threshold)}",
         *[_example(one) for one in seen],
     ]
     if receipt.run is not None:

@@ -221,6 +221,8 @@ class Answer(SQLModel, table=True):
     adapter: str | None = None  # None: the base model answered
     # Quoted: cosine similarity; generated, or withheld: mean token log-probability.
     confidence: float | None = None
+    # Of a withheld answer: the mean log-probability that it would have needed to be shown.
+    threshold: float | None = None
     # Of a corrected answer: the correction, whose own `answer_id` is the answer that was wrong.
     correction_id: int | None = (
         None  # feedback.id; no key, or both tables would need the other first
@@ -329,19 +331,28 @@ class CaseStatus(StrEnum):
     OPEN = "open"
     CLAIMED = "claimed"
     RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"  # whoever asked for help no longer needs it, or the question is gone
+
+
+_UNSETTLED = text("status IN ('open', 'claimed')")
 
 
 class Case(SQLModel, table=True):
     """A question that people have to answer: Mynah was not sure, or somebody asked for help.
 
-    A message has one case. Who opened, claimed and resolved it is in the audit table too.
+    A message has one case, and a thread one at a time that is not settled. Who opened, claimed and
+    resolved it is in the audit table too.
     """
 
     __tablename__ = "support_case"
     __table_args__ = (
         UniqueConstraint("team_id", "channel", "ts"),
         Index("support_case_status", "team_id", "status"),
-    )
+        Index(
+            "one_open_case", "team_id", "channel", "thread_ts", unique=True,
+            sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED,
+        ),
+    )  # fmt: skip
 
     id: int | None = Field(default=None, primary_key=True)
     team_id: str

@@ -40,8 +40,14 @@ def upgrade() -> None:
     )
     op.create_index("support_case_status", "support_case", ["team_id", "status"])
     op.create_index("question_thread", "question", ["team_id", "channel", "thread_ts"])
+    unsettled = sa.text("status IN ('open', 'claimed')")
+    op.create_index(
+        "one_open_case", "support_case", ["team_id", "channel", "thread_ts"], unique=True,
+        sqlite_where=unsettled, postgresql_where=unsettled,
+    )  # fmt: skip
     with op.batch_alter_table("answer") as answer:
         answer.add_column(sa.Column("correction_id", sa.Integer(), nullable=True))
+        answer.add_column(sa.Column("threshold", sa.Float(), nullable=True))
     with op.batch_alter_table("feedback") as feedback:
         feedback.add_column(
             sa.Column("decides", sa.Boolean(), nullable=False, server_default=sa.false())
@@ -59,5 +65,6 @@ def downgrade() -> None:
     with op.batch_alter_table("feedback") as feedback:
         feedback.drop_column("decides")
     with op.batch_alter_table("answer") as answer:
+        answer.drop_column("threshold")
         answer.drop_column("correction_id")
     op.drop_table("support_case")

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, SQLModel, select
 
 from bot import releases
+from bot.cases import Cases
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.slack.aftermath import Aftermath
@@ -20,6 +21,7 @@ from bot.store.schema import (
     Answer,
     AnswerExample,
     AnswerMode,
+    Case,
     ChannelKind,
     Example,
     ExampleStatus,
@@ -39,6 +41,11 @@ ANSWERED: dict[str, Any] = {"ts": "2.0", "thread_ts": "1.0", "user": BOT, "text"
 REPLY: dict[str, Any] = {"ts": "3.0", "thread_ts": "1.0", "user": STAFF, "text": RIGHT}
 
 
+def no_card(case: Case, *, asker: str, ping: bool) -> dict[str, Any]:
+    """Nobody asks for help here."""
+    raise AssertionError("a card was shown")
+
+
 class Room:
     """One question with its answer, a workspace that only knows this thread, and what happens."""
 
@@ -51,7 +58,8 @@ class Room:
         memory = Memory(engine, open_embedder("none"))
         workspace: Any = self
         aftermath = Aftermath("")
-        self.teaching = Teaching(engine, workspace, memory, aftermath, said=lambda: None)
+        cases = Cases(no_card, oncall=False, card_channel="")
+        self.teaching = Teaching(engine, workspace, memory, cases, aftermath, said=lambda: None)
         self.messages = Messages(engine, workspace, aftermath, said=lambda: None)
         with transaction(engine) as session:
             releases.ensure_team(session, TEAM)
