@@ -76,9 +76,10 @@ def _list(token: Token, inside: Sequence[Token], indent: int) -> Iterator[Json]:
     style = "ordered" if token.type.startswith("ordered") else "bullet"
     number = int(token.attrGet("start") or 1) - 1
     for item in _children(inside):
-        words = [one for one in _children(item[1:-1]) if one[0].type == "paragraph_open"]
+        own = [one for one in _children(item[1:-1]) if one[0].type == "paragraph_open"]
+        words = [token for paragraph in own for token in paragraph]
         shown = {"type": "rich_text_list", "style": style, "indent": indent, "offset": number}
-        section = {"type": "rich_text_section", "elements": list(_words(sum(words, [])))}
+        section = {"type": "rich_text_section", "elements": list(_words(words))}
         yield shown | {"elements": [section]}
         number += 1
         for one in _children(item[1:-1]):
