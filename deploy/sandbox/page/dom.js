@@ -1,6 +1,7 @@
 /** Elements, made so that no text can ever become markup. */
 
-const LINKED = /^(?:https?|mailto|tel):/i;
+/** Addresses that may be followed. */
+export const LINKED = /^(?:https?|mailto|tel):/i;
 
 /**
  * An element. Children are nodes, or strings that become text; what is null or false is left out.

@@ -115,7 +115,7 @@ function typed(one, names, held, type = "text") {
     "data-action-id": one.action_id,
   };
   if (!one.multiline) return h("input", { ...shared, type, value });
-  return h("textarea", { ...shared, rows: Math.min(8, Math.max(3, Math.ceil(String(value).length / 58))) }, String(value));
+  return h("textarea", { ...shared, rows: Math.min(8, Math.max(2, Math.ceil(String(value).length / 58))) }, String(value));
 }
 
 /** A label, hint or title: plain text, its emoji drawn. */

@@ -74,5 +74,5 @@ function reactions(list, names) {
 }
 
 function hue(id) {
-  return [...id].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 997, 7) % 6;
+  return [...id].reduce((sum, letter) => (sum * 33 + letter.codePointAt(0)) % 1013, 7) % 6;
 }

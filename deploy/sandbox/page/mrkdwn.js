@@ -3,7 +3,7 @@
  *
  * `names` says what ids are called: `user(id)`, `channel(id)`, `group(id)`.
  */
-import { h, link } from "./dom.js";
+import { LINKED, h, link } from "./dom.js";
 import { face } from "./emoji.js";
 
 const INLINE = new RegExp(
@@ -98,6 +98,7 @@ function pointed(angled, names) {
   if (target.startsWith("!subteam^")) return mention("@", names.group(target.slice(9)));
   if (target.startsWith("!date^")) return plain(label ?? target);
   if (target.startsWith("!")) return mention("@", target.slice(1).split("^")[0]);
+  if (!LINKED.test(target)) return plain(`<${angled}>`);
   return link(plain(target), plain(label ?? target.replace(/^mailto:/, "")));
 }
 
