@@ -18,7 +18,6 @@ from sqlmodel import Session
 from bot.store.database import open_engine, reading, transaction
 from deploy.local import LocalSet, Ports, SetFailed
 from deploy.stand_in import StandIn
-from serving import http
 from serving.client import ChatMessage
 
 BOT, HELP, ADMIN_CHANNEL = "U0MYNAH", "C0HELP", "C0ADMIN"
@@ -162,7 +161,7 @@ async def house(home: Path) -> AsyncIterator[House]:
         lines: dict[str, str] = {}
         key = local.env["MYNAH_VLLM_API_KEY"]
         model = StandIn(lambda messages: _line(lines, messages), api_key=key)
-        async with http.served(model.app(), http.listen("127.0.0.1", local.ports.server)):
+        async with model.served(local.ports.server):
             local.start("sandbox", local.ports.sandbox)
             await local.ready("sandbox", f"{local.sandbox_url}/_control/state", 60)
             engine = open_engine(local.database_url)

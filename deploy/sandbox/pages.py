@@ -11,12 +11,13 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from deploy.sandbox.errors import Impossible
 from deploy.sandbox.markdown import to_blocks
 from deploy.sandbox.report import report
-from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 
 DIRECTORY = Path(__file__).with_name("page")
-PARTS = ("users", "channels", "groups", "messages", "statuses", "views")
+PARTS = ("users", "channels", "messages", "statuses", "views")
 # Nothing from elsewhere, whatever a message says, and no script but ours.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -32,17 +33,17 @@ Json = dict[str, Any]
 
 
 class Pages:
-    """`GET /`, `/page/FILE`, `/page/state` and `/page/file/ID`; all of it only looks."""
+    """`GET /`, `/page/FILE`, `/page/state` and `/page/file/TEAM/ID`; all of it only looks."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, worlds: Worlds) -> None:
+        self._worlds = worlds
 
     def routes(self) -> list[BaseRoute]:
         """The routes, in the order in which they have to be tried."""
         return [
             Route("/", self.index, methods=["GET"]),
             Route("/page/state", self.state, methods=["GET"]),
-            Route("/page/file/{file_id}", self.file, methods=["GET"]),
+            Route("/page/file/{team}/{file_id}", self.file, methods=["GET"]),
             Mount("/page", app=_Files(directory=DIRECTORY)),
         ]
 
@@ -53,22 +54,29 @@ class Pages:
     async def state(self, request: Request) -> Response:
         """What `GET /_control/state` tells of people, channels, messages and views, for drawing.
 
-        Markdown has become blocks. `?since=` (a ts) leaves out the messages that are older.
+        Markdown has become blocks. `?team=` names another workspace than the usual one.
         """
-        found = report(self._world, since=request.query_params.get("since", ""), parts=PARTS)
+        try:
+            world = self._worlds.of_team(request.query_params.get("team", ""))
+        except Impossible as error:
+            return PlainTextResponse(str(error), 404)
+        space, found = world.workspace, report(world, parts=PARTS)
         found["messages"] = {
             channel: [drawable(message) for message in there]
             for channel, there in found["messages"].items()
         }
-        space = self._world.workspace
-        names = {group.id: group.handle for group in space.groups.values()}
-        return JSONResponse(found | {"groups": names, "app": space.app.user_id}, headers=_GUARDED)
+        groups = {group.id: group.handle for group in space.groups.values()}
+        return JSONResponse(found | {"groups": groups, "app": space.app.user_id}, headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
         """A picture that somebody uploaded. Other files are not for a browser to show."""
-        file = self._world.files.by_id.get(request.path_params["file_id"])
-        kind = mimetypes.guess_type(file.name)[0] if file else None
-        if file is None or file.content is None or kind not in ("image/png", "image/jpeg"):
+        named = request.path_params
+        try:
+            file = self._worlds.of_team(named["team"]).files.by_id[named["file_id"]]
+        except (Impossible, KeyError):
+            return PlainTextResponse("no such picture", 404)
+        kind = mimetypes.guess_type(file.name)[0]
+        if file.content is None or kind not in ("image/png", "image/jpeg"):
             return PlainTextResponse("no such picture", 404)
         return Response(file.content, media_type=kind, headers=_GUARDED)
 

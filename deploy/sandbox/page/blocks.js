@@ -17,8 +17,8 @@ const KINDS = {
   header: (block, names) => h("h3", {}, ...textObject(block.text, names)),
   divider: () => h("hr"),
   markdown: (block) => h("div", { class: "lines" }, block.text),
-  image: (block) =>
-    h("figure", {}, block.title && h("figcaption", {}, ...words(block.title)), picture(block)),
+  image: (block, names) =>
+    h("figure", {}, block.title && h("figcaption", {}, ...words(block.title)), picture(block, names)),
   input,
   rich_text: (block, names) => h("div", { class: "rich" }, ...richText(block, names)),
   table,

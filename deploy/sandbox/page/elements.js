@@ -37,11 +37,11 @@ export function element(one, names, held) {
 }
 
 /** A picture of ours, by its file; one from elsewhere is named, and never fetched. */
-export function picture(one) {
+export function picture(one, names) {
   const file = one.slack_file?.id ?? /\/files\/(\w+)\//.exec(one.slack_file?.url ?? one.image_url ?? "")?.[1];
   const alt = one.alt_text ?? "";
   if (!file) return h("span", { class: "unknown", title: one.image_url }, alt);
-  return h("img", { src: `/page/file/${encodeURIComponent(file)}`, alt });
+  return h("img", { src: names.file(file), alt });
 }
 
 function button(one, names) {

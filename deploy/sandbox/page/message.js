@@ -7,7 +7,7 @@ import { drawn, mrkdwn } from "./mrkdwn.js";
  * One message.
  *
  * message: as `GET /page/state` tells it.
- * names: `user(id)`, `channel(id)`, `group(id)` and `person(id)`, the user object or undefined.
+ * names: as `page.js` makes them; `person(id)` is the user object or undefined.
  * goesOn: it follows one of the same person: name and face are not said again.
  */
 export function message(said, names, { goesOn = false } = {}) {
@@ -22,7 +22,7 @@ export function message(said, names, { goesOn = false } = {}) {
       said.ephemeral_to && h("div", { class: "only" }, `Only visible to ${names.user(said.ephemeral_to)}`),
       !goesOn && byline(said, names),
       h("div", { class: "body" }, ...body, said.edited && h("small", { class: "edited" }, "(edited)")),
-      ...(said.files ?? []).map(file),
+      ...(said.files ?? []).map((one) => file(one, names)),
       ...(said.reactions?.length ? [reactions(said.reactions, names)] : []),
     ),
   );
@@ -59,9 +59,9 @@ function byline(said, names) {
   );
 }
 
-function file(one) {
+function file(one, names) {
   const shown = one.mimetype?.startsWith("image/")
-    ? h("img", { src: `/page/file/${encodeURIComponent(one.id)}`, alt: one.title })
+    ? h("img", { src: names.file(one.id), alt: one.title })
     : null;
   return h("figure", { class: "file" }, h("figcaption", {}, one.title || one.name), shown);
 }

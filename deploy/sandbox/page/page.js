@@ -2,8 +2,9 @@
  * The page: a workspace as everybody in it sees it together, read from `GET /page/state`.
  *
  * What is looked at stands in the address: `?channel=ID`, with `&thread=TS` one thread of it alone,
- * `?home=USER` somebody's Home tab, `?modal=USER` the modal in front of somebody. With `&alone` it
- * is shown without the workspace around it. `document.body.dataset.ready` says that it is drawn.
+ * `?home=USER` somebody's Home tab, `?modal=USER` the modal in front of somebody; `&team=ID` is
+ * another workspace. With `&alone` it is shown without the workspace around it.
+ * `document.body.dataset.ready` says that it is drawn.
  *
  * It only looks. Whoever lets it act listens for clicks and submits on `document.body` and reads the
  * `data-` attributes that `elements.js` names; a composer goes under the messages of `conversation`;
@@ -22,7 +23,7 @@ let drawn = "";
 
 /** Ask for the state, and draw it where it is not what is shown already. */
 export async function refresh() {
-  const answer = await fetch("/page/state");
+  const answer = await fetch(`/page/state?team=${encodeURIComponent(look.get("team") ?? "")}`);
   const { now, ...state } = await answer.json();
   const said = JSON.stringify(state);
   if (said !== drawn) draw(state);
@@ -39,6 +40,7 @@ function namesOf(state) {
     user: (id) => named(people.get(id)) ?? id,
     group: (id) => state.groups[id] ?? id,
     channel: (id) => title(id, state.channels[id], people),
+    file: (id) => `/page/file/${state.team}/${encodeURIComponent(id)}`,
   };
 }
 
@@ -61,7 +63,7 @@ function draw(state) {
 
 function workspace(state, names) {
   const entry = (query, sign, name, here) =>
-    h("a", { class: `entry${here ? " here" : ""}`, href: `?${query}` }, h("span", { class: "sign" }, sign), name);
+    h("a", { class: `entry${here ? " here" : ""}`, href: `?${query}&team=${state.team}` }, h("span", { class: "sign" }, sign), name);
   const channels = Object.entries(state.channels).map(([id, channel]) =>
     entry(`channel=${id}`, { channel: "#", group: "◆", im: "●" }[channel.type], names.channel(id), id === shownChannel(state)),
   );

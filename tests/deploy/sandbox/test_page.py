@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from deploy.sandbox.pages import DIRECTORY
+from deploy.sandbox.worlds import Worlds
 from tests.sandbox_server import Sandbox
 
 FILES = sorted(path for path in DIRECTORY.rglob("*") if path.is_file())
@@ -116,5 +117,19 @@ async def test_only_pictures_are_shown(sandbox: Sandbox) -> None:
         announced = await bot.files_getUploadURLExternal(filename=name, length=3)
         async with httpx.AsyncClient(trust_env=False) as http:
             await http.post(announced["upload_url"], content=b"abc")
-        assert (await get(sandbox, f"/page/file/{announced['file_id']}")).status_code == status
-    assert (await get(sandbox, "/page/file/F0NONE")).status_code == 404
+        found = await get(sandbox, f"/page/file/T0MYNAH/{announced['file_id']}")
+        assert found.status_code == status
+    for path in ("T0MYNAH/F0NONE", f"T0NONE/{announced['file_id']}"):
+        assert (await get(sandbox, f"/page/file/{path}")).status_code == 404
+
+
+async def test_each_workspace_is_a_page_of_its_own(sandbox: Sandbox) -> None:
+    """The neighbour's state has nothing of this workspace, and an unknown one is told."""
+    await sandbox.client("xoxp-asker").chat_postMessage(channel="C0HELP", text="here alone")
+    home = (await get(sandbox, "/page/state")).text
+    assert "here alone" in home
+    teams = [world.workspace.team for world in Worlds()]
+    other = await get(sandbox, f"/page/state?team={teams[1]}")
+    assert other.json()["team"] == teams[1]
+    assert "here alone" not in other.text
+    assert (await get(sandbox, "/page/state?team=T0NONE")).status_code == 404
