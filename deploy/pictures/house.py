@@ -40,6 +40,7 @@ class House:
     """The parts, and what people do with them."""
 
     url: str
+    server_url: str
     engine: Engine
     model: StandIn
     lines: dict[str, str] = field(default_factory=dict)  # what the model answers, by question
@@ -61,7 +62,7 @@ class House:
         """
         self.lines[question], self.model.logprob = answer, logprob
         ts = await self.say(who, f"<@{BOT}> {question}")
-        await self.shown("an answer", ts, lambda said: bool(said["text"]))
+        await self.shown("answer", ts)
         return ts
 
     async def react(self, who: str, name: str, ts: str) -> None:
@@ -80,9 +81,19 @@ class House:
         )
 
     async def shown(
-        self, what: str, thread_ts: str, fits: Callable[[Message], bool], channel: str = HELP
+        self, what: str, thread_ts: str, fits: Callable[[Message], bool] = bool
     ) -> Message:
-        """Wait for a message of the bot in a thread, or for the message `thread_ts` itself.
+        """Wait for a message of the bot in a thread of the help channel.
+
+        Raises:
+            NotShown: it did not come in time.
+        """
+        return await self.posted(
+            what, lambda one: one.get("thread_ts") == thread_ts and fits(one), HELP
+        )
+
+    async def posted(self, what: str, fits: Callable[[Message], bool], channel: str) -> Message:
+        """Wait for a message of the bot in a channel.
 
         Raises:
             NotShown: it did not come in time.
@@ -90,9 +101,8 @@ class House:
 
         async def found() -> Message | None:
             messages = (await self._state("messages")).get(channel, [])
-            there = [one for one in messages if thread_ts in (one.get("thread_ts"), one["ts"])]
-            by_bot = [one for one in there if one["user"] == BOT and not one.get("streaming")]
-            return next(({**one, "channel": channel} for one in by_bot if fits(one)), None)
+            whole = [one for one in messages if one["user"] == BOT and not one.get("streaming")]
+            return next(({**one, "channel": channel} for one in whole if fits(one)), None)
 
         return await self.until(what, found)
 
@@ -105,7 +115,7 @@ class House:
         end = time.monotonic() + WITHIN_S
         while (found := await find()) is None:
             if time.monotonic() > end:
-                raise NotShown(f"no {what} within {WITHIN_S:.0f} s")
+                raise NotShown(f"not there: {what}, within {WITHIN_S:.0f} s")
             await asyncio.sleep(0.1)
         return found
 
@@ -165,7 +175,7 @@ async def house(home: Path) -> AsyncIterator[House]:
             local.start("sandbox", local.ports.sandbox)
             await local.ready("sandbox", f"{local.sandbox_url}/_control/state", 60)
             engine = open_engine(local.database_url)
-            opened = House(local.sandbox_url, engine, model, lines)
+            opened = House(local.sandbox_url, local.server_url, engine, model, lines)
             try:
                 await opened.name_people()
                 await local.start_bot(**SETTINGS)

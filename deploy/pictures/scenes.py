@@ -50,7 +50,7 @@ async def answer(house: House, camera: Camera) -> None:
     await house.react("staff", "memo", right)
     await _taught(house, 1)
     again = await house.ask("asker", VPN_AGAIN)
-    said = await house.shown("an answer", again, lambda one: bool(one["text"]))
+    said = await house.shown("answer", again)
     await house.react("staff", "white_check_mark", said["ts"])
     await camera.take("answer", {"channel": HELP, "thread": again})
 
@@ -58,7 +58,7 @@ async def answer(house: House, camera: Camera) -> None:
 async def correction(house: House, camera: Camera) -> None:
     """Staff rewrite an answer in its place."""
     ts = await house.ask("asker2", LAPTOP, LAPTOP_WRONG)
-    said = await house.shown("an answer", ts, lambda one: bool(one["text"]))
+    said = await house.shown("answer", ts)
     opened = await house.control(
         "shortcut", "staff", channel=HELP, ts=said["ts"], callback_id="correct_answer"
     )
@@ -73,7 +73,7 @@ async def correction(house: House, camera: Camera) -> None:
 async def case(house: House, camera: Camera) -> None:
     """Mynah is not sure, says so, and asks people."""
     ts = await house.ask("asker", PARKING, "Yes, on level 3.", logprob=-4.0)
-    card = await house.shown("card of a case", ts, lambda one: "case_claim" in _buttons(one))
+    card = await house.shown("card of the case", ts, lambda one: "case_claim" in _buttons(one))
     await house.press("staff2", card, "case_claim")
     await house.shown("claimed case", ts, lambda one: "Claimed" in str(one.get("blocks")))
     await camera.take("case", {"channel": HELP, "thread": ts})
