@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from deploy.local import SetFailed
@@ -17,7 +18,7 @@ from deploy.local import SetFailed
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 THEMES = ("light", "dark")
 SCALE = 2
-COLOURS = 256
+CLEAR = 255  # the last of the 256 colours: what is outside of the round corners
 MOST_BYTES = 150_000
 
 
@@ -60,12 +61,25 @@ class Camera:
             self._keep(self.directory / f"{name}-{theme}.png", shot)
 
     def _keep(self, path: Path, shot: bytes) -> None:
-        """Keep it with few colours, which is all that a page has."""
-        few = Image.open(io.BytesIO(shot)).quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
-        few.save(path, optimize=True)
+        few_colours(shot).save(path, optimize=True, transparency=CLEAR)
         if (size := path.stat().st_size) > MOST_BYTES:
             raise SetFailed(f"{path.name} is too large for a README: {size} bytes")
         self.taken.append(path)
+
+
+def few_colours(shot: bytes) -> Image.Image:
+    """The picture in the colours that it has most of: those of a page's areas stay exact."""
+    whole = np.asarray(Image.open(io.BytesIO(shot)).convert("RGBA"))
+    colours, at, counts = np.unique(
+        whole[..., :3].reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    palette = colours[np.argsort(-counts)[:CLEAR]].astype(int)
+    nearest = [int(((palette - colour) ** 2).sum(axis=1).argmin()) for colour in colours]
+    drawn = np.array(nearest, np.uint8)[at].reshape(whole.shape[:2])
+    drawn[whole[..., 3] < 128] = CLEAR
+    few = Image.fromarray(drawn, "P")
+    few.putpalette(palette.astype(np.uint8).tobytes().ljust(256 * 3, b"\0"))
+    return few
 
 
 async def _type(field: Any, value: str) -> None:

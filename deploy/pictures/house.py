@@ -26,7 +26,9 @@ PEOPLE = {
     "asker": "Jo Lindgren", "asker2": "Mia Tanaka", "staff": "Priya Nair", "staff2": "Tom Weber",
     "admin": "Sam Okafor",
 }  # fmt: skip
-SETTINGS = {"MYNAH_REVIEW_CHANNEL": ADMIN_CHANNEL, "MYNAH_MAX_TOKENS": "256"}
+SETTINGS = {
+    "MYNAH_REVIEW_CHANNEL": ADMIN_CHANNEL, "MYNAH_ONCALL": "S0STAFF", "MYNAH_MAX_TOKENS": "256",
+}  # fmt: skip
 Message = dict[str, Any]
 Found = TypeVar("Found")
 

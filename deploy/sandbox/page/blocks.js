@@ -38,7 +38,7 @@ export function blocks(list, names, values = {}) {
   return list.map((block) => {
     const shown = KINDS[block.type]?.(block, names, values[block.block_id] ?? {});
     const unknown = () => h("div", { class: "unknown" }, `(${block.type})`);
-    return h("div", { class: `block ${KINDS[block.type] ? block.type : ""}`, "data-block-id": block.block_id }, shown ?? unknown());
+    return h("div", { class: `block of-${KINDS[block.type] ? block.type : "nothing"}`, "data-block-id": block.block_id }, shown ?? unknown());
   });
 }
 
