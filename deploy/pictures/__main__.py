@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.errors import explain
-from deploy.pictures.camera import Camera, camera
+from deploy.pictures.camera import Camera, browser_path, camera
 from deploy.pictures.house import House, house
 from deploy.pictures.scenes import SCENES, Scene
 
@@ -31,6 +31,7 @@ async def _play(scene: Scene, playing: House, taking: Camera) -> None:
 
 def main() -> None:
     """Take them all, or end with what is missing."""
+    browser_path()  # or it would be missed only when everything is up
     home = Path(tempfile.mkdtemp(prefix="mynah-pictures-"))
     print(f"▶ pictures into {HERE}", flush=True)
     asyncio.run(_take_all(home))

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,10 @@ def browser_path() -> str:
     """Where Chromium is.
 
     Raises:
-        NoBrowser: there is none on this machine.
+        NoBrowser: this machine has no Chromium, or no Playwright to drive it.
     """
+    if find_spec("playwright") is None:
+        raise NoBrowser("Pictures need Playwright: pip install playwright")
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         raise NoBrowser
@@ -109,10 +112,8 @@ async def camera(url: str, directory: Path) -> AsyncIterator[Camera]:
         NoBrowser: this machine has no Chromium, or no Playwright to drive it.
     """
     path = browser_path()
-    try:
-        from playwright.async_api import async_playwright
-    except ImportError as error:
-        raise NoBrowser("pictures need Playwright: pip install playwright") from error
+    from playwright.async_api import async_playwright
+
     async with AsyncExitStack() as stack:
         driver = await stack.enter_async_context(async_playwright())
         browser = await driver.chromium.launch(executable_path=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,11 +24,11 @@ from tests.deploy.sandbox.acts import (
 )
 from tests.sandbox_server import Sandbox
 
-playwright = pytest.importorskip("playwright.async_api", reason="needs Playwright")
 try:
     BROWSER = browser_path()
-except NoBrowser:
-    pytest.skip(str(NoBrowser.__doc__), allow_module_level=True)
+except NoBrowser as missing:
+    pytest.skip(str(missing) or str(NoBrowser.__doc__), allow_module_level=True)
+playwright = importlib.import_module("playwright.async_api")
 
 HOSTILE = "</div><img src=x onerror=alert(1)><script>alert(2)</script>"
 Json = dict[str, Any]
