@@ -26,7 +26,7 @@ def test_without_a_browser_it_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_areas_keep_their_colours() -> None:
-    """Of a picture with thousands of colours those of its areas stay, and what is clear is clear."""
+    """Of thousands of colours those of the areas stay as they are, and what is clear is clear."""
     whole = Image.new("RGBA", (100, 100), (253, 254, 255, 255))
     for at in range(2000):
         whole.putpixel((at % 50, at // 50), (at % 256, at // 8 % 256, at * 7 % 256, 255))
