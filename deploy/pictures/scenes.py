@@ -9,7 +9,8 @@ from sqlmodel import select
 
 from bot.store.schema import Example, ExampleStatus
 from deploy.pictures.camera import Camera
-from deploy.pictures.house import HELP, House
+from deploy.pictures.house import ADMIN_CHANNEL, HELP, House
+from deploy.pictures.run import passed
 
 Scene = Callable[[House, Camera], Awaitable[None]]
 VPN = "How do I get a new VPN token after changing my phone?"
@@ -79,6 +80,16 @@ async def case(house: House, camera: Camera) -> None:
     await camera.take("case", {"channel": HELP, "thread": ts})
 
 
+async def run(house: House, camera: Camera) -> None:
+    """What a training run made waits for an admin, who lets it answer."""
+    house.write(lambda session: passed(session, house.server_url))
+    plan = await house.posted("a run", lambda one: "admin:promote" in _buttons(one), ADMIN_CHANNEL)
+    await house.posted("its picture", lambda one: bool(one.get("files")), ADMIN_CHANNEL)
+    await camera.take("run", {"channel": ADMIN_CHANNEL, "thread": plan["ts"]})
+    await house.press("admin", plan, "admin:promote")
+    await house.posted("its end", lambda one: "promoted" in str(one.get("blocks")), ADMIN_CHANNEL)
+
+
 async def home(house: House, camera: Camera) -> None:
     """An admin's Home tab."""
     await house.control("home", "admin")
@@ -86,4 +97,4 @@ async def home(house: House, camera: Camera) -> None:
     await camera.take("home", {"home": "U0ADMIN"}, width=680)
 
 
-SCENES: tuple[Scene, ...] = (answer, correction, case, home)
+SCENES: tuple[Scene, ...] = (answer, correction, case, run, home)

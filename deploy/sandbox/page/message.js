@@ -45,7 +45,7 @@ export function avatar(id, names) {
 
 /** The time of a ts, as a clock shows it. */
 export function clock(ts) {
-  return new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 function byline(said, names) {
