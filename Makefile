@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play storm bench test test-fast check format setup clean
+.PHONY: demo play pictures storm bench test test-fast check format setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -12,11 +12,7 @@ demo: setup  ## the whole loop, from the first question to the roll back (ARGS="
 play: setup  ## the same set of processes, left running for you
 	@.venv/bin/mynah play $(ARGS)
 
-storm: setup  ## a thousand events under every kind of bad luck; fails if one is lost or doubled
-	@$(RUN) deploy.storm $(ARGS)
-
-bench: setup  ## how much one bot process carries, and how quickly, when the model answers at once
-	@$(RUN) deploy.bench $(ARGS)
+.PHONY: demo play pictures storm bench test test-fast check format setup clean
 
 test: setup  ## every test: real vLLM, real training, real PostgreSQL
 	@$(RUN) pytest $(ARGS)

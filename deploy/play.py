@@ -11,8 +11,10 @@ from deploy.local import LocalSet, Ports, Say, SetFailed
 
 HOME = Path(".mynah/play")
 HOW_TO = """
-Mynah is up. It knows nothing of the invented product Fernloft yet: teach it, from another terminal.
-People act through Slack's own Web API; this makes the calls short:
+Mynah is up. Watch in a browser what is said: {url}/
+
+It knows nothing of the invented product Fernloft yet: teach it, from another terminal. People act
+through Slack's own Web API; this makes the calls short:
 
   slack() {{ method=$1 who=$2; shift 2
     curl -s {url}/api/$method -H "Authorization: Bearer xoxp-$who" "$@"; echo; }}

@@ -17,17 +17,21 @@ from serving import http
 from serving.client import BASE, ChatMessage
 
 Script = Callable[[Sequence[ChatMessage]], str]
-LOGPROB = -0.01  # it is sure of what it says
+LOGPROB = -0.01  # of each token: it is sure of what it says
 ROLES = frozenset({"system", "user", "assistant"})
 
 
 class StandIn:
-    """Serves the base model's name alone; `script` makes an answer of the messages."""
+    """Serves the base model's name alone; `script` makes an answer of the messages.
+
+    `logprob` may be changed at any time: how sure it is of each token.
+    """
 
     def __init__(self, script: Script, *, api_key: str) -> None:
         self._script = script
         self._authorization = f"Bearer {api_key}"
         self.asked = 0
+        self.logprob = LOGPROB
 
     @asynccontextmanager
     async def served(self, port: int) -> AsyncIterator[None]:
@@ -69,10 +73,21 @@ class StandIn:
         reason = "length" if len(words) > body["max_tokens"] else "stop"
         words = words[: body["max_tokens"]]
         if body.get("stream"):
-            return StreamingResponse(_events(words, reason), media_type="text/event-stream")
+            return StreamingResponse(self._events(words, reason), media_type="text/event-stream")
         message = {"role": "assistant", "content": "".join(words)}
         choice = {"index": 0, "message": message, "finish_reason": reason}
-        return JSONResponse({"model": BASE, "choices": [choice | _logprobs(words)]})
+        return JSONResponse({"model": BASE, "choices": [choice | self._logprobs(words)]})
+
+    def _events(self, words: Sequence[str], reason: str) -> Iterator[str]:
+        yield _event({"delta": {"role": "assistant", "content": ""}})
+        for word in words:
+            yield _event({"delta": {"content": word}} | self._logprobs([word]))
+        yield _event({"delta": {"content": ""}, "finish_reason": reason})
+        yield "data: [DONE]\n\n"
+
+    def _logprobs(self, words: Sequence[str]) -> dict[str, Any]:
+        tokens = [{"token": word, "logprob": self.logprob} for word in words]
+        return {"logprobs": {"content": tokens}}
 
     def _stranger(self, request: Request) -> Response | None:
         known = request.headers.get("authorization") == self._authorization
@@ -94,21 +109,9 @@ def _complaint(body: Any) -> str | None:
     return None if isinstance(body.get("model"), str) else "model is missing"
 
 
-def _events(words: Sequence[str], reason: str) -> Iterator[str]:
-    yield _event({"delta": {"role": "assistant", "content": ""}})
-    for word in words:
-        yield _event({"delta": {"content": word}} | _logprobs([word]))
-    yield _event({"delta": {"content": ""}, "finish_reason": reason})
-    yield "data: [DONE]\n\n"
-
-
 def _event(choice: dict[str, Any]) -> str:
     chunk = {"object": "chat.completion.chunk", "model": BASE, "choices": [{"index": 0, **choice}]}
     return f"data: {json.dumps(chunk)}\n\n"
-
-
-def _logprobs(words: Sequence[str]) -> dict[str, Any]:
-    return {"logprobs": {"content": [{"token": word, "logprob": LOGPROB} for word in words]}}
 
 
 def _tokens(text: str) -> list[str]:

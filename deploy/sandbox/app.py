@@ -15,6 +15,7 @@ from deploy.sandbox.commands import ResponseUrlEndpoint
 from deploy.sandbox.control import Control
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.pages import Pages
 from deploy.sandbox.silence import Silenceable
 from deploy.sandbox.uploads import FileEndpoints
 from deploy.sandbox.web import WebApi
@@ -25,7 +26,7 @@ PORT = 3100
 
 
 def build(timing: Timing | None = None) -> Starlette:
-    """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API."""
+    """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API, a page."""
     worlds = Worlds(timing)
     courier, uploads = worlds.home.courier, FileEndpoints(worlds)
 
@@ -43,6 +44,7 @@ def build(timing: Timing | None = None) -> Starlette:
             Route("/files/{file_id}/{name}", uploads.download, methods=["GET"]),
             Route("/commands/{key}", ResponseUrlEndpoint(worlds).endpoint, methods=["POST"]),
             Mount("/_control", routes=Control(worlds).routes()),
+            *Pages(worlds).routes(),
         ],
     )
 

@@ -1,0 +1,135 @@
+"""The page's files and what it is told: our own alone, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import httpx
+import pytest
+
+from deploy.sandbox.pages import DIRECTORY
+from deploy.sandbox.worlds import Worlds
+from tests.sandbox_server import Sandbox
+
+FILES = sorted(path for path in DIRECTORY.rglob("*") if path.is_file())
+TYPES = {".js": "javascript", ".css": "text/css", ".json": "application/json"}
+TYPES |= {".html": "text/html", ".svg": "image/svg+xml"}
+
+
+async def get(sandbox: Sandbox, path: str) -> httpx.Response:
+    """One request."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await http.get(sandbox.url + path)
+
+
+def raw(sandbox: Sandbox, target: str) -> str:
+    """The answer to a request whose path no client has tidied up."""
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: line.recv(65536), b"")).decode(errors="replace")
+
+
+async def test_the_page_is_served_with_everything_it_names(sandbox: Sandbox) -> None:
+    """`/` is HTML, and each of its files comes with its type and may load from here alone."""
+    index = await get(sandbox, "/")
+    assert index.status_code == 200
+    assert index.headers["content-type"].startswith("text/html")
+    for name in re.findall(r'(?:href|src)="(/[^"]+)"', index.text):
+        assert (await get(sandbox, name)).status_code == 200, name
+    for path in FILES:
+        found = await get(sandbox, f"/page/{path.relative_to(DIRECTORY)}")
+        assert found.status_code == 200, path
+        assert TYPES[path.suffix] in found.headers["content-type"], path
+        assert found.content == path.read_bytes()
+        assert "script-src 'self'" in found.headers["content-security-policy"]
+        assert found.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_modules_import_files_that_are_there() -> None:
+    """Every import and every fetch of the page's modules names one of our files or routes."""
+    for path in DIRECTORY.glob("*.js"):
+        for name in re.findall(r'from "\./([^"]+)"', path.read_text()):
+            assert (DIRECTORY / name).is_file(), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/page/../app.py",
+        "/page/%2e%2e/app.py",
+        "/page/..%2fapp.py",
+        "/page/..%5capp.py",
+        "/page//etc/passwd",
+        "/page/%2fetc/passwd",
+        "/page/",
+        "/page/../../../requirements-cpu.lock",
+    ],
+)
+async def test_no_other_file_can_be_had(sandbox: Sandbox, target: str) -> None:
+    """A path that leads out of the folder finds nothing."""
+    answer = raw(sandbox, target)
+    assert answer.startswith(("HTTP/1.1 404", "HTTP/1.1 405")), answer[:200]
+    assert "import" not in answer
+    assert "root:" not in answer
+
+
+def test_nothing_is_loaded_from_other_hosts() -> None:
+    """No file names an address, but in comments that cite and in the names of XML."""
+    for path in FILES:
+        text = path.read_text()
+        if path.suffix in (".js", ".css"):
+            text = re.sub(r"/\*.*?\*/|^\s*//.*?$", "", text, flags=re.DOTALL | re.MULTILINE)
+        text = text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+        if path.suffix == ".json":
+            text = json.dumps(json.loads(text)["names"])
+        assert not re.search(r"https?://\w|(?:src|href)=\"//|url\(|@import", text), path
+
+
+def test_texts_never_become_markup() -> None:
+    """No module writes HTML, or runs text as a program."""
+    for path in DIRECTORY.glob("*.js"):
+        text = path.read_text()
+        assert not re.search(r"(inner|outer)HTML|insertAdjacent|document\.write|eval\(", text), path
+
+
+async def test_the_state_is_ready_to_be_drawn(sandbox: Sandbox) -> None:
+    """Markdown comes as blocks, names are there, and deleted words are not."""
+    bot = sandbox.client("xoxb-mynah")
+    block = {"type": "markdown", "text": "# Ports\n**7411**"}
+    await bot.chat_postMessage(channel="C0HELP", text="so", blocks=[block])
+    gone = await sandbox.client("xoxp-asker").chat_postMessage(channel="C0HELP", text="a secret")
+    await sandbox.client("xoxp-asker").chat_delete(channel="C0HELP", ts=gone["ts"])
+    state = (await get(sandbox, "/page/state")).json()
+    kinds = [one["type"] for one in state["messages"]["C0HELP"][0]["blocks"]]
+    assert kinds == ["header", "rich_text"]
+    assert state["groups"] == {"S0STAFF": "staff"}
+    assert state["app"] in {user["id"] for user in state["users"]}
+    assert "a secret" not in json.dumps(state)
+
+
+async def test_only_pictures_are_shown(sandbox: Sandbox) -> None:
+    """What was uploaded is served if it is a picture; a page with a script in it is not."""
+    for name, status in (("chart.png", 200), ("page.html", 404), ("drawing.svg", 404)):
+        bot = sandbox.client("xoxb-mynah")
+        announced = await bot.files_getUploadURLExternal(filename=name, length=3)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            await http.post(announced["upload_url"], content=b"abc")
+        found = await get(sandbox, f"/page/file/T0MYNAH/{announced['file_id']}")
+        assert found.status_code == status
+    for path in ("T0MYNAH/F0NONE", f"T0NONE/{announced['file_id']}"):
+        assert (await get(sandbox, f"/page/file/{path}")).status_code == 404
+
+
+async def test_each_workspace_is_a_page_of_its_own(sandbox: Sandbox) -> None:
+    """The neighbour's state has nothing of this workspace, and an unknown one is told."""
+    await sandbox.client("xoxp-asker").chat_postMessage(channel="C0HELP", text="here alone")
+    home = (await get(sandbox, "/page/state")).text
+    assert "here alone" in home
+    teams = [world.workspace.team for world in Worlds()]
+    other = await get(sandbox, f"/page/state?team={teams[1]}")
+    assert other.json()["team"] == teams[1]
+    assert "here alone" not in other.text
+    assert (await get(sandbox, "/page/state?team=T0NONE")).status_code == 404
