@@ -12,7 +12,14 @@ demo: setup  ## the whole loop, from the first question to the roll back (ARGS="
 play: setup  ## the same set of processes, left running for you
 	@.venv/bin/mynah play $(ARGS)
 
-.PHONY: demo play pictures storm bench test test-fast check format setup clean
+pictures: setup  ## the README's pictures, drawn from what the bot posts (needs Chromium)
+	@$(RUN) deploy.pictures $(ARGS)
+
+storm: setup  ## a thousand events under every kind of bad luck; fails if one is lost or doubled
+	@$(RUN) deploy.storm $(ARGS)
+
+bench: setup  ## how much one bot process carries, and how quickly, when the model answers at once
+	@$(RUN) deploy.bench $(ARGS)
 
 test: setup  ## every test: real vLLM, real training, real PostgreSQL
 	@$(RUN) pytest $(ARGS)
