@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play pictures storm bench test test-fast check format setup clean
+.PHONY: demo play pictures storm bench test test-fast test-slow check format setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -21,11 +21,13 @@ storm: setup  ## a thousand events under every kind of bad luck; fails if one is
 bench: setup  ## how much one bot process carries, and how quickly, when the model answers at once
 	@$(RUN) deploy.bench $(ARGS)
 
-test: setup  ## every test: real vLLM, real training, real PostgreSQL
-	@$(RUN) pytest $(ARGS)
+test: test-fast test-slow  ## every test: real vLLM, real training, real PostgreSQL
 
 test-fast: setup  ## the tests that need neither vLLM nor training
 	@$(RUN) pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: setup  ## the tests that need one or the other
+	@$(RUN) pytest -m slow $(ARGS)
 
 check: setup  ## formatting, lint, strict types, import contracts
 	@$(RUN) ruff format --check .
