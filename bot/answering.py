@@ -267,10 +267,10 @@ class Answering:
             with transaction(self._engine) as session:
                 # Locked: an edit or a deletion goes before, or finds the answer.
                 question = session.get_one(Question, task.question.id, with_for_update=True)
-                if (
-                    question.deleted_at is not None
-                    or answers.current(session, question.id) is not None
-                ):
+                if question.deleted_at is not None:
+                    self._drop(session, question)  # it may have begun after the deletion
+                    return True
+                if answers.current(session, question.id) is not None:
                     return True
                 if not _holds(session, task, question, reply):
                     return False
