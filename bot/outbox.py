@@ -135,9 +135,10 @@ def stream_refused(session: Session, row: OutboxMessage, holder: str) -> None:
 
 
 def end_stream(
-    session: Session, row: OutboxMessage, *, payload: dict[str, Any], answer_id: int
+    session: Session, row: OutboxMessage, *, payload: dict[str, Any], answer_id: int | None
 ) -> None:
-    """The answer is whole: what was streamed becomes its post, and the poster makes it so."""
+    """The answer is whole, or given up: what was streamed becomes its post, and the poster makes it
+    so."""
     # The poster has to know that it may be there without a mark.
     row.payload = {**payload, "stream": True}
     row.kind, row.answer_id = OutboxKind.POST, answer_id
