@@ -21,21 +21,18 @@ async def shown(house: House) -> list[Message]:
 
 
 async def break_reading(house: House) -> None:
-    """Let Slack refuse to show the thread, in words that promise no better, until it is given up."""
+    """Let Slack refuse to show the thread, as if it always would, until it is given up."""
     fault = {"method": "conversations.replies", "n": GIVE_UP_AFTER, "error": "invalid_arguments"}
     await house.sandbox.faults(fail=fault)
 
 
 async def given_up(house: House) -> None:
     """Wait until a question was given up, and what is said of it was said."""
+    hurried = update(InboxEvent).where(col(InboxEvent.error).is_not(None)).values(not_before=now())
     while not any(row.status is Status.FAILED for row in house.rows(InboxEvent)):
-        waits = col(InboxEvent.kind) == "question", col(InboxEvent.error).is_not(None)
-        house.write(lambda session: session.execute(hurried.where(*waits)))
+        house.write(lambda session: session.execute(hurried))
         await asyncio.sleep(0.05)
     await house.quiet()
-
-
-hurried = update(InboxEvent).values(not_before=now())
 
 
 async def test_asker_hears_of_it_and_an_edit_is_answered_in_its_place(house: House) -> None:
