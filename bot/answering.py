@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from bot import outbox, prompt, releases, showing
@@ -263,23 +262,20 @@ class Answering:
 
     def _commit(self, task: _Task, reply: Reply) -> bool:
         """Store the answer and what to say; False when it no longer holds and must be made anew."""
-        try:
-            with transaction(self._engine) as session:
-                # Locked: an edit or a deletion goes before, or finds the answer.
-                question = session.get_one(Question, task.question.id, with_for_update=True)
-                if question.deleted_at is not None:
-                    self._drop(session, question)  # it may have begun after the deletion
-                    return True
-                if answers.current(session, question.id) is not None:
-                    return True
-                if not _holds(session, task, question, reply):
-                    return False
-                self._store(session, question, reply)
-                if self._cases is not None:
-                    unsure = reply.mode is AnswerMode.UNSURE
-                    self._cases.considered(session, question, unsure=unsure)
-        except IntegrityError:
-            log.info("question %s was answered by another process", task.question.id)
+        with transaction(self._engine) as session:
+            # Locked: an edit, a deletion or another process goes before, or finds the answer.
+            question = session.get_one(Question, task.question.id, with_for_update=True)
+            if question.deleted_at is not None:
+                self._drop(session, question)  # its stream may have begun after the deletion
+                return True
+            if answers.current(session, question.id) is not None:
+                return True
+            if not _holds(session, task, question, reply):
+                return False
+            self._store(session, question, reply)
+            if self._cases is not None:
+                unsure = reply.mode is AnswerMode.UNSURE
+                self._cases.considered(session, question, unsure=unsure)
         return True
 
     def _store(self, session: Session, question: Question, reply: Reply) -> None:

@@ -157,7 +157,9 @@ class Cases:
         change = self._record(session, case, actor, action)
         if (card := _card_row(session, case)) is not None:
             payload = self._card(session, case, ping=False)
-            outbox.change(session, card, key=f"{_key(case)}:{change}", payload=payload)
+            # The card of a question that was deleted, and came back, is gone.
+            anew = status is CaseStatus.OPEN
+            outbox.change(session, card, key=f"{_key(case)}:{change}", payload=payload, anew=anew)
 
     def _card(self, session: Session, case: Case, *, ping: bool) -> dict[str, Any]:
         asked = session.get(Question, case.question_id) if case.question_id else None
@@ -232,7 +234,7 @@ def forget_message(session: Session, team_id: str, channel: str, ts: str) -> Non
         session.add(case)
         audit.record(session, team_id, MYNAH, "case.withdraw", f"case:{case.id}")
     if (card := _card_row(session, case)) is not None:
-        outbox.take_back(session, card, key=f"{_key(case)}:deleted")
+        outbox.take_back(session, card, key=f"{_key(case)}:deleted:{case.resolved_at}")
 
 
 def is_direct(channel: str) -> bool:

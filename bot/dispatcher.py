@@ -23,6 +23,7 @@ from bot.store.schema import InboxEvent
 
 log = logging.getLogger(__name__)
 Handler = Callable[[InboxEvent], Awaitable[None]]
+GiveUp = Callable[[Session, InboxEvent], None]
 GIVE_UP_AFTER = 10  # errors in a row, about five minutes
 LONGEST_WAIT_S = 60.0
 
@@ -48,6 +49,9 @@ class Dispatcher:
 
     Two of them beside each other keep what is quick from waiting behind what is slow. They share no
     lane, so that neither has to hear when the other is done with a row.
+
+    Args:
+        give_up: what else belongs into the transaction that gives a row up.
     """
 
     def __init__(
@@ -60,12 +64,14 @@ class Dispatcher:
         teams: Teams,
         lease_s: float = 15.0,
         at_once: int = 64,
+        give_up: GiveUp | None = None,
     ) -> None:
         self._engine = engine
         self._handlers = handlers
         self._owner = owner
         self._teams = teams
         self._lease_s = lease_s
+        self._give_up = give_up
         self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
 
     async def run(self) -> None:
@@ -115,7 +121,7 @@ class Dispatcher:
         line = f"error {count}: {type(error).__name__}: {error}"
         if count >= GIVE_UP_AFTER:
             log.error("giving up inbox row %s: %s", event.id, line, exc_info=error)
-            await self._mark(event, _fail(line))
+            await self._mark(event, _fail(line, self._give_up))
             return
         log.warning("inbox row %s will be tried again: %s", event.id, line, exc_info=error)
         await self._mark(event, _retry(line, min(2.0 ** (count - 1) / 2, LONGEST_WAIT_S)))
@@ -141,8 +147,13 @@ def _retry(why: str, delay_s: float) -> _Mark:
     )
 
 
-def _fail(why: str) -> _Mark:
-    return lambda session, event, owner: inbox.fail(session, event, owner, error=why)
+def _fail(why: str, give_up: GiveUp | None) -> _Mark:
+    def mark(session: Session, event: InboxEvent, owner: str) -> None:
+        inbox.fail(session, event, owner, error=why)
+        if give_up is not None:
+            give_up(session, event)
+
+    return mark
 
 
 def _move(lane: str) -> _Mark:

@@ -105,22 +105,30 @@ def taken_back(session: Session, first: OutboxMessage) -> bool:
 def open_stream(
     session: Session, *, team_id: str, key: str, channel: str, thread_ts: str, holder: str
 ) -> OutboxMessage | None:
-    """The row of an answer that is being written, held by `holder`; None if its key was said.
+    """The row of an answer that is being written. `holder` may begin its stream if the row is
+    theirs: an earlier holder's stays as it is, because what that one began may be in Slack.
 
-    Nobody posts it, and nothing later is said in its lane, until it is ended or dropped. An earlier
-    holder's stream is taken over with its `ts`.
+    Nobody posts it, and nothing later is said in its lane, until it is ended or dropped. None where
+    the key was said, or where something before it is still to be said: what is in the thread
+    without a mark would be taken for that.
     """
+    lane = f"{channel}:{thread_ts}"
+    known = said(session, team_id, key)
+    if known is None and queue.is_busy(session, OutboxMessage, team_id, lane):
+        return None
     row = OutboxMessage(
         team_id=team_id, key=key, kind=OutboxKind.STREAM, channel=channel, thread_ts=thread_ts,
-        lane=f"{channel}:{thread_ts}", status=Status.CLAIMED,
+        lane=lane, status=Status.CLAIMED, lease_owner=holder,
         attempts=1,  # it may have begun in Slack: whoever ends it looks for it there
     )  # fmt: skip
     insert_once(session, row)
-    row = _said(session, team_id, key).one()
+    same = select(OutboxMessage).where(OutboxMessage.team_id == team_id, OutboxMessage.key == key)
+    row = session.exec(same.with_for_update()).one()
     if row.kind is not OutboxKind.STREAM:
         return None
-    row.lease_owner = holder
-    session.add(row)
+    if not row.attempts:  # Slack refused the earlier one
+        row.lease_owner, row.attempts = holder, 1
+        session.add(row)
     return row
 
 
@@ -135,9 +143,10 @@ def stream_refused(session: Session, row: OutboxMessage, holder: str) -> None:
 
 
 def end_stream(
-    session: Session, row: OutboxMessage, *, payload: dict[str, Any], answer_id: int
+    session: Session, row: OutboxMessage, *, payload: dict[str, Any], answer_id: int | None
 ) -> None:
-    """The answer is whole: what was streamed becomes its post, and the poster makes it so."""
+    """The answer is whole, or given up: what was streamed becomes its post, and the poster makes it
+    so."""
     # The poster has to know that it may be there without a mark.
     row.payload = {**payload, "stream": True}
     row.kind, row.answer_id = OutboxKind.POST, answer_id

@@ -28,7 +28,7 @@ from bot.memory import Memory
 from bot.pump import Pump
 from bot.routing import Router
 from bot.settings import BotSettings
-from bot.slack import installing
+from bot.slack import broken, installing
 from bot.slack.app import build_app, web_client
 from bot.slack.desk import Shared
 from bot.slack.desks import Desks
@@ -126,9 +126,12 @@ def _pumps(
     dispatchers = [
         Dispatcher(
             shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
-            lease_s=lease_s,
+            lease_s=lease_s, give_up=give_up,
         )
-        for kinds, wake in ((DELIVERED, wakes.events), (("question",), wakes.questions))
+        for kinds, wake, give_up in (
+            (DELIVERED, wakes.events, None),
+            (("question",), wakes.questions, broken.give_up),
+        )
     ]  # fmt: skip
 
     def claim() -> OutboxMessage | None:

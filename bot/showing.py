@@ -16,14 +16,24 @@ Payload = dict[str, Any]
 
 def show(session: Session, question: Question, answer: Answer, payloads: Sequence[Payload]) -> None:
     """Queue the messages of a question's new current answer, in place of what it showed before."""
-    _show(session, question, answer, payloads, "")
+    _show(session, question, _id(answer), payloads, "")
 
 
 def show_again(
     session: Session, question: Question, answer: Answer, payloads: Sequence[Payload]
 ) -> None:
     """The same for an answer that may have been shown before: it comes back after another one."""
-    _show(session, question, answer, payloads, f":after:{_newest(session, question)}")
+    _show(session, question, _id(answer), payloads, f":after:{_newest(session, question)}")
+
+
+def stand_in(session: Session, question: Question, payload: Payload, reason: str) -> None:
+    """Queue a message where the answer to a question would be, for there will be none. An answer to
+    other words of the question takes its place.
+
+    Args:
+        reason: tells the messages that stand in for a question's answers apart.
+    """
+    _show(session, question, None, [payload], f":{reason}")
 
 
 def payloads_of(session: Session, answer: Answer) -> list[Payload]:
@@ -42,16 +52,24 @@ def payloads_of(session: Session, answer: Answer) -> list[Payload]:
 
 
 def _show(
-    session: Session, question: Question, answer: Answer, payloads: Sequence[Payload], turn: str
+    session: Session,
+    question: Question,
+    answer_id: int | None,
+    payloads: Sequence[Payload],
+    turn: str,
 ) -> None:
-    if answer.id is None:
-        raise ValueError("the answer was not stored yet")
     for part in answers.further_parts(session, question):
         outbox.take_back(session, part, key=f"{part.key}:gone")
-    _show_first(session, question, answer.id, payloads[0], turn)
+    _show_first(session, question, answer_id, payloads[0], turn)
     for number, payload in enumerate(payloads[1:], 2):
-        key = answers.part_key(question.id, answer.id, number)
-        _say(session, question, key + turn, payload, answer.id)
+        key = answers.part_key(question.id, answer_id, number)
+        _say(session, question, key + turn, payload, answer_id)
+
+
+def _id(answer: Answer) -> int:
+    if answer.id is None:
+        raise ValueError("the answer was not stored yet")
+    return answer.id
 
 
 def _newest(session: Session, question: Question) -> int | None:
@@ -76,7 +94,7 @@ def take_away(session: Session, question: Question) -> None:
 
 
 def _show_first(
-    session: Session, question: Question, answer_id: int, payload: Payload, turn: str
+    session: Session, question: Question, answer_id: int | None, payload: Payload, turn: str
 ) -> None:
     said = answers.shown(session, question)
     if said is None:
@@ -91,7 +109,9 @@ def _show_first(
         outbox.change(session, said, key=key, payload=payload, answer_id=answer_id)
 
 
-def _say(session: Session, question: Question, key: str, payload: Payload, answer_id: int) -> None:
+def _say(
+    session: Session, question: Question, key: str, payload: Payload, answer_id: int | None
+) -> None:
     outbox.say(
         session, team_id=question.team_id, key=key, channel=question.channel,
         thread_ts=question.thread_ts, payload=payload, answer_id=answer_id,

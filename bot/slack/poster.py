@@ -32,11 +32,13 @@ from bot.slack.workspace import (
     is_trouble,
 )
 from bot.store.database import reading, transaction
-from bot.store.schema import Answer, Evaluation, OutboxKind, OutboxMessage, Question, Status
+from bot.store.schema import Answer, Evaluation, OutboxKind, OutboxMessage, Question, Status, now
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 60.0
 CLOCKS_DIFFER = timedelta(seconds=60)
+# A response_url is good for so long (https://docs.slack.dev/interactivity/handling-user-interaction).
+URL_LIVES = timedelta(minutes=30)
 
 
 # A stream that ended by itself, or by somebody's word, can be changed like any message.
@@ -269,6 +271,8 @@ class Poster:
 
     async def _respond(self, row: OutboxMessage) -> str | None:
         """Reply to a command. Slack cannot be asked whether it came: a crash may repeat it."""
+        if now() - row.created_at > URL_LIVES:  # nothing else waits for it any longer
+            raise NotSent("its response_url has expired")
         body = {key: value for key, value in row.payload.items() if key != "response_url"}
         hook = AsyncWebhookClient(row.payload["response_url"], timeout=CALL_S, retry_handlers=[])
         hook.proxy = self._client.proxy
@@ -316,10 +320,10 @@ class Poster:
         """Too late: another process has the row. Delete our message, unless it was adopted."""
         log.warning("outbox row %s was taken over while it was posted", row.id)
         for _ in range(240):
-            now = await asyncio.to_thread(self._read, row.id)
-            if now.status in (Status.DONE, Status.FAILED):
+            other = await asyncio.to_thread(self._read, row.id)
+            if other.status in (Status.DONE, Status.FAILED):
                 # Of a renewal that came to nothing: it may be the message as it was before.
-                if now.ts != ts and (now.ts or row.kind is OutboxKind.POST):
+                if other.ts != ts and (other.ts or row.kind is OutboxKind.POST):
                     await self._take_away(row.channel, ts)
                 return
             await asyncio.sleep(0.25)

@@ -2,7 +2,8 @@
 
 A stream is an outbox row before it is a message, as everything is. It carries the row's id only
 when it stops: after a crash the bot's unmarked message in that thread is the one (a thread has one
-answer under way at a time), and a late holder deletes what it began. The poster ends a stream by
+answer under way at a time, and each answer begins one stream at most), and a late holder deletes
+what it began. The poster ends a stream by
 making it the whole answer.
 
 Limits: https://docs.slack.dev/reference/methods/chat.appendStream ; a stream ends by itself after
@@ -15,7 +16,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -30,8 +31,8 @@ from bot.slack.markdown import PART_CHARS, safe
 from bot.slack.pacing import Pacing
 from bot.slack.workspace import NO_REPLY, Identity, error_of, is_trouble
 from bot.store import answers
-from bot.store.database import transaction
-from bot.store.schema import OutboxMessage, Question
+from bot.store.database import reading, transaction
+from bot.store.schema import OutboxMessage, Question, Status
 
 log = logging.getLogger(__name__)
 AFTER_S = 2.0  # what is written sooner is posted whole
@@ -60,10 +61,19 @@ class Streams:
         self.identity = identity
         self.pacing = pacing
         self.off_until = 0.0
+        self._beginning: set[asyncio.Task[str]] = set()
 
     def of(self, question: Question) -> Stream:
         """One attempt to show the question's answer."""
         return Stream(self, question)
+
+    async def begin(self, begin: Coroutine[Any, Any, str]) -> str:
+        """Await a stream's begin, which is not stopped half-way with whoever waits for it: it would
+        leave a message that nobody knows of."""
+        task = asyncio.create_task(begin)
+        self._beginning.add(task)  # or it might be collected
+        task.add_done_callback(self._beginning.discard)
+        return await asyncio.shield(task)
 
 
 class Stream:
@@ -113,24 +123,29 @@ class Stream:
 
     async def _start(self, text: str) -> None:
         self._row = row = await asyncio.to_thread(self._write, self._open)
-        if row is None or row.ts is not None:
-            self._stop("the answer has a message already")
+        if row is None or row.lease_owner != self._holder:
+            self._stop("the answer has a message, or may have, or has to wait")
             return
+        row.ts = await self._streams.begin(self._begin(row, text))
+        self._shown = text
+
+    async def _begin(self, row: OutboxMessage, text: str) -> str:
+        """Begin the stream in Slack; its ts. Raises LostClaim."""
         question, client = self._question, self._streams.client
         started = await client.chat_startStream(
             channel=question.channel, thread_ts=question.thread_ts, markdown_text=text,
             recipient_user_id=question.user, recipient_team_id=self._streams.identity.team_id,
         )  # fmt: skip
-        ts, self._shown = str(started["ts"]), text
+        ts = str(started["ts"])
         try:
             await asyncio.to_thread(
                 self._write,
                 lambda session: outbox.stream_started(session, row, self._holder, ts),
             )
         except LostClaim:
-            await self._withdraw(ts)
+            await self._withdraw(row, ts)
             raise
-        row.ts = ts
+        return ts
 
     async def _append(self, row: OutboxMessage, text: str) -> None:
         more = text.removeprefix(self._shown)
@@ -164,8 +179,18 @@ class Stream:
         except (SQLAlchemyError, LostClaim) as error:
             log.info("a refused stream was not marked: %s", error)
 
-    async def _withdraw(self, ts: str) -> None:
-        """Another process writes this answer now, or nobody does any more."""
+    async def _withdraw(self, row: OutboxMessage, ts: str) -> None:
+        """Another process has written this answer, or nobody does any more. Delete what was begun,
+        unless it was adopted."""
+        for _ in range(240):
+            now = await asyncio.to_thread(self._read, row.id)
+            if now.status in (Status.DONE, Status.FAILED):
+                if now.ts != ts:
+                    await self._take_away(ts)
+                return
+            await asyncio.sleep(0.25)
+
+    async def _take_away(self, ts: str) -> None:
         channel, client = self._question.channel, self._streams.client
         try:
             await client.chat_stopStream(channel=channel, ts=ts)
@@ -179,6 +204,10 @@ class Stream:
             session, team_id=question.team_id, key=answers.message_key(question.id),
             channel=question.channel, thread_ts=question.thread_ts, holder=self._holder,
         )  # fmt: skip
+
+    def _read(self, row_id: int | None) -> OutboxMessage:
+        with reading(self._streams.engine) as session:
+            return session.get_one(OutboxMessage, row_id)
 
     def _write(self, change: Callable[[Session], Any]) -> Any:
         with transaction(self._streams.engine) as session:

@@ -63,6 +63,14 @@ def abandon(
     )
 
 
+def is_busy(session: Session, table: type[Row], team_id: str, lane: str) -> bool:
+    """Whether a row of the lane is still to be done."""
+    rows = select(col(table.id)).where(
+        _open(table), col(table.team_id) == team_id, col(table.lane) == lane
+    )
+    return session.scalars(rows.limit(1)).first() is not None
+
+
 def renew(session: Session, row: Row, owner: str, *, lease_s: float) -> None:
     """Hold the claim for another `lease_s` seconds from now. Raises LostClaim."""
     _change(session, row, owner, lease_until=now() + timedelta(seconds=lease_s))

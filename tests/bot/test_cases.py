@@ -154,6 +154,24 @@ def test_withdrawn_is_not_opened_beside_another(store: Engine) -> None:
         assert session.get_one(Case, case.id).status is CaseStatus.WITHDRAWN
 
 
+def test_case_that_comes_back_has_a_card_again(store: Engine) -> None:
+    """Its question was deleted and came back: the card is said anew, and goes with it once more."""
+    question = asked(store)
+    assert opened(store, question) is not None
+    forgotten(store, question)
+    forgotten(store, question)
+    assert opened(store, question) is not None
+    forgotten(store, question)
+    kinds = [kind for kind, _ in cards(store)]
+    assert kinds == [OutboxKind.POST, OutboxKind.DELETE, OutboxKind.RENEW, OutboxKind.DELETE]
+
+
+def forgotten(engine: Engine, question: Question) -> None:
+    """The question's message was deleted."""
+    with transaction(engine) as session:
+        cases.forget_message(session, question.team_id, question.channel, question.ts)
+
+
 def test_settled_cases_stay_settled(store: Engine) -> None:
     """Nothing opens, claims or withdraws a resolved case again."""
     question = asked(store)

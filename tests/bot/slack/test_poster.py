@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -34,7 +35,7 @@ from bot.store.schema import (
     Status,
     now,
 )
-from tests.bot.slack.house import HELP, House, Message, until
+from tests.bot.slack.house import HELP, House, Message, free_port, until
 from tests.bot.slack.waiting import passed
 
 ME = Identity("T0MYNAH", "U0MYNAH", "B0MYNAH")
@@ -352,6 +353,21 @@ async def test_what_was_said_anew_is_adopted(house: House) -> None:
 
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
+
+
+async def test_reply_to_a_press_of_long_ago_holds_up_nobody(house: House) -> None:
+    """A response_url that never answers is let go when Slack has: its channel goes on."""
+    old = say(house.engine, "late", kind=OutboxKind.RESPOND)
+    payload = {"response_url": f"http://127.0.0.1:{free_port()}/", "text": "late"}
+    asked_at = now() - timedelta(minutes=31)
+    with transaction(house.engine) as session:
+        of_old = update(OutboxMessage).where(col(OutboxMessage.id) == old.id)
+        session.execute(of_old.values(payload=payload, created_at=asked_at))
+    say(house.engine, "and then?")
+    async with running(house, poster(house, "one"), "one"):
+        await until(lambda: house.open_rows() == [], within_s=20)
+    assert house.failed() == ["its response_url has expired"]
+    assert [one["text"] for one in await said(house)] == ["and then?"]
 
 
 async def test_a_picture_comes_once(house: House) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from sqlmodel import update
 
+from bot import outbox
 from bot.slack.app import web_client
 from bot.slack.pacing import Pacing
-from bot.slack.streaming import Streams
+from bot.slack.streaming import Stream, Streams
 from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
 from serving.client import ChatMessage
 from tests.bot.slack.house import HELP, House, Message, kill, receipts, until
@@ -32,6 +35,14 @@ async def growing(house: House, ts: str, channel: str = HELP) -> Message:
         found = [one for one in await house.answers(ts, channel) if "metadata" not in one]
         if found:
             return found[0]
+        await asyncio.sleep(0.03)
+
+
+async def gone(house: House, ts: str) -> None:
+    """Wait until the bot shows nothing in the thread, after something."""
+    while True:
+        if await calls(house, "chat.startStream") and not await house.answers(ts):
+            return
         await asyncio.sleep(0.03)
 
 
@@ -122,29 +133,134 @@ async def test_killed_while_it_writes(house: House) -> None:
     assert receipts(await house.answers(ts)) == [house.rows(OutboxMessage)[0].id]
 
 
-async def test_late_holder_takes_its_stream_back(house: House) -> None:
-    """A process that lost the question begins no second message: what it began is deleted."""
-    ts = await house.say("asker", "Tell me everything")
+@dataclass
+class Twins:
+    """Two processes that write the same answer, and what the first does before Slack hears it."""
+
+    late: Stream
+    heir: Stream
+    before: Callable[[Start], Awaitable[AsyncSlackResponse]]
+
+
+Start = Callable[[], Awaitable[AsyncSlackResponse]]
+
+
+async def twins(house: House, ts: str) -> Twins:
+    """Both at the same question."""
     question = Question(
         id=7, team_id="T0MYNAH", channel=HELP, thread_ts=ts, ts=ts, user="U0ASKER", text="?"
     )
     client = web_client(house.settings(), patient=False)
     streams = Streams(house.engine, client, ME, Pacing(), after_s=0)
-    late, heir = streams.of(question), streams.of(question)
+    start = client.chat_startStream
 
-    async def overtaken(**arguments: Any) -> AsyncSlackResponse:
-        client.chat_startStream = start  # type: ignore[method-assign]
-        await heir.grew("Everything")
-        return await start(**arguments)
+    async def at_once(start: Start) -> AsyncSlackResponse:
+        return await start()
 
-    start, client.chat_startStream = client.chat_startStream, overtaken  # type: ignore[method-assign]
-    await late.grew("Everything")
+    async def started(**arguments: Any) -> AsyncSlackResponse:
+        return await both.before(lambda: start(**arguments))
+
+    client.chat_startStream = started  # type: ignore[method-assign]
+    both = Twins(streams.of(question), streams.of(question), at_once)
+    return both
+
+
+def over(house: House, **values: Any) -> None:
+    """What a poster leaves of the one row that it has said."""
+    done = update(OutboxMessage).values(kind=OutboxKind.POST, status=Status.DONE, **values)
+    house.write(lambda session: session.execute(done))
+
+
+async def test_one_stream_an_answer(house: House) -> None:
+    """Who takes over while a stream may have begun begins no other: the first is all there is."""
+    ts = await house.say("asker", "Tell me everything")
+    both = await twins(house, ts)
+
+    async def unheard(start: Start) -> AsyncSlackResponse:
+        await start()
+        await both.heir.grew("Everything")
+        raise TimeoutError
+
+    both.before = unheard
+    await both.late.grew("Everything")
+    await both.heir.grew("Everything is")
+    assert len(await house.answers(ts)) == 1
+    [row] = house.rows(OutboxMessage)
+    assert (row.ts, row.kind, both.heir.began) == (None, OutboxKind.STREAM, True)
+
+
+async def test_refused_stream_may_be_begun_by_another(house: House) -> None:
+    """What Slack refused is not there: the next one begins, and can be found again."""
+    ts = await house.say("asker", "Tell me everything")
+    both = await twins(house, ts)
+    await house.sandbox.faults(fail={"method": "chat.startStream", "error": "ratelimited"})
+    await both.late.grew("Everything")
+    assert house.rows(OutboxMessage)[0].attempts == 0
+    await both.heir.grew("Everything")
     [stream] = await house.answers(ts)
     [row] = house.rows(OutboxMessage)
-    assert (row.ts, row.kind) == (stream["ts"], OutboxKind.STREAM)
-    await late.grew("Everything is")
-    await heir.grew("Everything is fine")
-    assert (await house.answers(ts))[0]["text"] in ("Everything", "Everything is fine")
+    assert (row.ts, row.attempts) == (stream["ts"], 1)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+async def test_late_holder_takes_its_stream_back(house: House, stopped: bool) -> None:
+    """What begins when the answer was said already is deleted, though its process was stopped."""
+    ts = await house.say("asker", "Tell me everything")
+    both = await twins(house, ts)
+
+    async def said(start: Start) -> AsyncSlackResponse:
+        over(house, ts="1.0")
+        if stopped:
+            task.cancel()
+            await asyncio.wait({task})
+        return await start()
+
+    both.before = said
+    task = asyncio.create_task(both.late.grew("Everything"))
+    await asyncio.wait({task})
+    await gone(house, ts)
+
+
+async def test_late_holder_leaves_what_was_adopted(house: House) -> None:
+    """Its stream became the answer before it heard that it had begun: it stays."""
+    ts = await house.say("asker", "Tell me everything")
+    both = await twins(house, ts)
+
+    async def adopted(start: Start) -> AsyncSlackResponse:
+        started = await start()
+        over(house, ts=started["ts"])
+        return started
+
+    both.before = adopted
+    await both.late.grew("Everything")
+    assert len(await house.answers(ts)) == 1
+
+
+async def test_no_stream_before_what_waits_to_be_said(house: House) -> None:
+    """A stream has no mark: it would be taken for a message that is looked for in the thread."""
+    ts = await house.say("asker", "Tell me everything")
+    both = await twins(house, ts)
+    house.write(
+        lambda session: outbox.say(
+            session, team_id="T0MYNAH", key="answer:6", channel=HELP, thread_ts=ts, payload={}
+        )
+    )
+    await both.late.grew("Everything")
+    assert await house.answers(ts) == []
+    assert not both.late.began
+
+
+async def test_question_deleted_before_its_stream_begins(house: House) -> None:
+    """What is streamed of an answer to a question that is gone goes, too: the thread is free."""
+    slow(house)
+    async with house.bot():
+        ts = await house.ask("Tell me everything")
+        await until(lambda: bool(house.vllm.asked))
+        await house.client("asker").chat_delete(channel=HELP, ts=ts)
+        await until(lambda: len(house.rows(OutboxMessage)) > 0)
+        await house.quiet(within_s=30)
+        assert await _left(house) == []
+    assert house.failed() == []
 
 
 async def test_question_deleted_while_it_is_answered(house: House) -> None:
