@@ -14,14 +14,14 @@ from tests.bot.slack.house import House
 from tests.bot.slack.test_correcting import current
 from tests.bot.slack.test_disputes import OPS, cards, standing, statuses
 
-ANGLES = "&lt;" * 700  # as Slack delivers 700 times "<"
+SIGNS = "&amp;" * 700  # as Slack delivers 700 times "&"
 
 
 async def test_a_question_of_signs_that_are_escaped_can_be_disputed(house: House) -> None:
     """Its card fits: else the rating that began the dispute would be lost with it."""
     house.extra = {"MYNAH_REVIEW_CHANNEL": OPS}
     async with house.bot():
-        first = await house.asked(f"Which port is it? {ANGLES}")
+        first = await house.asked(f"Which port is it? {SIGNS}")
         await house.react("staff", "white_check_mark", first["ts"])
         await house.quiet()
         await hands.correct(house, "staff2", first["ts"], f"It is 9443. {'&' * 700}")
