@@ -31,6 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 
+# No text of more characters is looked at: the time that redacting takes grows with their square.
+_LONGEST = 12_000
 # What counts, or may count again.
 _STANDING = (ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD)
 
@@ -64,6 +66,10 @@ def draft(
         keep: contacts that the house publishes, never redacted.
     """
     texts = [plain(text) for text in (question, answer, rejected or "")]
+    if len(texts[2]) > _LONGEST:
+        texts[2] = ""
+    if max(map(len, texts)) > _LONGEST:  # it was not redacted, so it is not kept either
+        return Draft("", "", None, scope, f"a text is longer than {_LONGEST} characters")
     clean_question, clean_answer, clean_rejected = redact_together(texts, keep)
     if same(clean_rejected, clean_answer):
         clean_rejected = ""
@@ -287,7 +293,9 @@ def _is_blank(example: Example) -> bool:
 
 
 def _still_holds(session: Session, example: Example, reads: str | None) -> bool:
-    if reads is None or redact(reads) not in (example.question, example.answer):
+    if reads is None or len(reads) > _LONGEST:
+        return False
+    if redact(reads) not in (example.question, example.answer):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
     return feedback is None or feedback.correction in (None, reads)

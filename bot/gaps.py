@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, or_, select
 
 from bot.clusters import clusters
@@ -16,6 +16,7 @@ from bot.store.schema import (
     AnswerMode,
     Case,
     CaseStatus,
+    ChannelKind,
     Example,
     ExampleSource,
     ExampleStatus,
@@ -65,9 +66,17 @@ def gaps(
     return [Gap(group) for group in found if not any(_message(one) in taught for one in group)]
 
 
-def gap_channels(session: Session, team_id: str) -> set[str]:
-    """The channels that `gaps` would take questions from: ask of each whether it may be read."""
-    return set(session.exec(select(Question.channel).where(is_escalated(team_id)).distinct()))
+def gap_channels(session: Session, team_id: str, user: str, most: int) -> Sequence[str]:
+    """The `most` channels with most questions for `gaps`, without other people's direct messages:
+    ask of each whether the person may read it."""
+    rows = (
+        select(Question.channel)
+        .where(is_escalated(team_id))
+        .where(or_(Question.channel_kind != ChannelKind.IM, Question.user == user))
+        .group_by(col(Question.channel))
+        .order_by(func.count().desc(), col(Question.channel))
+    )
+    return session.exec(rows.limit(most)).all()
 
 
 def is_escalated(team_id: str) -> ColumnElement[bool]:

@@ -16,9 +16,14 @@ def plain(text: str) -> str:
     ``<@U1> see <https://a.example/x|the guide> in <#C1|help>`` becomes
     ``see the guide (https://a.example/x) in #help``. Indentation and code stay as they are.
     """
-    bare = html.unescape(_BRACKET.sub(_spell_out, text))
+    bare = storable(html.unescape(_BRACKET.sub(_spell_out, text)))
     lines = (line.rstrip() for line in bare.splitlines())
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def storable(text: str) -> str:
+    """Without what databases refuse: NUL characters and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _spell_out(match: re.Match[str]) -> str:

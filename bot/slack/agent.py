@@ -17,8 +17,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.dispatcher import Later
+from bot.slack.roles import Roles
 from bot.slack.workspace import LOCKED_OUT, NO_REPLY, error_of, is_trouble
-from bot.store import answers
+from bot.store import answers, receipts
 from bot.store.asked import most_asked
 from bot.store.database import reading
 from bot.store.schema import InboxEvent, Question
@@ -30,6 +32,7 @@ SOON_S = 0.3  # an answer that is there so soon needs no status
 ABSENT = LOCKED_OUT | {"unknown_method", "not_allowed_token_type", "feature_not_enabled"}
 ABSENT_S, TROUBLE_S = 600.0, 30.0  # how long it is not tried again
 PROMPTS, FEWEST = 4, 3
+LOOKED_AT = 12  # so many are looked at for those that the person may read
 TITLE, MESSAGE = 75, 1000
 TITLED = "What people ask here"
 GENERAL = (
@@ -42,19 +45,21 @@ GENERAL = (
 class Agent:
     """Sets prompts and statuses in one workspace."""
 
-    def __init__(self, engine: Engine, client: AsyncWebClient, team_id: str) -> None:
+    def __init__(self, engine: Engine, client: AsyncWebClient, team_id: str, roles: Roles) -> None:
         self._engine = engine
         self._client = client
         self._team_id = team_id
+        self._roles = roles
         self._absent_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def opened(self, row: InboxEvent) -> None:
         """Handle an `app_home_opened` event of the messages tab."""
-        questions = await asyncio.to_thread(self._asked)
+        event = row.payload["event"]
+        questions = await self._readable(event["user"])
         await self._try(
             lambda: self._client.assistant_threads_setSuggestedPrompts(
-                channel_id=row.payload["event"]["channel"], title=TITLED, prompts=prompts(questions)
+                channel_id=event["channel"], title=TITLED, prompts=prompts(questions)
             )
         )
 
@@ -100,9 +105,26 @@ class Agent:
             log.debug("no status: %s", type(error).__name__)
             return None
 
-    def _asked(self) -> list[str]:
+    async def _readable(self, user: str) -> list[str]:
+        """Questions of this workspace from where the person may read; none without Slack's word."""
+        may_read: dict[str, bool] = {}
+        found = []
+        for question, channels in await asyncio.to_thread(self._asked):
+            try:
+                for channel in channels - may_read.keys():
+                    may_read[channel] = await self._roles.may_read(user, channel)
+            except Later as later:
+                log.debug("no prompts of this workspace: %s", later)
+                return []
+            if all(may_read[channel] for channel in channels):
+                found.append(question)
+        return found
+
+    def _asked(self) -> list[tuple[str, frozenset[str]]]:
+        """The questions asked most, and the channels that each came from."""
         with reading(self._engine) as session:
-            return most_asked(session, self._team_id, PROMPTS)
+            found = most_asked(session, self._team_id, LOOKED_AT)
+            return [(one.question, receipts.source_of(session, one).channels) for one in found]
 
     async def _try(self, call: Callable[[], Awaitable[Any]]) -> bool:
         """Whether Slack took it. What it does not have is not tried again for a while."""

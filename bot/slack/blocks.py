@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,14 @@ you here, or the one that is linked
 def escape(text: str) -> str:
     """Plain text as mrkdwn: nothing in it can mention, link or notify."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def fitting(text: str, limit: int) -> str:
+    """Plain text as mrkdwn of at most `limit` characters: escaped, it may be five times as long."""
+    escaped = escape(text)
+    if len(escaped) <= limit:
+        return escaped
+    return re.sub(r"&[a-z]*$", "", escaped[: limit - len(CUT)]) + CUT
 
 
 def answer(reply: Reply) -> list[dict[str, Any]]:
@@ -92,7 +101,7 @@ def _origin(reply: Reply) -> str:
 
 def _message(about: Mapping[str, Any], text: str, shown: Sequence[Block]) -> dict[str, Any]:
     return {
-        "text": escape(_cut(unsafe(text), TEXT_CHARS)),
+        "text": fitting(unsafe(text), TEXT_CHARS),
         "blocks": [block.to_dict() for block in shown],
         "metadata": {"event_payload": dict(about)},
         "unfurl_links": False,
@@ -103,7 +112,3 @@ def _message(about: Mapping[str, Any], text: str, shown: Sequence[Block]) -> dic
 def note(text: str) -> dict[str, Any]:
     """`chat.postMessage` arguments of a plain line; `text` is mrkdwn."""
     return {"text": text, "unfurl_links": False}
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -32,6 +32,7 @@ REASONS = {
     "tone": "Its tone is off",
 }
 DIFF_CHARS = 600
+MOST_WORDS = 400  # are compared: the time that it takes grows with their number cubed
 KEPT_CHARS = 40  # of what stayed the same, on each side of a change
 Piece = tuple[str, str]  # "kept", "gone" or "new", and the words
 _STYLES = {"gone": {"strike": True}, "new": {"bold": True}, "kept": {}}
@@ -57,7 +58,7 @@ def byline(corrected: Corrected) -> str:
 
 def diff(before: str, after: str) -> list[Piece]:
     """What changed, word by word, with a little of what stayed; nothing when all of it did."""
-    pieces = list(_compared(before, after))
+    pieces = [piece for piece in _compared(before, after) if piece[1]]
     if not any(kind == "kept" and words.strip() for kind, words in pieces):
         pieces = [("gone", before), ("new", f" {after}")]
     shown = [_shortened(piece, at, len(pieces)) for at, piece in enumerate(pieces)]
@@ -65,7 +66,26 @@ def diff(before: str, after: str) -> list[Piece]:
 
 
 def _compared(before: str, after: str) -> Iterator[Piece]:
+    """All pieces, in order. Where too much differs, all between both ends counts as changed."""
     old, new = _words(before), _words(after)
+    head = _same(old, new)
+    tail = _same(old[head:][::-1], new[head:][::-1])
+    yield "kept", "".join(old[:head])
+    yield from _between(old[head : len(old) - tail], new[head : len(new) - tail])
+    yield "kept", "".join(old[len(old) - tail :])
+
+
+def _same(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many words both begin with."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))
+
+
+def _between(old: Sequence[str], new: Sequence[str]) -> Iterator[Piece]:
+    if len(old) + len(new) > MOST_WORDS:
+        yield "gone", "".join(old)
+        yield "new", "".join(new)
+        return
     for what, start, end, new_start, new_end in SequenceMatcher(
         None, old, new, False
     ).get_opcodes():

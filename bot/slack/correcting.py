@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot import corrections, examples, feedback
+from bot.mrkdwn import storable
 from bot.slack import aside, modals
 from bot.slack.aftermath import Aftermath
 from bot.slack.corrected import REASONS, UNDO
@@ -115,7 +116,7 @@ class Correcting:
 
     def _read(self, form: Submission) -> Lesson | str:
         """The lesson that a form holds, or what to say instead."""
-        asked, said = (str(form.values[name]).replace("\0", "") for name in ("question", "answer"))
+        asked, said = (storable(str(form.values[name])) for name in ("question", "answer"))
         with reading(self._engine) as session:
             found = self._standing(session, form)
             if found is None or found.answer.ts is None:

@@ -122,7 +122,7 @@ class Desk:
             said=shared.said,
         )
         self._home.register(self.listeners)
-        self._agent = Agent(engine, client, identity.team_id)
+        self._agent = Agent(engine, client, identity.team_id, roles)
         decisions.register(self.listeners)
         escalating.register(self.listeners)
         self._events = {

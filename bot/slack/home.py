@@ -146,7 +146,7 @@ class Home:
 
     async def _board(self, user: str) -> Board:
         """The dashboard, with those gaps that the admin may read."""
-        channels = sorted(await self._read(gaps.gap_channels))
+        channels = await self._read(gaps.gap_channels, user, CHANNELS)
         readable = await self._readable(user, channels)
         found = await self._read(gaps.gaps, readable, self._memory.embedder)
         shown = [

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 PART_CHARS = 3800
 _CONTROL = re.compile(r"<(?=@[A-Z0-9]|#[A-Z0-9]|!(?:here|channel|everyone|subteam|date)\b)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*\|?\s*")
+_TABLE_RULE = re.compile(r"[\s:|]*-[\s:|-]*")
 
 
 def safe(text: str) -> str:

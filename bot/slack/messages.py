@@ -215,13 +215,8 @@ def _words(message: Message | None) -> str:
     """What a message says; nothing when it is gone."""
     if message is None or message.get("subtype") == "tombstone":
         return ""
-    return _storable(plain(message.get("text", "")))
+    return plain(message.get("text", ""))
 
 
 def _was_before(message: Message, ts: str) -> bool:
     return message["ts"] < ts and message.get("subtype") in (*SPOKEN, "bot_message")
-
-
-def _storable(text: str) -> str:
-    """Without what databases refuse: NUL characters and halves of surrogate pairs."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()

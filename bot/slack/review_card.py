@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slack_sdk.models.blocks import ActionsBlock, ButtonElement, SectionBlock
+from slack_sdk.models.blocks import (
+    ActionsBlock,
+    Block,
+    ButtonElement,
+    RichTextBlock,
+    RichTextQuoteElement,
+    RichTextSectionElement,
+    SectionBlock,
+)
 
 from bot.disputes import Dispute
-from bot.slack.blocks import escape
+from bot.slack.blocks import escape, fitting
+from bot.slack.pieces import cut, text
 from bot.store.schema import ChannelKind, Feedback, FeedbackKind
 
 RIGHT = "dispute_right"
 WRONG = "dispute_wrong"
 SHOWN_CHARS = 700
+INSTEAD_CHARS = 100
 NAMED = 10
 
 
@@ -25,25 +35,28 @@ def opened(dispute: Dispute, link: str) -> dict[str, Any]:
     public = dispute.question.channel_kind is ChannelKind.PUBLIC
     value = str(dispute.answer.id)
     title = "Staff disagree on an answer of mine. Until somebody settles it, I do not use it."
-    lines = [f"*{title}* {_linked(link)}".rstrip(), *(_texts(dispute) if public else ())]
-    parts = [*lines, "\n".join(_opinions(dispute, words=public))]
+    shown: list[Block] = [
+        SectionBlock(text=f"*{title}* {_linked(link)}".rstrip()),
+        *([_texts(dispute)] if public else ()),
+        SectionBlock(text="\n".join(_opinions(dispute, words=public))),
+    ]
     buttons = [
         ButtonElement(action_id=RIGHT, text="It is right", value=value),
         ButtonElement(action_id=WRONG, text="It is wrong", value=value),
     ]
-    sections = [SectionBlock(text=part).to_dict() for part in parts]
-    return _card(title, [*sections, ActionsBlock(elements=buttons).to_dict()], link, is_open=True)
+    blocks = [block.to_dict() for block in (*shown, ActionsBlock(elements=buttons))]
+    return _card(title, blocks, link, is_open=True)
 
 
 def closed(decision: Feedback | None, link: str) -> dict[str, Any]:
     """The same when it is over. It repeats nothing: what was asked may have been deleted."""
     if decision is None:
-        text = "*No longer disputed:* nobody disagrees on this answer any more."
+        words = "*No longer disputed:* nobody disagrees on this answer any more."
     else:
         verdict = "right" if decision.kind is FeedbackKind.APPROVE else "wrong"
-        text = f"*Settled:* <@{decision.user}> says that the answer is {verdict}."
-    text = f"{text} {_linked(link)}".rstrip()
-    return _card(text, [SectionBlock(text=text).to_dict()], link, is_open=False)
+        words = f"*Settled:* <@{decision.user}> says that the answer is {verdict}."
+    words = f"{words} {_linked(link)}".rstrip()
+    return _card(words, [SectionBlock(text=words).to_dict()], link, is_open=False)
 
 
 def is_open(payload: dict[str, Any]) -> bool:
@@ -56,10 +69,10 @@ def link_of(payload: dict[str, Any]) -> str:
     return str(payload["metadata"]["event_payload"]["link"])
 
 
-def _card(text: str, blocks: list[dict[str, Any]], link: str, *, is_open: bool) -> dict[str, Any]:
+def _card(line: str, blocks: list[dict[str, Any]], link: str, *, is_open: bool) -> dict[str, Any]:
     known = {"open": is_open, "link": link}
     return {
-        "text": text,
+        "text": line,
         "blocks": blocks,
         "metadata": {"event_payload": known},
         "unfurl_links": False,
@@ -71,9 +84,18 @@ def _linked(link: str) -> str:
     return f"<{link}|See it>" if link else ""
 
 
-def _texts(dispute: Dispute) -> list[str]:
-    asked, answered = _short(dispute.question.text), _short(dispute.answer.text)
-    return [f"*Question:* {asked}", f"*Answer:* {answered}"]
+def _texts(dispute: Dispute) -> Block:
+    """What was asked and answered, as it is: nobody can write a line of the card."""
+    said = (("Question:", dispute.question.text), ("Answer:", dispute.answer.text))
+    parts = [
+        part
+        for name, words in said
+        for part in (
+            RichTextSectionElement(elements=[text(name, bold=True)]),
+            RichTextQuoteElement(elements=[text(cut(words, SHOWN_CHARS))]),
+        )
+    ]
+    return RichTextBlock(elements=parts)
 
 
 def _opinions(dispute: Dispute, *, words: bool) -> Sequence[str]:
@@ -86,9 +108,7 @@ def _against(given: Feedback, *, words: bool) -> str:
     reason = f" ({escape(given.reason)})" if given.reason else ""
     if given.kind is FeedbackKind.REJECT:
         return f"it is wrong{reason}"
-    instead = f": “{_short(given.correction or '', 100)}”" if words else ""
+    instead = (
+        f": “{fitting(' '.join((given.correction or '').split()), INSTEAD_CHARS)}”" if words else ""
+    )
     return f"corrected it{reason}{instead}"
-
-
-def _short(text: str, limit: int = SHOWN_CHARS) -> str:
-    return escape(text if len(text) <= limit else f"{text[:limit]} […]")

@@ -23,6 +23,7 @@ from bot.store.schema import (
     Audit,
     Case,
     CaseStatus,
+    ChannelKind,
     Example,
     ExampleSource,
     ExampleStatus,
@@ -236,7 +237,20 @@ def test_gaps_show_only_what_may_be_read(store: Engine) -> None:
     assert found(store, "C1") == []
     assert found(store, "C1", "G9") == [("Why was my salary cut?", 1)]
     with reading(store) as session:
-        assert gap_channels(session, TEAM) == {"G9"}
+        assert gap_channels(session, TEAM, "U9", 5) == ["G9"]
+
+
+def test_gaps_do_not_ask_about_everybodys_direct_messages(store: Engine) -> None:
+    """Few channels, however many people Mynah was not sure for; of direct messages one's own."""
+    for number in range(9):
+        direct = asked(store, "Why?", channel=f"D{number}", user=f"U{number}", unsure=True)
+        with transaction(store) as session:
+            session.get_one(Question, direct.id).channel_kind = ChannelKind.IM
+    for channel in ("C1", "C1", "G1", "G2"):
+        asked(store, "Why?", channel=channel, unsure=True)
+    with reading(store) as session:
+        assert gap_channels(session, TEAM, "U3", 9) == ["C1", "D3", "G1", "G2"]
+        assert gap_channels(session, TEAM, "U3", 1) == ["C1"]
 
 
 def test_taught_deleted_and_withdrawn_questions_are_no_gaps(store: Engine) -> None:

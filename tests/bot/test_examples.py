@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -308,3 +309,20 @@ def test_refused_text_is_forgotten_too(engine: Engine, memory: Memory) -> None:
         ).one()
         [gone] = examples.forget_message(session, TEAM, "C0HELP", source.ts)
     assert (gone.question, gone.status) == ("", ExampleStatus.REVOKED)
+
+
+def test_what_no_database_takes_is_left_out() -> None:
+    """NUL and half a character in a message lose neither the rating nor the lesson."""
+    assert plain("which\0 port \ud83d?") == "which port ??"
+
+
+def test_what_is_far_too_long_is_not_even_redacted() -> None:
+    """40,000 characters of somebody's would take half a minute; nothing of them is kept."""
+    numbers = " ".join(f"call 0{number}" for number in range(100_000_000, 100_002_600))
+    began = time.monotonic()
+    made = draft(f"Which port? {numbers}", "It is 9443.", rejected="It is 80.")
+    assert time.monotonic() - began < 2
+    assert "longer than" in (made.refusal or "")
+    assert (made.question, made.answer, made.rejected) == ("", "", None)
+    kept = draft("Which port is it?", "It is 9443.", rejected=numbers)
+    assert (kept.answer, kept.rejected, kept.refusal) == ("It is 9443.", None, None)

@@ -13,18 +13,20 @@ from bot.dispatcher import Later
 from bot.embedder import LexicalEmbedder
 from bot.memory import Memory
 from bot.slack.agent import GENERAL, PROMPTS, STATUS, TITLE, Agent, prompts
+from bot.slack.roles import Roles
+from bot.slack.workspace import Identity, Workspace
 from bot.store.asked import most_asked
 from bot.store.database import reading
-from bot.store.schema import Answer, AnswerExample, AnswerMode, InboxEvent, Question
-from tests.bot.slack.house import HELP, House
+from bot.store.schema import Answer, AnswerExample, AnswerMode, Example, InboxEvent, Question
+from tests.bot.slack.house import BOT, HELP, House
 from tests.bot.taught import TEAM, teach
 from tests.deploy.sandbox.acts import control
 from tests.sandbox_server import until
 
 
-async def proposed(house: House) -> list[dict[str, Any]]:
+async def proposed(house: House, who: str = "asker") -> list[dict[str, Any]]:
     """Open the messages tab and wait for the prompts."""
-    opened = await control(house.sandbox, "home", token="xoxp-asker", tab="messages")
+    opened = await control(house.sandbox, "home", token=f"xoxp-{who}", tab="messages")
     await house.quiet()
     state = await house.sandbox.state(parts="prompts")
     found: list[dict[str, Any]] = state["prompts"][opened["channel"]]["prompts"]
@@ -50,6 +52,26 @@ async def test_prompts_are_what_people_ask(house: House) -> None:
         assert {one["message"] for one in await proposed(house)} == {
             f"Public question {number}?" for number in range(3)
         }
+    assert house.failed() == []
+
+
+async def test_prompts_are_from_where_one_may_read(house: House) -> None:
+    """What a channel that was widened taught helps everybody; its words are shown to its members.
+
+    Nor does a guest read what was asked in channels that they are not in.
+    """
+    house.extra = {"MYNAH_WIDEN_CHANNELS": "C0PRIV"}
+    house.vllm.script = lambda messages, model: "Because of the strike."
+    private = [f"Why was salary {number} cut last month?" for number in range(3)]
+    async with house.bot():
+        for question in private:
+            first = await house.asked(question, who="staff", channel="C0PRIV")
+            await house.react("staff", "white_check_mark", first["ts"], "C0PRIV")
+        await house.quiet()
+        assert {row.scope for row in house.rows(Example)} == {None}
+        assert {one["message"] for one in await proposed(house, "staff")} == set(private)
+        assert [one["message"] for one in await proposed(house, "asker2")] == list(GENERAL)
+        assert [one["message"] for one in await proposed(house, "guest")] == list(GENERAL)
     assert house.failed() == []
 
 
@@ -82,7 +104,9 @@ async def test_a_quick_answer_needs_no_status(house: House) -> None:
         session.add(Question(team_id=TEAM, channel=HELP, thread_ts=ts, ts=ts, user="U0ASKER"))
 
     house.write(asked)
-    agent = Agent(house.engine, house.sandbox.client("xoxb-mynah"), TEAM)
+    client = house.sandbox.client("xoxb-mynah")
+    roles = Roles(Workspace(client, Identity(TEAM, BOT, "B0MYNAH")), staff=(), admins=())
+    agent = Agent(house.engine, client, TEAM, roles)
     row = InboxEvent(
         team_id=TEAM, event_id="1", kind="question", lane="1", payload={"question_id": 1}
     )
@@ -141,7 +165,7 @@ def test_most_asked_comes_first(house: House) -> None:
 
     house.write(use)
     with reading(house.engine) as session:
-        assert most_asked(session, TEAM, 4) == [
+        assert [row.question for row in most_asked(session, TEAM, 4)] == [
             "Question hosts?",
             "Question ports?",
             "Question logs?",

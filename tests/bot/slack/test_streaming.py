@@ -278,18 +278,6 @@ async def test_question_deleted_while_it_is_answered(house: House) -> None:
     assert house.failed() == []
 
 
-async def test_question_deleted_before_its_stream_begins(house: House) -> None:
-    """A stream that begins after the deletion ends with nothing, and its lane is free."""
-    slow(house)
-    async with house.bot():
-        ts = await house.say("asker", "We wonder")
-        asked = await house.ask("Tell me everything", thread_ts=ts)
-        await until(lambda: bool(house.vllm.asked))
-        await house.client("asker").chat_delete(channel=HELP, ts=asked)
-        await house.quiet()
-        assert await _left(house) == []
-
-
 async def test_question_edited_while_it_is_answered(house: House) -> None:
     """The stream becomes the answer to the new words."""
     slow(house)

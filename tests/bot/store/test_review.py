@@ -209,4 +209,4 @@ def test_most_asked_are_open_to_all(store: Engine, approved: int) -> None:
         for status in [ExampleStatus.LIVE, ExampleStatus.REVOKED, ExampleStatus.HELD][:approved]:
             told.taught(told.answered(), status)
     with reading(store) as session:
-        assert most_asked(session, TEAM, 4) == ["Which port is it?"]
+        assert [row.question for row in most_asked(session, TEAM, 4)] == ["Which port is it?"]
