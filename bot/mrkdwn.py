@@ -1,4 +1,4 @@
-"""Slack's markup as plain text: what an asker or a staff member meant, without ids and escapes."""
+"""Slack's markup (mrkdwn) as plain text, and plain text as mrkdwn."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def plain(text: str) -> str:
     bare = html.unescape(_BRACKET.sub(_spell_out, text))
     lines = (line.rstrip() for line in bare.splitlines())
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def escape(text: str) -> str:
+    """Plain text as mrkdwn: nothing in it can mention, link or notify."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _spell_out(match: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from slack_sdk.models.blocks import ActionsBlock, Block, HeaderBlock
 
 from bot.slack.pieces import Confirm, Linked, bullets, button, linked, section, text
-from bot.store.schema import FeedbackKind
+from bot.store.schema import RATINGS
 from bot.store.tallies import Ratings
 
 TRAIN, ROLL_BACK, PAUSE, RESUME = "admin:train", "admin:rollback", "admin:pause", "admin:resume"
@@ -54,8 +54,7 @@ def blocks(board: Board) -> list[Block]:
 
 
 def _rate(rate: Rate) -> str:
-    kinds = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
-    right, wrong, corrected = (rate.ratings.get(kind, 0) for kind in kinds)
+    right, wrong, corrected = (rate.ratings.get(kind, 0) for kind in RATINGS)
     total = right + wrong + corrected
     share = f"{right / total:.0%}" if total >= ENOUGH else "not enough ratings"
     return f"• {rate.name}: {share} ({right} right, {wrong} wrong, {corrected} corrected)"

@@ -15,7 +15,7 @@ from bot.gaps import Gap
 from bot.memory import Memory
 from bot.slack import board, home_view, reports
 from bot.slack.board import Board, Rate
-from bot.slack.commands import REFUSAL, Call, Commands
+from bot.slack.commands import ADMINS_ONLY, Call, Commands
 from bot.slack.delivery import lane
 from bot.slack.home_view import Review, Shown
 from bot.slack.interactions import Listeners, Press
@@ -34,7 +34,7 @@ CHANNELS = 20  # as many are asked after, whether the person may read them
 DAYS = (7, 30)
 RATED, RUNS, GAPS = 5, 5, 5
 GONE = "That answer has changed, is gone, or you cannot read it. Nothing was noted."
-ONLY_STAFF = "Only Mynah's staff can rate answers."
+STAFF_ONLY = "Only staff can rate answers."
 _KINDS = {home_view.RIGHT: FeedbackKind.APPROVE, home_view.WRONG: FeedbackKind.REJECT}
 _SAID = {
     FeedbackKind.APPROVE: "Noted as right.",
@@ -93,7 +93,7 @@ class Home:
     async def _rated(self, press: Press, kind: FeedbackKind) -> str:
         """Teach what the person said of an answer, as a reaction on it would."""
         if not await self._roles.is_staff(press.user):
-            return ONLY_STAFF
+            return STAFF_ONLY
         answer = await self._read(review.standing, int(press.value))
         if answer is None or answer.mode is AnswerMode.UNSURE:
             return GONE
@@ -114,7 +114,7 @@ class Home:
         return _SAID[kind] if rated else GONE
 
     async def _command(self, press: Press) -> None:
-        notice = REFUSAL
+        notice = ADMINS_ONLY
         if await self._roles.is_admin(press.user):
             notice = await asyncio.to_thread(self._carry_out, press)
             self._said()

@@ -10,10 +10,10 @@ from sqlmodel import Session, select
 from bot import deciding, pausing
 from bot import releases as rule
 from bot.deciding import WORDS, Decided
+from bot.mrkdwn import escape
 from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.run_words import person
-from bot.slack.blocks import escape
 from bot.store import fleet, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
@@ -41,8 +41,10 @@ def status(session: Session, team_id: str) -> str:
     return "\n".join(lines)
 
 
-def paused(pause: Pause) -> str:
-    """A pause in words: by whom and since when."""
+def paused(pause: Pause | None) -> str:
+    """A pause in words: by whom and since when, as far as that is known."""
+    if pause is None:
+        return "paused"
     since = f" since {pause.since:%Y-%m-%d %H:%M} UTC" if pause.since else ""
     return f"paused by {person(escape(pause.by))}{since}"
 

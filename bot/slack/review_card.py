@@ -8,7 +8,7 @@ from typing import Any
 from slack_sdk.models.blocks import ActionsBlock, ButtonElement, SectionBlock
 
 from bot.disputes import Dispute
-from bot.slack.blocks import escape
+from bot.mrkdwn import escape
 from bot.store.schema import ChannelKind, Feedback, FeedbackKind
 
 RIGHT = "dispute_right"

@@ -196,7 +196,7 @@ def _envelope(world: World, kind: str, user: User, view: str = "") -> Json:
 
 
 def _action(world: World, widget: Widget, says: Json) -> Json:
-    kept = {
+    kept: Json = {
         name: widget.element[name] for name in ("style", "placeholder") if name in widget.element
     }
     ids = {"type": widget.kind, "action_id": widget.action_id, "block_id": widget.block_id}

@@ -11,7 +11,7 @@ from bot.slack import board, home_view
 from bot.slack.board import Board, Rate
 from bot.slack.home_view import Review, Shown, view
 from bot.slack.pieces import Linked
-from bot.store.review import Waiting
+from bot.store.review import Pending
 from bot.store.schema import Answer, AnswerMode, CaseStatus, FeedbackKind, Question
 from deploy.sandbox.views import check_view
 
@@ -25,14 +25,14 @@ def waiting(
     held: bool = False,
     case: CaseStatus | None = None,
     text: str = NASTY,
-) -> Waiting:
+) -> Pending:
     """An answer that waits for review."""
     question = Question(team_id="T", channel="C1", thread_ts="1.0", ts="1.0", user="U1", text=text)
     answer = Answer(
         id=7, team_id="T", question_id=1, text=text, mode=mode, release_id=1, channel="C1",
         ts="1.1", confidence=-0.25,
     )  # fmt: skip
-    return Waiting(answer, question, held, case)
+    return Pending(answer, question, held, case)
 
 
 def dashboard(**more: Any) -> Board:
@@ -99,7 +99,7 @@ def test_empty_words_are_no_fault() -> None:
         ),
     ],
 )
-def test_each_answer_says_why_it_waits(item: Waiting, line: str) -> None:
+def test_each_answer_says_why_it_waits(item: Pending, line: str) -> None:
     """Channel, mode, how sure, and the link; what was not answered can only be answered."""
     tab = shown(Shown({}, review=Review([(item, LINK)], 0, more=False)))
     [context] = [block for block in tab["blocks"] if block["type"] == "context"]
