@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from bot import outbox, pausing, releases, run_message
+from bot.mrkdwn import escape
 from bot.slack import reports, versions
 from bot.slack.blocks import HELP, note
 from bot.slack.roles import Roles
@@ -141,7 +142,7 @@ class Commands:
         )  # fmt: skip
         if not created:
             return Outcome(
-                f"Run {run.id} is {reports.where(run)} already. `/mynah status` tells more."
+                f"Run {run.id} is {escape(reports.where(run))} already. `/mynah status` tells more."
             )
         # The one message of this run: from here on the worker keeps it up to date.
         run_message.tell(session, run, step="queued", admin_channel=self._admin_channel)

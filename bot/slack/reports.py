@@ -29,7 +29,7 @@ def status(session: Session, team_id: str) -> str:
     lines = [
         f"*Live:* {name(live) if live else 'nothing yet'}",
         f"*Memory:* {_count(session, team_id)} approved answers",
-        f"*Last run:* {run(newest[0]) if newest else 'none yet'}",
+        f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
     ]
     if (one := deciding.waiting(session, team_id)) is not None:
@@ -82,15 +82,15 @@ def decided(error: Decided) -> str:
 
 
 def where(run: Run) -> str:
-    """A run's state in words."""
+    """A run's state in words, as plain text."""
     if run.status is RunStatus.RUNNING:
-        return f"running ({escape(run.phase) or 'starting'}, {run.progress:.0%})"
+        return f"running ({run.phase or 'starting'}, {run.progress:.0%})"
     return run.status.value
 
 
 def run(row: Run) -> str:
-    """A run by its number: where it stands, and why."""
-    why = f": {escape('; '.join(row.reasons))}" if row.reasons else ""
+    """A run by its number: where it stands, and why, as plain text."""
+    why = f": {'; '.join(row.reasons)}" if row.reasons else ""
     return f"{row.id}, {where(row)}{why}"
 
 
