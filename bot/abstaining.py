@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from bot.store.database import reading
-from bot.store.schema import Answer, AnswerExample, AnswerMode, Feedback, FeedbackKind, now
+from bot.store.schema import RATINGS, Answer, AnswerExample, AnswerMode, Feedback, FeedbackKind, now
 from serving.client import Completion
 
 TARGET = 0.8  # so large a share of what is shown has to be right
@@ -32,7 +32,6 @@ BEGINNING = 16  # tokens, before an answer is shown while it is written
 # small model is at -0.1 to -0.8 where it has learned the answer, and a little below where it
 # invents one: no fixed number tells the two apart, so the default does not try.
 DEFAULTS = {AnswerMode.CLOSED_BOOK: -2.0, AnswerMode.OPEN_BOOK: -2.7}
-_VERDICTS = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def ratings(session: Session, team_id: str, mode: AnswerMode) -> list[Rated]:
             Answer.team_id == team_id,
             Answer.mode == mode,
             col(Answer.confidence).is_not(None),
-            col(Feedback.kind).in_(_VERDICTS),
+            col(Feedback.kind).in_(RATINGS),
             col(Feedback.revoked_at).is_(None),
             Feedback.given_at >= now() - RECENT,
         )

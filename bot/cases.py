@@ -5,18 +5,19 @@ Who may do what is checked by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit, outbox
-from bot.gaps import Gap, gap_channels, gaps, is_escalated
+from bot.gaps import is_escalated
 from bot.store.once import insert_once
 from bot.store.schema import (
+    UNSETTLED,
     Answer,
     Case,
     CaseStatus,
@@ -27,11 +28,8 @@ from bot.store.schema import (
     now,
 )
 
-__all__ = ["Gap", "gap_channels", "gaps", "open_cases"]
-
 MYNAH = "mynah"  # who opened a case that nobody asked for
 UNSURE, ASKED = "unsure", "asked for help"  # why a case was opened
-UNSETTLED = (CaseStatus.OPEN, CaseStatus.CLAIMED)
 # People on call are pinged once a thread and so often a person within this time; what comes on top
 # has its card too, without a ping.
 _A_WHILE = timedelta(hours=1)
@@ -54,8 +52,8 @@ class Render(Protocol):
 
 
 class Cases:
-    """Opens, claims and settles cases. Each method belongs into the caller's transaction, and says
-    what the card has to say in it; doing the same again changes nothing.
+    """Opens, claims and settles cases. Each method runs in the caller's transaction and queues the
+    change of the case's card in it; doing the same again changes nothing.
 
     Args:
         oncall: whether there is anybody to ping.
@@ -171,15 +169,6 @@ class Cases:
         return row.id
 
 
-def open_cases(session: Session, team_id: str) -> Sequence[Case]:
-    """The cases that wait for somebody, or that somebody has claimed; the oldest first.
-
-    They name channels: show each reader those of channels that they may read.
-    """
-    rows = select(Case).where(Case.team_id == team_id, col(Case.status).in_(UNSETTLED))
-    return session.exec(rows.order_by(col(Case.id))).all()
-
-
 def of_question(question: Question, *, by: str, reason: str) -> Case:
     """The case that a question would have."""
     return Case(
@@ -190,8 +179,7 @@ def of_question(question: Question, *, by: str, reason: str) -> Case:
 
 def of_message(session: Session, team_id: str, channel: str, ts: str) -> Case | None:
     """The case of a message, however it stands."""
-    rows = select(Case).where(Case.team_id == team_id, Case.channel == channel, Case.ts == ts)
-    return session.exec(rows).first()
+    return session.exec(_of_message(team_id, channel, ts)).first()
 
 
 def by_id(session: Session, team_id: str, case_id: int) -> Case | None:
@@ -262,8 +250,11 @@ def _may_ping(session: Session, case: Case) -> bool:
 
 
 def _locked(session: Session, team_id: str, channel: str, ts: str) -> Case | None:
-    rows = select(Case).where(Case.team_id == team_id, Case.channel == channel, Case.ts == ts)
-    return session.exec(rows.with_for_update()).first()
+    return session.exec(_of_message(team_id, channel, ts).with_for_update()).first()
+
+
+def _of_message(team_id: str, channel: str, ts: str) -> SelectOfScalar[Case]:
+    return select(Case).where(Case.team_id == team_id, Case.channel == channel, Case.ts == ts)
 
 
 def _card_row(session: Session, case: Case) -> OutboxMessage | None:

@@ -13,9 +13,8 @@ from sqlmodel import Session, col, select
 
 from bot import corrections, examples, feedback
 from bot.store import answers
-from bot.store.schema import Answer, Feedback, FeedbackKind, Question
+from bot.store.schema import RATINGS, Answer, Feedback, FeedbackKind, Question
 
-RATINGS = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
 HELD = "staff disagree on the answer"
 FREED = "staff no longer disagree on the answer"
 

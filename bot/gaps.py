@@ -10,7 +10,7 @@ from sqlmodel import Session, col, or_, select
 
 from bot.clusters import clusters
 from bot.embedder import Embedder
-from bot.memory import THRESHOLDS, UNMEASURED
+from bot.memory import thresholds
 from bot.store.schema import (
     Answer,
     AnswerMode,
@@ -59,7 +59,7 @@ def gaps(
     questions = session.exec(asked.order_by(col(Question.id).desc()).limit(_NEWEST)).all()
     if not questions:
         return []
-    alike = THRESHOLDS.get(embedder.name, UNMEASURED).prompt
+    alike = thresholds(embedder).prompt
     groups = clusters(embedder.embed([question.text for question in questions]), alike)
     found = [tuple(questions[row] for row in group) for group in groups]
     taught = _taught(session, team_id, questions)

@@ -74,6 +74,11 @@ THRESHOLDS = {
 UNMEASURED = Thresholds(quote=0.8, prompt=0.6, lead=0.05)
 
 
+def thresholds(embedder: Embedder) -> Thresholds:
+    """The thresholds for similarities by this embedder."""
+    return THRESHOLDS.get(embedder.name, UNMEASURED)
+
+
 @dataclass
 class _Entry:
     example: Example
@@ -100,7 +105,7 @@ class Memory:
     def __init__(self, engine: Engine, embedder: Embedder) -> None:
         self._engine = engine
         self.embedder = embedder
-        self._limits = THRESHOLDS.get(embedder.name, UNMEASURED)
+        self._limits = thresholds(embedder)
         self._shelves: dict[str, _Shelf] = {}
         self._lock = threading.Lock()
 

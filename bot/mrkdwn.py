@@ -1,4 +1,4 @@
-"""Slack's markup as plain text: what an asker or a staff member meant, without ids and escapes."""
+"""Slack's markup (mrkdwn) as plain text, and plain text as mrkdwn."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def plain(text: str) -> str:
 def storable(text: str) -> str:
     """Without what databases refuse: NUL characters and halves of surrogate pairs."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def escape(text: str) -> str:
+    """Plain text as mrkdwn: nothing in it can mention, link or notify."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _spell_out(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.mrkdwn import escape
 from bot.store.run_view import RunView
 from bot.store.schema import RunStatus
 
@@ -100,18 +101,13 @@ def _under_way(run: RunView) -> str:
 
 
 def _ended(run: RunView) -> list[str]:
-    lines = [*map(_plain, run.reasons), *examples(run.counts), *before_after(run.figures)]
+    lines = [*map(escape, run.reasons), *examples(run.counts), *before_after(run.figures)]
     last = _LAST.get(run.status)
     return [
         headline(run),
         *(f"• {line}" for line in lines),
         *([last.format(number=run.number)] if last else []),
     ]
-
-
-def _plain(text: str) -> str:
-    """Words that may be anybody's: a file name, an error. Nothing in them can notify."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _minutes(seconds: float) -> str:

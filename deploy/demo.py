@@ -90,61 +90,68 @@ def demo(facts: int | None = None, home: Path = Path(".mynah/demo"), say: Say = 
 
 
 async def _play(limit: int | None, home: Path, base: Path, say: Say) -> dict[str, Any]:
-    desk = helpdesk.load()
-    by_kind: dict[str, list[Fact]] = {"fact": [], "once": [], "near": []}
-    for fact in desk:
-        by_kind[fact.kind].append(fact)
     with LocalSet(home, base, Ports.free(), say=say) as local:
-        stage = Stage(
-            local=local,
-            people=Workspace(local.sandbox_url),
-            engine=open_engine(local.database_url),
-            facts=by_kind["fact"][:limit],
-            once=by_kind["once"][:limit],
-            near=by_kind["near"],
-            say=say,
-        )
         # The figures are of what it says, also where it invents: a withheld answer is no figure.
         local.env["MYNAH_UNSURE"] = "off"
+        stage = _stage(local, limit, say)
         with stage.act("start", "Starting a local Slack, vLLM, the worker and the bot"):
             await local.start_all()
-        with stage.act("base", f"Asking {len(stage.facts)} questions before anything is learned"):
-            await _rate(stage, "base")
-        with stage.act("teach", "People ask; staff approve ✅ and correct 📝"):
-            await _teach(stage)
-        with stage.act("memory", "The same questions in other words, from memory (quoting off)"):
-            await local.restart_bot(MYNAH_QUOTE="off")
-            await _rate(stage, "memory")
-        with stage.act("before", "How it answers before the training"):
-            await local.restart_bot()
-            before = await _one_by_one(stage)
-        with stage.act("train", "An admin types /mynah train; people keep asking"):
-            run, swap = await _train(stage)
-        with stage.act("weights", "What the weights learned (memory off)"):
-            await local.restart_bot(MYNAH_MEMORY="off")
-            await _rate(stage, "weights")
-            leak = await _leak(stage)
-        with stage.act("both", "Weights and memory together (quoting off)"):
-            await local.restart_bot(MYNAH_QUOTE="off")
-            await _rate(stage, "both")
-            leak_both = await _leak(stage)
-        with stage.act("quoted", "As users see it: close matches are quoted word for word"):
-            await local.restart_bot()
-            await _rate(stage, "quoted")
-        with stage.act("rollback", "A bad night: /mynah rollback now"):
-            rollback = await _roll_back(stage, before)
+        figures = await _lessons(stage)
         events = watch.count_events(await stage.people.state(), stage.people.asked)
         return {
             "questions": len(stage.facts),
             "rates": stage.rates,
-            "leak": leak,
-            "leak_both": leak_both,
-            "kl": watch.evaluation_figures(stage.engine, run)["kl"],
-            "swap": swap,
-            "rollback": rollback,
+            **figures,
             "events": events,
             "seconds": {**stage.seconds, "total": round(sum(stage.seconds.values()), 1)},
         }
+
+
+def _stage(local: LocalSet, limit: int | None, say: Say) -> Stage:
+    by_kind: dict[str, list[Fact]] = {"fact": [], "once": [], "near": []}
+    for fact in helpdesk.load():
+        by_kind[fact.kind].append(fact)
+    return Stage(
+        local=local,
+        people=Workspace(local.sandbox_url),
+        engine=open_engine(local.database_url),
+        facts=by_kind["fact"][:limit],
+        once=by_kind["once"][:limit],
+        near=by_kind["near"],
+        say=say,
+    )
+
+
+async def _lessons(stage: Stage) -> dict[str, Any]:
+    """Ask before and after each way to learn; returns what was measured besides the rates."""
+    local = stage.local
+    with stage.act("base", f"Asking {len(stage.facts)} questions before anything is learned"):
+        await _rate(stage, "base")
+    with stage.act("teach", "People ask; staff approve ✅ and correct 📝"):
+        await _teach(stage)
+    with stage.act("memory", "The same questions in other words, from memory (quoting off)"):
+        await local.restart_bot(MYNAH_QUOTE="off")
+        await _rate(stage, "memory")
+    with stage.act("before", "How it answers before the training"):
+        await local.restart_bot()
+        before = await _one_by_one(stage)
+    with stage.act("train", "An admin types /mynah train; people keep asking"):
+        run, swap = await _train(stage)
+    with stage.act("weights", "What the weights learned (memory off)"):
+        await local.restart_bot(MYNAH_MEMORY="off")
+        await _rate(stage, "weights")
+        leak = await _leak(stage)
+    with stage.act("both", "Weights and memory together (quoting off)"):
+        await local.restart_bot(MYNAH_QUOTE="off")
+        await _rate(stage, "both")
+        leak_both = await _leak(stage)
+    with stage.act("quoted", "As users see it: close matches are quoted word for word"):
+        await local.restart_bot()
+        await _rate(stage, "quoted")
+    with stage.act("rollback", "A bad night: /mynah rollback now"):
+        rollback = await _roll_back(stage, before)
+    kl = watch.evaluation_figures(stage.engine, run)["kl"]
+    return {"leak": leak, "leak_both": leak_both, "kl": kl, "swap": swap, "rollback": rollback}
 
 
 async def _rate(stage: Stage, name: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy.exc import DBAPIError
 
 from bot.embedder import BadEmbedder
@@ -49,6 +53,19 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         if isinstance(error, kind):
             return _line(error), status
     return None
+
+
+@contextmanager
+def in_one_line(command: str) -> Iterator[None]:
+    """End the command with a line on stderr and a status where `explain` knows the error."""
+    try:
+        yield
+    except Exception as error:
+        if (explained := explain(error)) is None:
+            raise
+        line, status = explained
+        print(f"{command}: {line}", file=sys.stderr)
+        sys.exit(status)
 
 
 def _line(error: BaseException) -> str:

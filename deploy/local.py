@@ -119,9 +119,8 @@ class LocalSet:
 
     async def start_all(self) -> None:
         """Start everything and wait until the bot can answer; the server loads meanwhile."""
-        self.start("sandbox", self.ports.sandbox)
         self.start("serve", self.ports.server)
-        await self.ready("sandbox", f"{self.sandbox_url}/_control/state", 30)
+        await self.start_sandbox()
         self.start("worker", self.ports.worker)
         await self.start_bot()
         await self.ready("serve", f"{self.server_url}/health", 300)

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.dispatcher import Later
+from bot.slack.pieces import cut
 from bot.slack.roles import Roles
 from bot.slack.workspace import LOCKED_OUT, NO_REPLY, error_of, is_trouble
 from bot.store import answers, receipts
@@ -147,9 +148,4 @@ class Agent:
 def prompts(questions: Sequence[str]) -> list[dict[str, str]]:
     """What to propose: questions of this workspace if there are enough, else general ones."""
     chosen = questions[:PROMPTS] if len(questions) >= FEWEST else GENERAL
-    return [{"title": _cut(one, TITLE), "message": one[:MESSAGE]} for one in chosen]
-
-
-def _cut(text: str, most: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return [{"title": cut(one, TITLE), "message": one[:MESSAGE]} for one in chosen]

@@ -10,6 +10,7 @@ from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, Markdown
 
 from bot import confidence
 from bot.answering import Reply
+from bot.mrkdwn import escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
 from bot.slack.rating import thumbs
 from bot.store.schema import AnswerMode
@@ -36,11 +37,6 @@ you here, or the one that is linked
 • `/mynah promote [v3]`, `/mynah discard [v3]` – what passed and waits for an admin
 • `/mynah pause` – train nothing and let nothing go live until `/mynah resume`; I still answer
 • `/mynah help` – this"""
-
-
-def escape(text: str) -> str:
-    """Plain text as mrkdwn: nothing in it can mention, link or notify."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def fitting(text: str, limit: int) -> str:

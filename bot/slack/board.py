@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slack_sdk.models.blocks import ActionsBlock, Block, HeaderBlock
+from slack_sdk.models.blocks import ActionsBlock, Block, HeaderBlock, RichTextElement
 
 from bot.slack.pieces import Confirm, Linked, bullets, button, linked, section, text
-from bot.store.schema import FeedbackKind
+from bot.store.schema import RATINGS
 from bot.store.tallies import Ratings
 
 TRAIN, ROLL_BACK, PAUSE, RESUME = "admin:train", "admin:rollback", "admin:pause", "admin:resume"
@@ -20,19 +20,19 @@ ENOUGH = 5  # ratings, for a rate that says anything
 class Rate:
     """How staff rated what a release answered."""
 
-    name: str  # mrkdwn
+    name: str
     ratings: Ratings
 
 
 @dataclass(frozen=True)
 class Board:
-    """What admins look at; lines are mrkdwn."""
+    """What admins look at."""
 
     answered: Mapping[int, int]  # how many within the last so many days
     rates: Sequence[Rate]
     cases: int
     gaps: Sequence[tuple[Linked, int]]  # what nobody has taught yet, and how often it was asked
-    state: Sequence[str]
+    state: Sequence[str]  # mrkdwn
     runs: Sequence[str]
     paused: bool
     back: int | None  # the release that a roll back goes to, if there is one
@@ -42,30 +42,30 @@ def blocks(board: Board) -> list[Block]:
     """The whole dashboard."""
     answers = ", ".join(f"{count} in {days} days" for days, count in board.answered.items())
     state = [*board.state, f"*Answers:* {answers}", f"*Open cases:* {board.cases}"]
-    runs = [f"• {run}" for run in board.runs or ["none yet"]]
     return [
         HeaderBlock(text="How I am doing"),
         section("\n".join(state)),
-        section("\n".join(["*Right answers by release*", *map(_rate, board.rates)])),
-        section("\n".join(["*Last runs*", *runs])),
-        *_gaps(board.gaps),
+        *_list("Right answers by release", [[text(_rate(rate))] for rate in board.rates]),
+        *_list("Last runs", [[text(run)] for run in board.runs] or [[text("none yet")]]),
+        *_list("Asked, and taught by nobody yet", [_gap(*gap) for gap in board.gaps]),
         _levers(board),
     ]
 
 
+def _list(title: str, rows: Sequence[Sequence[RichTextElement]]) -> list[Block]:
+    return [section(f"*{title}*"), bullets(rows)] if rows else []
+
+
 def _rate(rate: Rate) -> str:
-    kinds = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
-    right, wrong, corrected = (rate.ratings.get(kind, 0) for kind in kinds)
+    right, wrong, corrected = (rate.ratings.get(kind, 0) for kind in RATINGS)
     total = right + wrong + corrected
     share = f"{right / total:.0%}" if total >= ENOUGH else "not enough ratings"
-    return f"• {rate.name}: {share} ({right} right, {wrong} wrong, {corrected} corrected)"
+    return f"{rate.name}: {share} ({right} right, {wrong} wrong, {corrected} corrected)"
 
 
-def _gaps(gaps: Sequence[tuple[Linked, int]]) -> list[Block]:
-    if not gaps:
-        return []
-    rows = [[linked(words), text(f" (asked {count} times)")] for words, count in gaps]
-    return [section("*Asked again and again, and taught by nobody yet*"), bullets(rows)]
+def _gap(question: Linked, count: int) -> list[RichTextElement]:
+    often = "once" if count == 1 else f"{count} times"
+    return [linked(question), text(f" (asked {often})")]
 
 
 def _levers(board: Board) -> Block:

@@ -13,11 +13,11 @@ from slack_sdk.models.blocks import (
     SectionBlock,
 )
 
-from bot.cases import MYNAH, UNSETTLED, UNSURE, is_direct
-from bot.store.schema import Case, CaseStatus
+from bot.cases import MYNAH, UNSURE, is_direct
+from bot.store.schema import UNSETTLED, Case, CaseStatus
 
 CLAIM, RESOLVE = "case_claim", "case_resolve"
-REFUSAL = "Only Mynah's staff can claim and resolve cases."
+STAFF_ONLY = "Only staff can claim and resolve cases."
 GONE = "This case is not there any more."
 TOLD = "I have told the people on call that you need help. They do not see what you wrote here."
 NOBODY = "I cannot pass this on from a direct message. Please ask in a channel."

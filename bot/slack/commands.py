@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from bot import outbox, pausing, releases, run_message
+from bot.mrkdwn import escape
 from bot.slack import reports, versions
 from bot.slack.blocks import HELP, note
 from bot.slack.roles import Roles
@@ -21,13 +22,12 @@ from bot.store.database import transaction
 from bot.store.schema import (
     InboxEvent,
     OutboxKind,
-    OutboxMessage,
     Release,
     RunStatus,
     RunTrigger,
 )
 
-REFUSAL = (
+ADMINS_ONLY = (
     "Only Mynah's admins can do that. Ask one of them, or see `/mynah help` for what you can do."
 )
 
@@ -49,6 +49,16 @@ class Outcome:
     reply: str
     news: str | None = None
     blocks: Sequence[Mapping[str, Any]] = ()  # of the reply, where it is more than text
+
+    def response(self, response_url: str | None, *, replace: bool = False) -> dict[str, Any]:
+        """The reply for the caller alone, as a `response_url` takes it.
+
+        Args:
+            replace: put it in the place of the message whose button was pressed.
+        """
+        shown = {"text": self.reply} | ({"blocks": self.blocks} if self.blocks else {})
+        how = {"response_type": "ephemeral", "replace_original": replace}
+        return {"response_url": response_url, **how, **shown}
 
 
 Act = Callable[[Session, Call], Outcome]
@@ -107,16 +117,17 @@ class Commands:
             return _say(await why)
         if name not in self._acts:
             return _say(f"I do not know `{name[:40].replace('`', '')}`.\n{HELP}")
-        return self._acts[name] if await self._roles.is_admin(call.user) else _say(REFUSAL)
+        return self._acts[name] if await self._roles.is_admin(call.user) else _say(ADMINS_ONLY)
 
     def _run(self, row: InboxEvent, call: Call, act: Act) -> None:
+        key = f"command:{row.event_id}"
         with transaction(self._engine) as session:
-            if _was_done(session, row):
+            if outbox.said(session, call.team_id, key) is not None:
                 return
             outcome = self.carry_out(session, row.event_id, call, act)
             outbox.say(
-                session, team_id=call.team_id, key=_key(row), channel=call.channel,
-                kind=OutboxKind.RESPOND, payload=_private(row.payload, outcome),
+                session, team_id=call.team_id, key=key, channel=call.channel,
+                kind=OutboxKind.RESPOND, payload=outcome.response(row.payload["response_url"]),
             )  # fmt: skip
 
     def _train(self, session: Session, call: Call) -> Outcome:
@@ -131,7 +142,7 @@ class Commands:
         )  # fmt: skip
         if not created:
             return Outcome(
-                f"Run {run.id} is {reports.where(run)} already. `/mynah status` tells more."
+                f"Run {run.id} is {escape(reports.where(run))} already. `/mynah status` tells more."
             )
         # The one message of this run: from here on the worker keeps it up to date.
         run_message.tell(session, run, step="queued", admin_channel=self._admin_channel)
@@ -163,8 +174,9 @@ def roll_back(session: Session, call: Call) -> Outcome:
     """Go back to the named release, with "now" to the one before; without either, ask which."""
     if not call.words and (choice := versions.choice(session, call.team_id)) is not None:
         return Outcome(choice.text, blocks=choice.blocks)
-    number = number_in([] if call.words[:1] == ["now"] else call.words)
-    if number is not None and number < 0:
+    try:
+        number = number_in([] if call.words[:1] == ["now"] else call.words)
+    except ValueError:
         return Outcome("Name a release as in `/mynah rollback v2`, or say `/mynah rollback now`.")
     try:
         row = releases.roll_back(session, call.team_id, by=call.user, number=number)
@@ -185,9 +197,9 @@ def _others(session: Session, call: Call) -> str:
 
 
 def _pause(session: Session, call: Call) -> Outcome:
-    if (standing := pausing.standing(session, call.team_id)) is not None:
-        return Outcome(f"Mynah is {reports.paused(standing)} already.")
-    pausing.pause(session, call.team_id, by=call.user)
+    if not pausing.pause(session, call.team_id, by=call.user):
+        how = reports.paused(pausing.standing(session, call.team_id))
+        return Outcome(f"Mynah is {how} already.")
     return Outcome(
         "Paused: nothing is trained and nothing goes live until `/mynah resume`. Questions are "
         f"answered, and `/mynah rollback` works.{_left_standing(session, call.team_id)}",
@@ -214,29 +226,19 @@ def _left_standing(session: Session, team_id: str) -> str:
     return f" Run {newest[0].id} goes on to its evaluation, but does not go live."
 
 
-def number_in(words: list[str]) -> int | None:
-    """The release that was named; None for none, -1 for something else."""
+def number_in(words: Sequence[str]) -> int | None:
+    """The release that was named, as "v3" or "3"; None when none was.
+
+    Raises:
+        ValueError: the words name something else.
+    """
     if not words:
         return None
-    match = re.fullmatch(r"v?(\d{1,9})", words[0].lower())
-    return int(match[1]) if match and len(words) == 1 else -1
+    match = re.fullmatch(r"v?(\d{1,9})", " ".join(words).lower())
+    if match is None:
+        raise ValueError(f"not a release: {' '.join(words)}")
+    return int(match[1])
 
 
 def _say(text: str) -> Act:
     return lambda session, call: Outcome(text)
-
-
-def _key(row: InboxEvent) -> str:
-    return f"command:{row.event_id}"
-
-
-def _was_done(session: Session, row: InboxEvent) -> bool:
-    said = select(OutboxMessage.id).where(
-        OutboxMessage.team_id == row.team_id, OutboxMessage.key == _key(row)
-    )
-    return session.exec(said).first() is not None
-
-
-def _private(body: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    shown = {"text": outcome.reply} | ({"blocks": outcome.blocks} if outcome.blocks else {})
-    return {"response_url": body["response_url"], "response_type": "ephemeral", **shown}

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from bot import corrections, examples, feedback
 from bot.mrkdwn import storable
-from bot.slack import aside, modals
+from bot.slack import ephemeral, modals
 from bot.slack.aftermath import Aftermath
 from bot.slack.corrected import REASONS, UNDO
 from bot.slack.interactions import Listeners, Press, Shortcut, Submission
@@ -85,7 +85,7 @@ class Correcting:
 
     async def reply(self, act: Press | Shortcut, text: str) -> None:
         """A line for the person who pressed, alone."""
-        await self._write(lambda session: aside.reply(session, self._team_id, act, text))
+        await self._write(lambda session: ephemeral.reply(session, self._team_id, act, text))
 
     async def on_submit(self, form: Submission) -> None:
         """Learn the correction, and show it in the answer's place."""
@@ -150,14 +150,14 @@ class Correcting:
         if given is None or given.team_id != self._team_id or given.answer_id is None:
             return
         if given.revoked_at is not None:
-            aside.reply(session, self._team_id, press, GONE)
+            ephemeral.reply(session, self._team_id, press, GONE)
             return
         feedback.withdraw(session, given, press.user, f"{press.user} undid the correction")
         self._aftermath.follow_rating(session, given)
 
     async def _whisper(self, form: Submission, text: str) -> None:
         def say(session: Session) -> None:
-            aside.whisper(
+            ephemeral.whisper(
                 session, self._team_id, f"form:{form.event_id}", form.user, text,
                 channel=form.about["channel"], thread_ts=form.about["thread_ts"],
             )  # fmt: skip

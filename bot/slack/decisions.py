@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Protocol
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -16,13 +16,17 @@ from sqlmodel import Session
 from bot import deciding, outbox, pausing, releases, run_card, run_message
 from bot.deciding import Decided, Waiting
 from bot.slack import reports, versions
-from bot.slack.commands import REFUSAL, Act, Call, Outcome, carry_out, number_in, roll_back
+from bot.slack.commands import ADMINS_ONLY, Act, Call, Outcome, carry_out, number_in, roll_back
 from bot.slack.interactions import Listeners, Press
 from bot.slack.roles import Roles
 from bot.store.database import transaction
 from bot.store.schema import OutboxKind
 
-Decide = Callable[..., None]  # `deciding.promote` or `deciding.discard`
+
+class Decide(Protocol):
+    """`deciding.promote` or `deciding.discard`."""
+
+    def __call__(self, session: Session, one: Waiting, *, by: str) -> None: ...
 
 
 class Decisions:
@@ -74,7 +78,8 @@ class Decisions:
             )
             outbox.say(
                 session, team_id=self._team_id, key=key, channel=call.channel,
-                kind=OutboxKind.RESPOND, payload=_reply(press, outcome, replace),
+                kind=OutboxKind.RESPOND,
+                payload=outcome.response(press.response_url, replace=replace),
             )  # fmt: skip
 
     def _pressed(self, decide: Decide, session: Session, call: Call) -> Outcome:
@@ -85,7 +90,9 @@ class Decisions:
 
     def _named(self, decide: Decide, session: Session, call: Call) -> Outcome:
         """A command that may name the release."""
-        if (number := number_in(call.words)) == -1:
+        try:
+            number = number_in(call.words)
+        except ValueError:
             return Outcome("Name a release as in `/mynah promote v3`, or none: one waits at most.")
         return self._try(
             decide, session, call, lambda: deciding.find(session, call.team_id, number)
@@ -100,8 +107,7 @@ class Decisions:
         except Decided as error:
             return Outcome(f"Nothing changed: {reports.decided(error)}.")
         except releases.Paused:
-            pause = pausing.standing(session, call.team_id)
-            how = reports.paused(pause) if pause else "paused"
+            how = reports.paused(pausing.standing(session, call.team_id))
             return Outcome(f"Nothing changed: Mynah is {how}. `/mynah resume` goes on.")
         except releases.ReleaseError as error:
             return Outcome(f"Nothing changed: {error}.")
@@ -131,10 +137,4 @@ def _go_back(session: Session, call: Call) -> Outcome:
 
 
 def _refuse(session: Session, call: Call) -> Outcome:
-    return Outcome(REFUSAL)
-
-
-def _reply(press: Press, outcome: Outcome, replace: bool) -> dict[str, Any]:
-    shown = {"text": outcome.reply} | ({"blocks": outcome.blocks} if outcome.blocks else {})
-    how = {"response_type": "ephemeral", "replace_original": replace}
-    return {"response_url": press.response_url, **how, **shown}
+    return Outcome(ADMINS_ONLY)

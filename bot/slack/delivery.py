@@ -15,7 +15,7 @@ from bot.store.schema import FeedbackKind
 
 Body = Mapping[str, Any]
 SPOKEN = (None, "thread_broadcast", "file_share")  # subtypes that are a person's own words
-RATINGS = {
+REACTIONS = {
     "white_check_mark": FeedbackKind.APPROVE,
     "x": FeedbackKind.REJECT,
     "memo": FeedbackKind.CORRECT,
@@ -124,7 +124,7 @@ def concerns(event: Mapping[str, Any], identity: Identity) -> bool:
     A reply in a thread is a question perhaps: that is for its thread to say.
     """
     if event["type"] in ("reaction_added", "reaction_removed"):
-        rated: bool = event["reaction"] in RATINGS and event["item"].get("type") == "message"
+        rated: bool = event["reaction"] in REACTIONS and event["item"].get("type") == "message"
         return rated and event.get("user") != identity.user_id
     if event["type"] == "app_home_opened":
         return True

@@ -73,7 +73,7 @@ class Desk:
         self.identity = identity
         self.windows = Windows(client)
         aftermath = Aftermath(settings.review_channel or settings.admin_channel)
-        self.messages = Messages(engine, workspace, aftermath, said=shared.stored)
+        self.messages = Messages(engine, workspace, aftermath, stored=shared.stored)
         cases = _cases(settings)
         teaching = Teaching(
             engine, workspace, shared.memory, cases, aftermath, said=shared.said,
@@ -112,15 +112,9 @@ class Desk:
             self.listeners
         )
         self._home = Home(
-            engine,
-            workspace,
-            roles,
-            teaching,
-            shared.memory,
-            self.commands,
-            self.windows,
+            engine, workspace, roles, teaching, shared.memory, self.commands, self.windows,
             said=shared.said,
-        )
+        )  # fmt: skip
         self._home.register(self.listeners)
         self._agent = Agent(engine, client, identity.team_id, roles)
         decisions.register(self.listeners)

@@ -11,14 +11,14 @@ from sqlmodel import Session, select
 
 from bot import cases, feedback, outbox
 from bot.cases import ASKED, MYNAH, Cases
-from bot.slack import case_card
+from bot.slack import case_card, ephemeral
 from bot.slack.blocks import note
 from bot.slack.interactions import Listeners, Press
 from bot.slack.roles import Roles
 from bot.slack.teaching import answer_of, is_speech
 from bot.slack.workspace import Message, Workspace
 from bot.store.database import transaction
-from bot.store.schema import Answer, Case, CaseStatus, FeedbackKind, OutboxKind, Question
+from bot.store.schema import Answer, Case, CaseStatus, FeedbackKind, Question
 
 Change = Callable[[Session, Case, str], None]
 
@@ -141,7 +141,7 @@ class Escalating:
             lambda session: (
                 self._change(session, press, change)
                 if is_staff
-                else self._tell(session, press, case_card.REFUSAL)
+                else self._reply(session, press, case_card.STAFF_ONLY)
             )
         )
 
@@ -149,11 +149,11 @@ class Escalating:
         number = int(press.value) if press.value.isdecimal() else 0
         case = cases.by_id(session, self._workspace.identity.team_id, number)
         if case is None:
-            self._tell(session, press, case_card.GONE)
+            self._reply(session, press, case_card.GONE)
             return
         change(session, case, press.user)
         if press.user not in (case.claimed_by, case.resolved_by):  # somebody was quicker
-            self._tell(session, press, case_card.standing(case))
+            self._reply(session, press, case_card.standing(case))
         elif case.status is CaseStatus.CLAIMED and cases.is_direct(case.channel):
             outbox.say(
                 session, team_id=case.team_id, key=f"case:{case.id}:claimed",
@@ -161,18 +161,8 @@ class Escalating:
                 payload=_aside(f"<@{press.user}> takes care of it and will write to you."),
             )  # fmt: skip
 
-    def _tell(self, session: Session, press: Press, words: str) -> None:
-        """Answer whoever pressed, and nobody else."""
-        if not press.response_url:
-            return
-        payload = {
-            "response_url": press.response_url, "response_type": "ephemeral",
-            "replace_original": False, "text": words,
-        }  # fmt: skip
-        outbox.say(
-            session, team_id=self._workspace.identity.team_id, key=f"press:{press.event_id}",
-            channel=press.channel or "", kind=OutboxKind.RESPOND, payload=payload,
-        )  # fmt: skip
+    def _reply(self, session: Session, press: Press, words: str) -> None:
+        ephemeral.reply(session, self._workspace.identity.team_id, press, words)
 
     async def _write(self, change: Callable[[Session], None]) -> None:
         await asyncio.to_thread(self._write_now, change)

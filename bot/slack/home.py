@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -15,7 +15,7 @@ from bot.gaps import Gap
 from bot.memory import Memory
 from bot.slack import board, home_view, reports
 from bot.slack.board import Board, Rate
-from bot.slack.commands import REFUSAL, Call, Commands
+from bot.slack.commands import ADMINS_ONLY, Call, Commands
 from bot.slack.delivery import lane
 from bot.slack.home_view import Review, Shown
 from bot.slack.interactions import Listeners, Press
@@ -28,13 +28,15 @@ from bot.store import review, runs, tallies
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, AnswerMode, FeedbackKind, InboxEvent, Question
 
-OWN = 5
+P = ParamSpec("P")
+Found = TypeVar("Found")
+OWN = 5  # questions
 LOOKED_AT = 20  # so many of the newest questions are looked at for OWN that may be read
-CHANNELS = 20  # as many are asked after, whether the person may read them
-DAYS = (7, 30)
-RATED, RUNS, GAPS = 5, 5, 5
+CHANNELS = 20  # of so many Slack is asked whether the person may read them
+DAYS = (7, 30)  # the dashboard counts answers over so many
+RATED, RUNS, GAPS = 5, 5, 5  # releases, runs and gaps on the dashboard
 GONE = "That answer has changed, is gone, or you cannot read it. Nothing was noted."
-ONLY_STAFF = "Only Mynah's staff can rate answers."
+STAFF_ONLY = "Only staff can rate answers."
 _KINDS = {home_view.RIGHT: FeedbackKind.APPROVE, home_view.WRONG: FeedbackKind.REJECT}
 _SAID = {
     FeedbackKind.APPROVE: "Noted as right.",
@@ -93,9 +95,9 @@ class Home:
     async def _rated(self, press: Press, kind: FeedbackKind) -> str:
         """Teach what the person said of an answer, as a reaction on it would."""
         if not await self._roles.is_staff(press.user):
-            return ONLY_STAFF
+            return STAFF_ONLY
         answer = await self._read(review.standing, int(press.value))
-        if answer is None or answer.mode is AnswerMode.UNSURE:
+        if answer is None or answer.ts is None or answer.mode is AnswerMode.UNSURE:
             return GONE
         if not await self._roles.may_read(press.user, answer.channel):
             return GONE
@@ -114,7 +116,7 @@ class Home:
         return _SAID[kind] if rated else GONE
 
     async def _command(self, press: Press) -> None:
-        notice = REFUSAL
+        notice = ADMINS_ONLY
         if await self._roles.is_admin(press.user):
             notice = await asyncio.to_thread(self._carry_out, press)
             self._said()
@@ -153,8 +155,7 @@ class Home:
             (Linked(gap.newest.text, await self._workspace.link(*_place(gap))), gap.count)
             for gap in found[:GAPS]
         ]
-        board: Board = await self._read(_facts, shown)
-        return board
+        return await self._read(_facts, shown)
 
     async def _own(self, user: str) -> Sequence[Linked]:
         rows = await self._read(review.own, user, LOOKED_AT)
@@ -182,8 +183,13 @@ class Home:
     async def _link(self, answer: Answer) -> str | None:
         return await self._workspace.link(answer.channel, answer.ts or "")
 
-    async def _read(self, query: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        def read() -> Any:
+    async def _read(
+        self, query: Callable[Concatenate[Session, str, P], Found], *arguments: P.args,
+        **options: P.kwargs,
+    ) -> Found:  # fmt: skip
+        """What a query finds in this workspace."""
+
+        def read() -> Found:
             with reading(self._engine) as session:
                 return query(session, self._team_id, *arguments, **options)
 

@@ -23,7 +23,7 @@ from slack_sdk.models.views import View
 from bot import confidence
 from bot.slack import board
 from bot.slack.pieces import QUESTION, Linked, bullets, button, cut, linked, section, text
-from bot.store.review import Waiting
+from bot.store.review import Pending
 from bot.store.schema import AnswerMode, CaseStatus
 
 RIGHT, WRONG, MORE, CORRECT = "home:right", "home:wrong", "home:more", "open:correct"
@@ -43,7 +43,7 @@ _CASES = {CaseStatus.OPEN: "a case is open", CaseStatus.CLAIMED: "somebody works
 class Review:
     """One page of what waits for review."""
 
-    items: Sequence[tuple[Waiting, str | None]]  # with a link to the answer
+    items: Sequence[tuple[Pending, str | None]]  # with a link to the answer
     skipped: int
     more: bool
 
@@ -93,7 +93,7 @@ def _review(page: Review) -> list[Block]:
     ]
 
 
-def _item(waiting: Waiting, link: str | None) -> list[Block]:
+def _item(waiting: Pending, link: str | None) -> list[Block]:
     answer, number = waiting.answer, str(waiting.answer.id)
     asked = text(cut(waiting.question.text, QUESTION), bold=True)
     words: list[RichTextElement] = [RichTextSectionElement(elements=[asked])]
@@ -109,7 +109,7 @@ def _item(waiting: Waiting, link: str | None) -> list[Block]:
     ]
 
 
-def _standing(waiting: Waiting, link: str | None) -> str:
+def _standing(waiting: Pending, link: str | None) -> str:
     """The line under an answer: where it is, how sure, and why it waits."""
     answer = waiting.answer
     unsure = answer.mode is AnswerMode.UNSURE

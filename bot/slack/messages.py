@@ -37,12 +37,12 @@ class Messages:
         workspace: Workspace,
         aftermath: Aftermath,
         *,
-        said: Callable[[], None],
+        stored: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._workspace = workspace
         self._aftermath = aftermath
-        self._said = said
+        self._stored = stored
         self._follow_ups = FollowUps(engine, workspace)
 
     async def handle(self, row: InboxEvent) -> None:
@@ -120,7 +120,7 @@ class Messages:
 
     async def _write(self, change: Change, *arguments: Any) -> None:
         await asyncio.to_thread(self._write_now, change, *arguments)
-        self._said()
+        self._stored()
 
     def _write_now(self, change: Change, *arguments: Any) -> None:
         with transaction(self._engine) as session:

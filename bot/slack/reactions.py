@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.dispatcher import Elsewhere, Later
-from bot.slack.delivery import RATINGS, lane
+from bot.slack.delivery import REACTIONS, lane
 from bot.slack.escalating import Escalating
 from bot.slack.roles import Roles
 from bot.slack.teaching import Teaching, Unread
@@ -38,7 +38,7 @@ class Reactions:
             Elsewhere: the message is a reply; the reaction takes its turn in the thread's lane.
         """
         event = row.payload["event"]
-        kind, item, user = RATINGS[event["reaction"]], event["item"], event["user"]
+        kind, item, user = REACTIONS[event["reaction"]], event["item"], event["user"]
         if event["type"] == "reaction_added" and not await self._may(kind, user, item["channel"]):
             return
         message = await self._workspace.message(item["channel"], item["ts"])

@@ -10,10 +10,10 @@ from sqlmodel import Session, select
 from bot import deciding, pausing
 from bot import releases as rule
 from bot.deciding import WORDS, Decided
+from bot.mrkdwn import escape
 from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.run_words import person
-from bot.slack.blocks import escape
 from bot.store import fleet, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
@@ -29,7 +29,7 @@ def status(session: Session, team_id: str) -> str:
     lines = [
         f"*Live:* {name(live) if live else 'nothing yet'}",
         f"*Memory:* {_count(session, team_id)} approved answers",
-        f"*Last run:* {run(newest[0]) if newest else 'none yet'}",
+        f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
     ]
     if (one := deciding.waiting(session, team_id)) is not None:
@@ -41,8 +41,10 @@ def status(session: Session, team_id: str) -> str:
     return "\n".join(lines)
 
 
-def paused(pause: Pause) -> str:
-    """A pause in words: by whom and since when."""
+def paused(pause: Pause | None) -> str:
+    """A pause in words: by whom and since when, as far as that is known."""
+    if pause is None:
+        return "paused"
     since = f" since {pause.since:%Y-%m-%d %H:%M} UTC" if pause.since else ""
     return f"paused by {person(escape(pause.by))}{since}"
 
@@ -80,15 +82,15 @@ def decided(error: Decided) -> str:
 
 
 def where(run: Run) -> str:
-    """A run's state in words."""
+    """A run's state in words, as plain text."""
     if run.status is RunStatus.RUNNING:
-        return f"running ({escape(run.phase) or 'starting'}, {run.progress:.0%})"
+        return f"running ({run.phase or 'starting'}, {run.progress:.0%})"
     return run.status.value
 
 
 def run(row: Run) -> str:
-    """A run by its number: where it stands, and why."""
-    why = f": {escape('; '.join(row.reasons))}" if row.reasons else ""
+    """A run by its number: where it stands, and why, as plain text."""
+    why = f": {'; '.join(row.reasons)}" if row.reasons else ""
     return f"{row.id}, {where(row)}{why}"
 
 

@@ -16,7 +16,8 @@ from slack_sdk.models.blocks import (
 )
 
 from bot.disputes import Dispute
-from bot.slack.blocks import escape, fitting
+from bot.mrkdwn import escape
+from bot.slack.blocks import fitting
 from bot.slack.pieces import cut, text
 from bot.store.schema import ChannelKind, Feedback, FeedbackKind
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot import disputes
-from bot.slack import aside
+from bot.slack import ephemeral
 from bot.slack.aftermath import Aftermath
 from bot.slack.interactions import Listeners, Press
 from bot.slack.review_card import RIGHT, WRONG
@@ -17,7 +17,7 @@ from bot.slack.roles import Roles
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, Question
 
-STAFF_ONLY = "Only staff settle what staff disagree on."
+STAFF_ONLY = "Only staff can settle what staff disagree on."
 UNREADABLE = "You cannot read the channel of this answer, so somebody else has to settle it."
 SETTLED = "This is settled already."
 
@@ -68,7 +68,7 @@ class Reviewing:
             if refusal is None:
                 refusal = self._settle(session, press)
             if refusal is not None:
-                aside.reply(session, self._team_id, press, refusal)
+                ephemeral.reply(session, self._team_id, press, refusal)
 
     def _settle(self, session: Session, press: Press) -> str | None:
         """Settle it; what to say instead when there is nothing to settle."""

@@ -38,9 +38,9 @@ log = logging.getLogger(__name__)
 AFTER_S = 2.0  # what is written sooner is posted whole
 EVERY_S = 1.0
 LONGEST_S = 240.0
-NOT_THERE_S = 600.0  # where there are no streams, they are not tried for so long
-NOT_THERE = frozenset({"unknown_method", "missing_scope", "not_allowed_token_type",
-                       "access_denied", "method_deprecated"})  # fmt: skip
+ABSENT_S = 600.0  # where there are no streams, they are not tried for so long
+ABSENT = frozenset({"unknown_method", "missing_scope", "not_allowed_token_type",
+                    "access_denied", "method_deprecated"})  # fmt: skip
 
 
 class Streams:
@@ -164,9 +164,9 @@ class Stream:
         self._stop(code)
         if self._row is None or self._row.ts is not None:
             return
-        if code in NOT_THERE:
+        if code in ABSENT:
             log.info("no streams for a while: %s", code)
-            self._streams.off_until = time.monotonic() + NOT_THERE_S
+            self._streams.off_until = time.monotonic() + ABSENT_S
         if code == "ratelimited" or not is_trouble(code):
             await self._mark_refused(self._row)
 

@@ -17,7 +17,7 @@ from bot.cases import Cases
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
-from bot.slack import aside
+from bot.slack import ephemeral
 from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
 from bot.slack.metadata import outbox_id
@@ -118,7 +118,7 @@ class Teaching:
 
         def tell() -> None:
             with transaction(self._engine) as session:
-                aside.whisper(
+                ephemeral.whisper(
                     session, self._workspace.identity.team_id,
                     f"unread:{channel}:{message['ts']}:{user}:{at:.6f}", user, UNREAD,
                     channel=channel, thread_ts=message.get("thread_ts") or message["ts"],

@@ -36,7 +36,7 @@ def choice(session: Session, team_id: str) -> Choice | None:
     if row is None:
         return None
     leaving = session.get_one(Release, (rollouts.canary_row(session, row) or row).release_id)
-    usual = rollouts.never_rolled_back(session, team_id, leaving.number)
+    usual = releases.fallback(session, team_id)
     earlier = {view.number for view in releases.earlier_live(session, team_id)}
     views = [
         view

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from bot import confidence, outbox
-from bot.slack.blocks import escape
+from bot import confidence
+from bot.mrkdwn import escape
+from bot.slack import ephemeral
 from bot.slack.interactions import Listeners, Shortcut
 from bot.slack.roles import Roles
 from bot.slack.workspace import Workspace
 from bot.store import receipts
 from bot.store.database import reading, transaction
 from bot.store.receipts import Receipt, Used
-from bot.store.schema import AnswerMode, ExampleStatus, OutboxKind
+from bot.store.schema import AnswerMode, Dataset, ExampleStatus, Run
 
 SHORTCUT = "why_answer"
 USAGE = (
@@ -74,7 +75,7 @@ class Why:
         """Tell who used the shortcut on a message, and nobody else."""
         receipt = await asyncio.to_thread(self._of_message, used.channel, used.message["ts"])
         text = await self._written(receipt, used.user) or NOTHING
-        await asyncio.to_thread(self._whisper, used, text)
+        await asyncio.to_thread(self._reply, used, text)
         self._said()
 
     async def _written(self, receipt: Receipt | None, user: str) -> str | None:
@@ -87,14 +88,9 @@ class Why:
         with reading(self._engine) as session:
             return receipts.of_message(session, self._workspace.identity.team_id, channel, ts)
 
-    def _whisper(self, used: Shortcut, text: str) -> None:
-        payload = {"response_url": used.response_url, "response_type": "ephemeral"}
+    def _reply(self, used: Shortcut, text: str) -> None:
         with transaction(self._engine) as session:
-            outbox.say(
-                session, team_id=self._workspace.identity.team_id, key=f"why:{used.event_id}",
-                channel=used.channel, kind=OutboxKind.RESPOND,
-                payload=payload | {"replace_original": False, "text": text},
-            )  # fmt: skip
+            ephemeral.reply(session, self._workspace.identity.team_id, used, text)
 
     def _find(
         self, team_id: str, user: str, channel: str, link: re.Match[str] | None
@@ -122,7 +118,7 @@ def written(receipt: Receipt, seen: Sequence[Seen]) -> str:
         *[_example(one) for one in seen],
     ]
     if receipt.run is not None:
-        lines.append(f"*Adapter:* trained by {_training(receipt)}")
+        lines.append(f"*Adapter:* trained by {_training(receipt.run, receipt.dataset)}")
     return "\n".join(lines)
 
 
@@ -141,10 +137,9 @@ def _example(seen: Seen) -> str:
     )
 
 
-def _training(receipt: Receipt) -> str:
-    run, dataset = receipt.run, receipt.dataset
-    if run is None or dataset is None:
-        return f"run {run.id}" if run else "an unknown run"
+def _training(run: Run, dataset: Dataset | None) -> str:
+    if dataset is None:
+        return f"run {run.id}"
     learned = dataset.counts.get("train")
     count = f", {learned} examples" if learned is not None else ""
     return f"run {run.id} on dataset {dataset.content_hash[:12]}{count}"

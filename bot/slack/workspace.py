@@ -25,12 +25,12 @@ GONE = frozenset(
     {"message_not_found", "thread_not_found", "channel_not_found", "user_not_found",
      "user_not_visible", "no_such_subteam", "subteam_not_found"}
 )  # fmt: skip
+TOKEN_ENDED = frozenset(
+    {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
+)
 # Nobody's message is at fault when the token is: wait until the operator mended it.
-LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
-                        "account_inactive", "missing_scope", "ekm_access_denied"})  # fmt: skip
+LOCKED_OUT = TOKEN_ENDED | {"missing_scope", "ekm_access_denied"}
 LOCKED_OUT_S = 60.0
-ENDED = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired",
-                   "account_inactive"})  # fmt: skip
 # Nothing came back, or the SDK tripped over what did: a page of text where it expects JSON.
 NO_REPLY = (aiohttp.ClientError, TimeoutError, AttributeError, UnicodeError)
 Message = Mapping[str, Any]
@@ -83,7 +83,7 @@ class Workspace:
         try:
             await self._client.auth_test()
         except SlackApiError as error:
-            if error_of(error) in ENDED:
+            if error_of(error) in TOKEN_ENDED:
                 return False
             raise Later(f"Slack: {error_of(error)}", delay_s=2.0) from error
         except NO_REPLY as error:

@@ -21,13 +21,13 @@ from bot.store.schema import (
     Run,
 )
 
-Message = tuple[str, str]  # channel and ts
+MessageId = tuple[str, str]  # channel and ts
 
 
 class Source(NamedTuple):
     """The message that was approved, and the channels that the words came from."""
 
-    message: Message | None
+    message: MessageId | None
     channels: frozenset[str]
 
 
@@ -40,7 +40,7 @@ class Used:
 
     example: Example
     similarity: float
-    message: Message | None  # the one that was approved
+    message: MessageId | None  # the one that was approved
     channels: frozenset[str]
 
 

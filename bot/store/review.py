@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, and_, case, exists, func
 from sqlmodel import Session, col, or_, select
 
 from bot.store.schema import (
+    RATINGS,
+    UNSETTLED,
     Answer,
     AnswerMode,
     Case,
@@ -21,19 +23,16 @@ from bot.store.schema import (
     Example,
     ExampleStatus,
     Feedback,
-    FeedbackKind,
     Question,
     now,
 )
 
-RATINGS = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
-UNSETTLED = (CaseStatus.OPEN, CaseStatus.CLAIMED)
 ASKED_FOR = timedelta(days=30)  # what nobody rated for so long is left alone
 _UNKNOWN = -100.0  # for a confidence that is not known: less sure than any
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Pending:
     """An answer that waits for somebody's word."""
 
     answer: Answer
@@ -57,7 +56,7 @@ def channels(session: Session, team_id: str, user: str, most: int) -> Sequence[s
 
 def queue(
     session: Session, team_id: str, readable: Collection[str], *, skip: int, most: int
-) -> list[Waiting]:
+) -> list[Pending]:
     """What waits in these channels: disagreements, then what Mynah was not sure of, then the rest,
     the least sure first: what it wrote itself before what it quoted."""
     rows = (
@@ -73,7 +72,7 @@ def queue(
     )
     found = session.exec(rows.offset(skip).limit(most))
     return [
-        Waiting(answer, asked, held, CaseStatus(status) if status else None)
+        Pending(answer, asked, held, CaseStatus(status) if status else None)
         for answer, asked, held, status in found
     ]
 

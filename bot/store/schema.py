@@ -82,9 +82,7 @@ class Team(SQLModel, table=True):
     name: str = ""
     bot_user_id: str = ""
     paused: bool = False  # paused: no runs start, no releases change; questions are still answered
-    removed_at: datetime | None = (
-        _later()
-    )  # uninstalled: nothing is asked of Slack until it is back
+    removed_at: datetime | None = _later()  # set: nothing is asked of Slack until Mynah is back
     created_at: datetime = _time()
 
 
@@ -224,9 +222,7 @@ class Answer(SQLModel, table=True):
     # Of a withheld answer: the mean log-probability that it would have needed to be shown.
     threshold: float | None = None
     # Of a corrected answer: the correction, whose own `answer_id` is the answer that was wrong.
-    correction_id: int | None = (
-        None  # feedback.id; no key, or both tables would need the other first
-    )
+    correction_id: int | None = None  # feedback.id; no key: each table would need the other first
     channel: str
     ts: str | None = Field(default=None, index=True)  # set once Slack has it
     answered_at: datetime = _time()
@@ -305,6 +301,10 @@ class FeedbackKind(StrEnum):
     UNHELPFUL = "unhelpful"
 
 
+# What staff say of an answer; the rest is help that is asked for, and askers' thumbs.
+RATINGS = (FeedbackKind.APPROVE, FeedbackKind.REJECT, FeedbackKind.CORRECT)
+
+
 class Feedback(SQLModel, table=True):
     """One person's rating of one answer (the bot's or a human's). Rows are never overwritten:
     the person's newest row that is not revoked counts."""
@@ -334,6 +334,7 @@ class CaseStatus(StrEnum):
     WITHDRAWN = "withdrawn"  # whoever asked for help no longer needs it, or the question is gone
 
 
+UNSETTLED = (CaseStatus.OPEN, CaseStatus.CLAIMED)
 _UNSETTLED = text("status IN ('open', 'claimed')")
 
 

@@ -8,8 +8,7 @@ from datetime import timedelta
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.store.review import RATINGS, UNSETTLED
-from bot.store.schema import Answer, Case, Feedback, FeedbackKind, Release, now
+from bot.store.schema import RATINGS, UNSETTLED, Answer, Case, Feedback, FeedbackKind, Release, now
 
 Ratings = Mapping[FeedbackKind, int]
 

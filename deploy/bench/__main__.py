@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
 from deploy.bench.figures import table
 from deploy.bench.run import bench
-from deploy.errors import explain
+from deploy.errors import in_one_line
 
 REPORT = Path("reports/bench.json")
 
@@ -29,10 +28,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with in_one_line("bench"):
         main()
-    except Exception as error:
-        if (explained := explain(error)) is None:
-            raise
-        print(f"bench: {explained[0]}", file=sys.stderr)
-        sys.exit(explained[1])

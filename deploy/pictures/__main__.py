@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-from deploy.errors import explain
+from deploy.errors import in_one_line
 from deploy.pictures.camera import Camera, browser_path, camera
 from deploy.pictures.house import House, house
 from deploy.pictures.scenes import SCENES, Scene
@@ -39,10 +38,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with in_one_line("pictures"):
         main()
-    except Exception as error:
-        if (explained := explain(error)) is None:
-            raise
-        print(f"pictures: {explained[0]}", file=sys.stderr)
-        sys.exit(explained[1])

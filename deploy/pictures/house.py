@@ -17,10 +17,11 @@ from sqlmodel import Session
 
 from bot.store.database import open_engine, reading, transaction
 from deploy.local import LocalSet, Ports, SetFailed
+from deploy.personas import BOT, CHANNEL
 from deploy.stand_in import StandIn
 from serving.client import ChatMessage
 
-BOT, HELP, ADMIN_CHANNEL = "U0MYNAH", "C0HELP", "C0ADMIN"
+ADMIN_CHANNEL = "C0ADMIN"
 WITHIN_S = 60.0
 PEOPLE = {
     "asker": "Jo Lindgren", "asker2": "Mia Tanaka", "staff": "Priya Nair", "staff2": "Tom Weber",
@@ -53,7 +54,9 @@ class House:
 
     async def say(self, who: str, text: str, thread_ts: str | None = None) -> str:
         """Post in the help channel; returns the ts."""
-        said = await self.client(who).chat_postMessage(channel=HELP, text=text, thread_ts=thread_ts)
+        said = await self.client(who).chat_postMessage(
+            channel=CHANNEL, text=text, thread_ts=thread_ts
+        )
         return str(said["ts"])
 
     async def ask(self, who: str, question: str, answer: str = "", logprob: float = -0.1) -> str:
@@ -69,7 +72,7 @@ class House:
 
     async def react(self, who: str, name: str, ts: str) -> None:
         """Put a reaction on a message of the help channel."""
-        await self.client(who).reactions_add(channel=HELP, timestamp=ts, name=name)
+        await self.client(who).reactions_add(channel=CHANNEL, timestamp=ts, name=name)
 
     async def control(self, what: str, who: str, **body: Any) -> dict[str, Any]:
         """Do as somebody what only a client can do."""
@@ -91,7 +94,7 @@ class House:
             NotShown: it did not come in time.
         """
         return await self.posted(
-            what, lambda one: one.get("thread_ts") == thread_ts and fits(one), HELP
+            what, lambda one: one.get("thread_ts") == thread_ts and fits(one), CHANNEL
         )
 
     async def posted(self, what: str, fits: Callable[[Message], bool], channel: str) -> Message:
@@ -174,8 +177,7 @@ async def house(home: Path) -> AsyncIterator[House]:
         key = local.env["MYNAH_VLLM_API_KEY"]
         model = StandIn(lambda messages: _line(lines, messages), api_key=key)
         async with model.served(local.ports.server):
-            local.start("sandbox", local.ports.sandbox)
-            await local.ready("sandbox", f"{local.sandbox_url}/_control/state", 60)
+            await local.start_sandbox()
             engine = open_engine(local.database_url)
             opened = House(local.sandbox_url, local.server_url, engine, model, lines)
             try:

@@ -8,8 +8,9 @@ from typing import Any
 from sqlmodel import select
 
 from bot.store.schema import Example, ExampleStatus
+from deploy.personas import CHANNEL
 from deploy.pictures.camera import Camera
-from deploy.pictures.house import ADMIN_CHANNEL, HELP, House
+from deploy.pictures.house import ADMIN_CHANNEL, House
 from deploy.pictures.run import passed
 
 Scene = Callable[[House, Camera], Awaitable[None]]
@@ -53,7 +54,7 @@ async def answer(house: House, camera: Camera) -> None:
     again = await house.ask("asker", VPN_AGAIN)
     said = await house.shown("answer", again)
     await house.react("staff", "white_check_mark", said["ts"])
-    await camera.take("answer", {"channel": HELP, "thread": again})
+    await camera.take("answer", {"channel": CHANNEL, "thread": again})
 
 
 async def correction(house: House, camera: Camera) -> None:
@@ -61,14 +62,14 @@ async def correction(house: House, camera: Camera) -> None:
     ts = await house.ask("asker2", LAPTOP, LAPTOP_WRONG)
     said = await house.shown("answer", ts)
     opened = await house.control(
-        "shortcut", "staff", channel=HELP, ts=said["ts"], callback_id="correct_answer"
+        "shortcut", "staff", channel=CHANNEL, ts=said["ts"], callback_id="correct_answer"
     )
     view = opened["view"] or await house.window("staff")
     values = {"answer": LAPTOP_RIGHT, "reason": "wrong"}
     await camera.take("form", {"modal": "U0STAFF"}, width=520, typed=values)
     await house.control("submit", "staff", view_id=view["id"], values=values)
     await house.shown("corrected answer", ts, lambda one: "undo_correction" in _buttons(one))
-    await camera.take("correction", {"channel": HELP, "thread": ts})
+    await camera.take("correction", {"channel": CHANNEL, "thread": ts})
 
 
 async def case(house: House, camera: Camera) -> None:
@@ -77,7 +78,7 @@ async def case(house: House, camera: Camera) -> None:
     card = await house.shown("card of the case", ts, lambda one: "case_claim" in _buttons(one))
     await house.press("staff2", card, "case_claim")
     await house.shown("claimed case", ts, lambda one: "Claimed" in str(one.get("blocks")))
-    await camera.take("case", {"channel": HELP, "thread": ts})
+    await camera.take("case", {"channel": CHANNEL, "thread": ts})
 
 
 async def run(house: House, camera: Camera) -> None:

@@ -7,15 +7,14 @@ from typing import Any
 
 from deploy.sandbox import events
 from deploy.sandbox.blocks import MODAL
+from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible, SlackError
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, User
 from deploy.sandbox.request_url import TOKEN
 from deploy.sandbox.views import View, check_view
-from deploy.sandbox.widgets import acted_on, choose, fill_in, states, widgets
+from deploy.sandbox.widgets import Widget, acted_on, choose, fill_in, states, widgets
 from deploy.sandbox.world import World
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ async def act_on_message(
     if message.is_reply:
         where["thread_ts"] = message.thread_ts
     payload = {
-        **_common(world, "block_actions", user),
+        **_envelope(world, "block_actions", user),
         "container": where,
         "channel": _channel(channel),
         **({} if alone else {"message": message.as_json()}),
@@ -77,7 +76,7 @@ async def act_on_view(world: World, user: User, view: View, act: Act) -> Json:
     said = _action(world, widget, choose(view.values, widget, act.value))
     shown = _view(world, view)
     payload = {
-        **_common(world, "block_actions", user, view.id),
+        **_envelope(world, "block_actions", user, view.id),
         "container": {"type": "view", "view_id": view.id},
         "view": shown,
         "state": shown["state"],
@@ -93,7 +92,7 @@ async def shortcut(
     if message.ephemeral_to:
         raise Impossible("an ephemeral message has no shortcuts")
     payload = {
-        **_common(world, "message_action", user),
+        **_envelope(world, "message_action", user),
         "callback_id": callback_id,
         "action_ts": world.workspace.clock.ts(),
         "channel": _channel(channel),
@@ -115,16 +114,15 @@ async def submit(world: World, user: User, view: View, given: dict[str, Any]) ->
         raise Impossible("this view has nothing to submit")
     view.values = fill_in(view.blocks, view.values, given)
     payload = {
-        **_common(world, "view_submission", user, view.id),
+        **_envelope(world, "view_submission", user, view.id),
         "view": _view(world, view),
         "response_urls": [],
     }
     answer = await world.ask("interactive", payload["trigger_id"], payload)
     try:
         errors = _apply(world, user, view, answer)
-    except (SlackError, AttributeError) as error:
-        detail = error.as_json() if isinstance(error, SlackError) else str(answer)
-        raise SlackError("bad_response_action", detail=detail) from error
+    except SlackError as error:
+        raise SlackError("bad_response_action", detail=error.as_json()) from error
     return {"response": answer, "errors": errors, "view": _front(world, user)}
 
 
@@ -144,15 +142,18 @@ async def open_home(world: World, user: User, tab: str) -> Json:
 
 def _apply(world: World, user: User, view: View, answer: Any) -> dict[str, str]:
     """Do what the acknowledgement of a submission says; returns the errors to show."""
-    views, kind = world.views, (answer or {}).get("response_action")
+    views, said = world.views, answer or {}
+    if not isinstance(said, dict):
+        raise SlackError("unknown_response_action")
+    kind = said.get("response_action")
     if kind is None:
         views.close(user.id)
     elif kind == "clear":
         views.close(user.id, whole=True)
     elif kind == "errors":
-        return _errors(view, answer["errors"] if answer.get("errors") else {})
+        return _errors(view, said.get("errors"))
     elif kind in ("update", "push"):
-        body = check_view(answer.get("view"), MODAL)
+        body = check_view(said.get("view"), MODAL)
         if kind == "update":
             views.update(view, body)
         else:
@@ -162,9 +163,9 @@ def _apply(world: World, user: User, view: View, answer: Any) -> dict[str, str]:
     return {}
 
 
-def _errors(view: View, errors: dict[str, str]) -> dict[str, str]:
+def _errors(view: View, errors: Any) -> dict[str, str]:
     inputs = {widget.block_id for widget in widgets(view.blocks) if widget.is_input}
-    if not errors or not inputs.issuperset(errors):
+    if not errors or not isinstance(errors, dict) or not inputs.issuperset(errors):
         raise SlackError("errors_without_input_block")
     return {block: str(text) for block, text in errors.items()}
 
@@ -179,7 +180,8 @@ async def _ask(world: World, user: User, payload: Json) -> Json:
     }
 
 
-def _common(world: World, kind: str, user: User, view: str = "") -> Json:
+def _envelope(world: World, kind: str, user: User, view: str = "") -> Json:
+    """What every interaction's payload says: of which app, where, by whom, with a new trigger."""
     space = world.workspace
     return {
         "type": kind,
@@ -193,8 +195,8 @@ def _common(world: World, kind: str, user: User, view: str = "") -> Json:
     }
 
 
-def _action(world: World, widget: Any, says: Json) -> Json:
-    kept = {
+def _action(world: World, widget: Widget, says: Json) -> Json:
+    kept: Json = {
         name: widget.element[name] for name in ("style", "placeholder") if name in widget.element
     }
     ids = {"type": widget.kind, "action_id": widget.action_id, "block_id": widget.block_id}

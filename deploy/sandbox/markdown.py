@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-Json = dict[str, Any]
+from deploy.sandbox.elements import Json
+
 _MARKS = {"strong": "bold", "em": "italic", "s": "strike"}
 _POINTED = re.compile(
     r"<@(?P<user>[UW]\w+)(?:\|[^<>]*)?>"

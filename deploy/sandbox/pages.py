@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.markdown import to_blocks
 from deploy.sandbox.report import report
@@ -29,7 +30,6 @@ _GUARDED = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-Json = dict[str, Any]
 
 
 class Pages:

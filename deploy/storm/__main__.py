@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.errors import explain
+from deploy.errors import in_one_line
 from deploy.storm.run import storm
 
 REPORT = Path("reports/storm.json")
@@ -35,10 +35,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with in_one_line("storm"):
         sys.exit(main())
-    except Exception as error:
-        if (explained := explain(error)) is None:
-            raise
-        print(f"storm: {explained[0]}", file=sys.stderr)
-        sys.exit(explained[1])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-BOT = "U0MYNAH"
-CHANNEL = "C0HELP"
+from deploy.personas import BOT
+
 MENTION = f"<@{BOT}>"
 RATING = {"white_check_mark": "approve", "x": "reject", "memo": "correct"}
 STAFF = ("staff", "staff2")

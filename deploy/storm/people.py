@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import httpx
 
-from deploy.storm.acts import BOT, CHANNEL, Act, Do
+from deploy.personas import BOT, CHANNEL
+from deploy.storm.acts import Act, Do
 from deploy.storm.ending import CODE, Ending
 
 LOOK_S = 0.1

@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from bot import cases, releases
-from bot.cases import ASKED, MYNAH, UNSURE, Cases, gap_channels, gaps, open_cases
+from bot.cases import ASKED, MYNAH, UNSURE, Cases
 from bot.clusters import clusters
 from bot.embedder import open_embedder
+from bot.gaps import gap_channels, gaps
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
@@ -199,19 +200,6 @@ def test_only_a_later_answer_settles_a_case(store: Engine) -> None:
         assert session.get_one(Case, case.id).status is CaseStatus.OPEN
         CASES.answered(session, TEAM, "C1", question.thread_ts, "1800000000.000001", by="U9")
         assert session.get_one(Case, case.id).status is CaseStatus.RESOLVED
-
-
-def test_open_cases_are_the_teams_own(store: Engine) -> None:
-    """Open and claimed ones, the oldest first; other teams' and settled ones are not among them."""
-    first, second, third = (opened(store, asked(store)) for _ in range(3))
-    assert first
-    assert second
-    assert third
-    opened(store, asked(store, team_id=OTHER))
-    changed(store, CASES.claim, third, "U9")
-    changed(store, CASES.resolve, second, "U9")
-    with reading(store) as session:
-        assert [one.id for one in open_cases(session, TEAM)] == [first.id, third.id]
 
 
 def found(engine: Engine, *readable: str) -> list[tuple[str, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deploy.sandbox.blocks import MARKDOWN_CHARS, check_blocks, with_ids
+from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.limits import check_metadata, check_text
 from deploy.sandbox.messages import Message
@@ -12,8 +13,6 @@ from deploy.sandbox.methods.chat import thread_root
 from deploy.sandbox.methods.method import Call, Method
 from deploy.sandbox.people import Channel, TokenKind
 from deploy.sandbox.world import Content
-
-Json = dict[str, Any]
 
 # Each kind of chunk with the fields that must be there.
 _CHUNKS = {

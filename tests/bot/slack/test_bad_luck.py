@@ -170,21 +170,26 @@ async def test_stop_hands_back_what_is_under_way(house: House) -> None:
         await check_answered_once(house, ts)
 
 
+async def check_each_answered_once(house: House, questions: int) -> None:
+    """So many questions, asked at once, have one answer each; nothing was stored twice."""
+    asked = [await house.ask(f"Number {n}?") for n in range(questions)]
+    for ts in asked:
+        await house.answer(ts)
+    await house.quiet()
+    for ts in asked:
+        assert len(await house.answers(ts)) == 1
+    assert len(house.rows(InboxEvent)) == questions * 3  # message, app_mention, the question
+    assert house.failed() == []
+
+
 async def test_two_bots_answer_once(house: House) -> None:
     """Two processes on one store share the work and double nothing."""
     async with house.bot():
         other = await house.process(MYNAH_PORT=str(free_port()))
         try:
-            asked = [await house.ask(f"Number {n}?") for n in range(12)]
-            for ts in asked:
-                await house.answer(ts)
-            await house.quiet()
-            for ts in asked:
-                assert len(await house.answers(ts)) == 1
+            await check_each_answered_once(house, 12)
         finally:
             await kill(other)
-    assert len(house.rows(InboxEvent)) == 12 * 3
-    assert house.failed() == []
 
 
 @pytest.mark.parametrize(

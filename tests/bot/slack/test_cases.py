@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.cases import ASKED, DIRECT_HINT, DIRECT_PROMISE, HINT, MYNAH, PROMISE, UNSURE
-from bot.slack.case_card import GONE, NOBODY, REFUSAL, TOLD
+from bot.slack.case_card import GONE, NOBODY, STAFF_ONLY, TOLD
 from bot.store.schema import (
     Answer,
     AnswerMode,
@@ -292,7 +292,7 @@ async def test_others_are_refused_in_private(house: House, who: str) -> None:
         assert await card(house, asked) == shown
         told = [one for one in await house.sandbox.messages() if one.get("ephemeral_to")]
     assert [(one["ephemeral_to"], one["text"]) for one in told] == [
-        (f"U0{who.upper()}", REFUSAL)
+        (f"U0{who.upper()}", STAFF_ONLY)
     ] * 2
     assert case(house).status is CaseStatus.OPEN
 

@@ -14,7 +14,7 @@ from tests.bot.slack.house import House, until
 
 TEAM = "T0MYNAH"
 NAME = "mynah-0123456789ab"
-REFUSAL = (
+ADMINS_ONLY = (
     "Only Mynah's admins can do that. Ask one of them, or see `/mynah help` for what you can do."
 )
 
@@ -63,7 +63,7 @@ async def test_commands_are_for_admins(house: House) -> None:
     async with house.bot():
         for who in ("asker", "staff", "guest"):
             for text in ("train", "status", "releases", "rollback", "rollback v1"):
-                assert await reply(house, text, who) == REFUSAL
+                assert await reply(house, text, who) == ADMINS_ONLY
     assert house.rows(Run) == []
     assert len(house.rows(Rollout)) == 1
 

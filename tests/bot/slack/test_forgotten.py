@@ -60,7 +60,7 @@ class Room:
         aftermath = Aftermath("")
         cases = Cases(no_card, oncall=False, card_channel="")
         self.teaching = Teaching(engine, workspace, memory, cases, aftermath, said=lambda: None)
-        self.messages = Messages(engine, workspace, aftermath, said=lambda: None)
+        self.messages = Messages(engine, workspace, aftermath, stored=lambda: None)
         with transaction(engine) as session:
             releases.ensure_team(session, TEAM)
             self.question = Question(

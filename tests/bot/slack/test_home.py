@@ -9,8 +9,8 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from bot.slack import board, home_view
-from bot.slack.commands import REFUSAL
-from bot.slack.home import GONE, ONLY_STAFF
+from bot.slack.commands import ADMINS_ONLY
+from bot.slack.home import GONE, STAFF_ONLY
 from bot.store.schema import (
     Answer,
     AnswerMode,
@@ -163,8 +163,8 @@ async def test_who_lost_the_role_changes_nothing(house: House) -> None:
     await house.sandbox.seed(usergroups=[{"id": "S0STAFF", "users": ["U0STAFF2"]}])
     async with house.bot(MYNAH_ADMINS="S0STAFF"):
         for who, view, action_id, refusal in (
-            ("staff", staff, home_view.RIGHT, ONLY_STAFF),
-            ("staff2", admin, board.PAUSE, REFUSAL.split(".")[0]),
+            ("staff", staff, home_view.RIGHT, STAFF_ONLY),
+            ("staff2", admin, board.PAUSE, ADMINS_ONLY.split(".")[0]),
         ):
             plain = await press(house, who, view, action_id)
             assert refusal in words(plain)

@@ -11,7 +11,7 @@ from bot.slack import board, home_view
 from bot.slack.board import Board, Rate
 from bot.slack.home_view import Review, Shown, view
 from bot.slack.pieces import Linked
-from bot.store.review import Waiting
+from bot.store.review import Pending
 from bot.store.schema import Answer, AnswerMode, CaseStatus, FeedbackKind, Question
 from deploy.sandbox.views import check_view
 
@@ -25,14 +25,14 @@ def waiting(
     held: bool = False,
     case: CaseStatus | None = None,
     text: str = NASTY,
-) -> Waiting:
+) -> Pending:
     """An answer that waits for review."""
     question = Question(team_id="T", channel="C1", thread_ts="1.0", ts="1.0", user="U1", text=text)
     answer = Answer(
         id=7, team_id="T", question_id=1, text=text, mode=mode, release_id=1, channel="C1",
         ts="1.1", confidence=-0.25,
     )  # fmt: skip
-    return Waiting(answer, question, held, case)
+    return Pending(answer, question, held, case)
 
 
 def dashboard(**more: Any) -> Board:
@@ -59,6 +59,14 @@ def lines(tab: dict[str, Any]) -> list[str]:
     """Every line of every paragraph."""
     sections = [block["text"]["text"] for block in tab["blocks"] if block["type"] == "section"]
     return "\n".join(sections).split("\n")
+
+
+def items(tab: dict[str, Any]) -> list[str]:
+    """Every item of every list."""
+    rich = [block for block in tab["blocks"] if block["type"] == "rich_text"]
+    lists = [part for block in rich for part in block["elements"] if part["type"].endswith("list")]
+    rows = [row["elements"] for one in lists for row in one["elements"]]
+    return ["".join(piece["text"] for piece in row) for row in rows]
 
 
 def test_the_fullest_tab_is_within_slacks_limits() -> None:
@@ -99,7 +107,7 @@ def test_empty_words_are_no_fault() -> None:
         ),
     ],
 )
-def test_each_answer_says_why_it_waits(item: Waiting, line: str) -> None:
+def test_each_answer_says_why_it_waits(item: Pending, line: str) -> None:
     """Channel, mode, how sure, and the link; what was not answered can only be answered."""
     tab = shown(Shown({}, review=Review([(item, LINK)], 0, more=False)))
     [context] = [block for block in tab["blocks"] if block["type"] == "context"]
@@ -124,11 +132,21 @@ def test_a_rate_needs_enough_ratings() -> None:
     """Under five ratings a percentage would say nothing; the counts are there always."""
     few = {FeedbackKind.APPROVE: 3, FeedbackKind.REJECT: 1}
     enough = {**few, FeedbackKind.CORRECT: 1}
-    said = lines(shown(Shown({}, board=dashboard(rates=[Rate("v3", few), Rate("v2", enough)]))))
-    assert "• v3: not enough ratings (3 right, 1 wrong, 0 corrected)" in said
-    assert "• v2: 60% (3 right, 1 wrong, 1 corrected)" in said
-    assert "*Answers:* 3 in 7 days, 9 in 30 days" in said
-    assert "*Open cases:* 2" in said
+    tab = shown(Shown({}, board=dashboard(rates=[Rate("v3", few), Rate("v2", enough)])))
+    assert items(tab) == [
+        "v3: not enough ratings (3 right, 1 wrong, 0 corrected)",
+        "v2: 60% (3 right, 1 wrong, 1 corrected)",
+        "none yet",
+    ]
+    assert "*Answers:* 3 in 7 days, 9 in 30 days" in lines(tab)
+    assert "*Open cases:* 2" in lines(tab)
+
+
+def test_gaps_say_how_often() -> None:
+    """What was asked once and what was asked again and again are in one list."""
+    gaps = [(Linked("Why?", None), 1), (Linked("Where?", LINK), 3)]
+    tab = shown(Shown({}, board=dashboard(gaps=gaps)))
+    assert items(tab) == ["none yet", "Why? (asked once)", "Where? (asked 3 times)"]
 
 
 def test_levers_ask_back_and_fit_the_state() -> None:

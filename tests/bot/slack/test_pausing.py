@@ -12,7 +12,7 @@ from bot import pausing, releases
 from bot.store.runs import claim_run, request_run
 from bot.store.schema import Audit, InboxEvent, Run, RunTrigger, Status, Team
 from tests.bot.slack.house import House
-from tests.bot.slack.test_commands import REFUSAL, TEAM, promoted, reply
+from tests.bot.slack.test_commands import ADMINS_ONLY, TEAM, promoted, reply
 
 PAUSED = (
     "Paused: nothing is trained and nothing goes live until `/mynah resume`. Questions are "
@@ -53,7 +53,7 @@ async def test_only_admins_pause(house: House) -> None:
     async with house.bot():
         for who in ("asker", "staff", "guest"):
             for text in ("pause", "resume"):
-                assert await reply(house, text, who) == REFUSAL
+                assert await reply(house, text, who) == ADMINS_ONLY
     assert [row.paused for row in house.rows(Team)] == [False]
     assert actions(house) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ import httpx
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
-from sqlalchemy import Engine, update
+from sqlalchemy import Connection, Engine, event, update
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col, select
 
@@ -24,7 +24,7 @@ from bot.slack.metadata import marked
 from bot.slack.pacing import Pacing
 from bot.slack.poster import Poster
 from bot.slack.workspace import Identity, Workspace
-from bot.store.database import reading, transaction
+from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import (
     Answer,
     AnswerMode,
@@ -41,12 +41,34 @@ from tests.bot.slack.waiting import passed
 ME = Identity("T0MYNAH", "U0MYNAH", "B0MYNAH")
 
 
-def poster(house: House, owner: str, lease_s: float = 5) -> Poster:
+def poster(
+    house: House,
+    owner: str,
+    lease_s: float = 5,
+    client: AsyncWebClient | None = None,
+    engine: Engine | None = None,
+) -> Poster:
     """A poster in this house."""
     settings = house.settings()
     workspace = Workspace(web_client(settings, patient=True), ME)
-    client = web_client(settings, patient=False)
-    return Poster(house.engine, client, workspace, Pacing(), owner=owner, lease_s=lease_s)
+    client = client or web_client(settings, patient=False)
+    engine = engine or house.engine
+    return Poster(engine, client, workspace, Pacing(), owner=owner, lease_s=lease_s)
+
+
+class Interrupted(AsyncWebClient):
+    """A client that does something of its own before its first post."""
+
+    def __init__(self, house: House, first: Callable[[], None]) -> None:
+        super().__init__(token="xoxb-mynah", base_url=house.sandbox.api_url, retry_handlers=[])
+        self.proxy = None
+        self._first: Callable[[], None] | None = first
+
+    async def chat_postMessage(self, **arguments: Any) -> AsyncSlackResponse:
+        first, self._first = self._first, None
+        if first is not None:
+            first()
+        return await super().chat_postMessage(**arguments)
 
 
 def say(engine: Engine, text: str, **more: object) -> OutboxMessage:
@@ -219,18 +241,13 @@ async def test_refusal_to_look_for_a_message_is_taken_as_one_to_post_it(
     assert await said(house) == []
 
 
-async def test_bug_is_a_stumble_of_one_row(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bug_is_a_stumble_of_one_row(house: House) -> None:
     """An error that nobody foresaw delays its own row, and the pump goes on."""
-    one = poster(house, "one")
-    steps = iter([ValueError("broken")])
-    send = one._send
 
-    async def stumble(claimed: OutboxMessage) -> str | None:
-        if (error := next(steps, None)) is not None:
-            raise error
-        return await send(claimed)
+    def stumble() -> None:
+        raise ValueError("broken")
 
-    monkeypatch.setattr(one, "_send", stumble)
+    one = poster(house, "one", client=Interrupted(house, stumble))
     say(house.engine, "hello")
     async with running(house, one, "one"):
         await until(lambda: row(house.engine).error == "ValueError: broken")
@@ -238,23 +255,21 @@ async def test_bug_is_a_stumble_of_one_row(house: House, monkeypatch: pytest.Mon
     assert len(await said(house)) == 1
 
 
-async def test_full_pool_leaves_the_row_to_its_lease(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_full_pool_leaves_the_row_to_its_lease(house: House) -> None:
     """When no connection is free to mark a row, it is found again when the lease ran out."""
-    one = poster(house, "one", lease_s=0.5)
-    steps = iter([PoolTimeout("QueuePool limit reached")])
-    mark = one._mark_now
+    engine = open_engine(house.engine.url.render_as_string(hide_password=False))
 
-    def full(change: Any) -> None:
-        if (error := next(steps, None)) is not None:
-            raise error
-        mark(change)
+    def full(_: Connection) -> None:
+        event.remove(engine, "begin", full)
+        raise PoolTimeout("QueuePool limit reached")
 
-    monkeypatch.setattr(one, "_mark_now", full)
+    client = Interrupted(house, lambda: event.listen(engine, "begin", full))
+    one = poster(house, "one", lease_s=0.5, client=client, engine=engine)
     say(house.engine, "hello")
     async with running(house, one, "one"):
         await until(lambda: row(house.engine).status is Status.DONE)
+    engine.dispose()
+    assert not event.contains(engine, "begin", full)
     assert len(await said(house)) == 1
 
 

@@ -13,7 +13,7 @@ from bot import deciding, pausing, releases
 from bot.store.database import reading
 from bot.store.schema import Audit, InboxEvent, Rollout, RolloutAction, Run, RunStatus, Status
 from tests.bot.slack.house import House
-from tests.bot.slack.test_commands import REFUSAL, TEAM, reply
+from tests.bot.slack.test_commands import ADMINS_ONLY, TEAM, reply
 from tests.bot.slack.waiting import passed
 from tests.deploy.sandbox.acts import control
 
@@ -94,9 +94,9 @@ async def test_only_admins_decide(house: House) -> None:
     async with house.bot():
         house.write(partial(passed, channel="C0HELP"))
         for action_id in ("admin:promote", "admin:discard"):
-            assert await press(house, action_id, "staff", "C0HELP") == REFUSAL
+            assert await press(house, action_id, "staff", "C0HELP") == ADMINS_ONLY
         for text in ("promote", "discard v2"):
-            assert await reply(house, text, "staff") == REFUSAL
+            assert await reply(house, text, "staff") == ADMINS_ONLY
     assert live(house) == 1
     assert done(house) == []
 

@@ -15,7 +15,7 @@ from bot.store.schema import Audit, InboxEvent, Rollout, Status
 from deploy.sandbox.blocks import check_blocks
 from tests.bot.released import promoted
 from tests.bot.slack.house import HELP, House
-from tests.bot.slack.test_commands import REFUSAL, TEAM, reply
+from tests.bot.slack.test_commands import ADMINS_ONLY, TEAM, reply
 from tests.deploy.sandbox.acts import control
 
 
@@ -156,5 +156,5 @@ async def test_a_role_that_was_lost_meanwhile_counts(house: House) -> None:
         ts = (await shown(house))["ts"]
     async with house.bot(MYNAH_ADMINS="U0ADMIN2"):
         await press(house, "4:3", ts)
-        assert (await house.responses())[-1] == REFUSAL
+        assert (await house.responses())[-1] == ADMINS_ONLY
     assert live(house) == 4

@@ -283,9 +283,16 @@ async def test_the_acknowledgement_decides_what_is_shown(
     assert (done["view"]["title"]["text"] if done["view"] else None) == title
 
 
-async def test_errors_name_an_input(sandbox: Sandbox) -> None:
-    """Slack shows trouble for errors under a block that is none of the inputs."""
-    answer = {"response_action": "errors", "errors": {"other": "No"}}
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"response_action": "errors", "errors": {"other": "No"}},  # under none of the inputs
+        {"response_action": "update", "view": modal(title=plain("x" * 25))},
+        {"response_action": "shrug"},
+    ],
+)
+async def test_what_slack_does_not_understand_is_trouble(sandbox: Sandbox, answer: Json) -> None:
+    """Slack shows trouble for an acknowledgement that makes no sense."""
     form = Form(sandbox, modal(question("text")), answer)
     async with connected(sandbox, form.app):
         done = await submit(sandbox, await opened(sandbox), text="It is 41")

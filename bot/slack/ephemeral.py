@@ -1,4 +1,4 @@
-"""A word to one person alone: nobody else in the channel sees it."""
+"""Ephemeral messages: what one person alone sees, for a moment, in a channel."""
 
 from __future__ import annotations
 
