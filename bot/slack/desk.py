@@ -119,6 +119,7 @@ class Desk:
             shared.memory,
             self.commands,
             self.windows,
+            correct=correcting.on_submit,
             said=shared.said,
         )
         self._home.register(self.listeners)

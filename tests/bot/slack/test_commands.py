@@ -19,7 +19,7 @@ REFUSAL = (
 )
 
 
-def promoted(session: Session, name: str = NAME, score: float = 0.85) -> None:
+def promoted(session: Session, name: str = NAME, score: float = 0.85, share: float = 1) -> None:
     """Make the next version, v2, with an adapter that passed, and let it answer."""
     run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED)
     session.add(run)
@@ -31,7 +31,7 @@ def promoted(session: Session, name: str = NAME, score: float = 0.85) -> None:
         Evaluation(team_id=TEAM, run_id=run.id, adapter_id=adapter_id, passed=True, figures=figures)
     )
     release = releases.add_candidate(session, TEAM, adapter_id, by="gate")
-    releases.promote(session, release, by="gate", reason="better")
+    releases.promote(session, release, by="gate", reason="better", share=share)
 
 
 def adapter(session: Session, name: str) -> int:
