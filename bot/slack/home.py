@@ -102,7 +102,7 @@ class Home:
         answer = await self._readable_answer(press)
         if answer is None or answer.mode is AnswerMode.UNSURE:
             return GONE
-        message = await self._workspace.message(answer.channel, answer.ts)
+        message = await self._workspace.message(answer.channel, answer.ts or "")
         if message is None:
             return GONE
         right = lane(answer.channel, message.get("thread_ts") or message["ts"])
