@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
@@ -13,12 +13,13 @@ from bot import gaps, outbox, pausing, releases
 from bot.dispatcher import Elsewhere
 from bot.gaps import Gap
 from bot.memory import Memory
-from bot.slack import board, home_view, reports
+from bot.slack import board, home_view, modals, reports
 from bot.slack.board import Board, Rate
 from bot.slack.commands import ADMINS_ONLY, Call, Commands
+from bot.slack.correcting import TOO_LATE
 from bot.slack.delivery import lane
 from bot.slack.home_view import Review, Shown
-from bot.slack.interactions import Listeners, Press
+from bot.slack.interactions import Listeners, Press, Submission
 from bot.slack.pieces import Linked
 from bot.slack.roles import Roles
 from bot.slack.teaching import Teaching, Unread
@@ -36,7 +37,7 @@ CHANNELS = 20  # of so many Slack is asked whether the person may read them
 DAYS = (7, 30)  # the dashboard counts answers over so many
 RATED, RUNS, GAPS = 5, 5, 5  # releases, runs and gaps on the dashboard
 GONE = "That answer has changed, is gone, or you cannot read it. Nothing was noted."
-STAFF_ONLY = "Only staff can rate answers."
+STAFF_ONLY = "Only staff can rate and correct answers."
 _KINDS = {home_view.RIGHT: FeedbackKind.APPROVE, home_view.WRONG: FeedbackKind.REJECT}
 _SAID = {
     FeedbackKind.APPROVE: "Noted as right.",
@@ -60,6 +61,7 @@ class Home:
         commands: Commands,
         windows: Windows,
         *,
+        correct: Callable[[Submission], Awaitable[None]],
         said: Callable[[], None],
     ) -> None:
         self._engine = engine
@@ -69,16 +71,19 @@ class Home:
         self._memory = memory
         self._commands = commands
         self._windows = windows
+        self._correct = correct
         self._said = said
         self._team_id = workspace.identity.team_id
 
     def register(self, listeners: Listeners) -> None:
-        """Take the presses on the tab."""
+        """Take the presses on the tab, and the form that one of them opens."""
         listeners.actions[home_view.MORE] = self._turn
         for action_id in _KINDS:
             listeners.actions[action_id] = self._rate
         for action_id in board.LEVERS:
             listeners.actions[action_id] = self._command
+        listeners.actions[home_view.CORRECT] = self._open
+        listeners.views[home_view.CORRECT] = self._filled_in
 
     async def opened(self, row: InboxEvent) -> None:
         """Handle an `app_home_opened` event of the Home tab."""
@@ -96,12 +101,10 @@ class Home:
         """Teach what the person said of an answer, as a reaction on it would."""
         if not await self._roles.is_staff(press.user):
             return STAFF_ONLY
-        answer = await self._read(review.standing, int(press.value))
-        if answer is None or answer.ts is None or answer.mode is AnswerMode.UNSURE:
+        answer = await self._readable_answer(press)
+        if answer is None or answer.mode is AnswerMode.UNSURE:
             return GONE
-        if not await self._roles.may_read(press.user, answer.channel):
-            return GONE
-        message = await self._workspace.message(answer.channel, answer.ts)
+        message = await self._workspace.message(answer.channel, answer.ts or "")
         if message is None:
             return GONE
         right = lane(answer.channel, message.get("thread_ts") or message["ts"])
@@ -114,6 +117,35 @@ class Home:
         except Unread:
             return GONE
         return _SAID[kind] if rated else GONE
+
+    async def _open(self, press: Press) -> None:
+        """Open the correction of an answer; where it does not open, the tab says why."""
+        if notice := await self._opened(press):
+            await self._show(press.user, press.about, notice)
+
+    async def _opened(self, press: Press) -> str:
+        if not await self._roles.is_staff(press.user):
+            return STAFF_ONLY
+        answer = await self._readable_answer(press)
+        if answer is None:
+            return GONE
+        question = await self._read(review.question_of, answer)
+        form = modals.correction(
+            question, answer, callback_id=home_view.CORRECT, home=dict(press.about)
+        )
+        return "" if await self._windows.open(press.trigger_id, form) else TOO_LATE
+
+    async def _filled_in(self, form: Submission) -> None:
+        """Correct the answer as the same form does in its thread: it waits no longer."""
+        await self._correct(form)
+        await self._show(form.user, form.about["home"])
+
+    async def _readable_answer(self, press: Press) -> Answer | None:
+        """The answer that a button is about, if it stands and the person may read it."""
+        answer: Answer | None = await self._read(review.standing, int(press.value))
+        if answer is None or not await self._roles.may_read(press.user, answer.channel):
+            return None
+        return answer
 
     async def _command(self, press: Press) -> None:
         notice = ADMINS_ONLY

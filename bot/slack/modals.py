@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from slack_sdk.models.blocks import (
     InputBlock,
@@ -20,17 +21,24 @@ CORRECT = "correct_answer"
 INPUT_CHARS = 3000  # Slack's limit for what is typed, and for what it is filled with
 
 
-def correction(question: Question, answer: Answer) -> View:
-    """The question and its answer, to be edited by staff."""
+def correction(
+    question: Question, answer: Answer, *, callback_id: str = CORRECT, **more: Any
+) -> View:
+    """The question and its answer, to be edited by staff.
+
+    Args:
+        more: what else the submission should be about.
+    """
     about = {
         "lane": lane(question.channel, question.thread_ts), "answer": answer.id,
         "channel": question.channel, "thread_ts": question.thread_ts,
+        **more,
     }  # fmt: skip
     shown = "" if answer.mode is AnswerMode.UNSURE else answer.text
     hint = "Both are remembered as you leave them, and the answer changes for everybody."
     return View(
         type="modal",
-        callback_id=CORRECT,
+        callback_id=callback_id,
         title="Correct this answer",
         submit="Correct",
         close="Cancel",

@@ -95,6 +95,12 @@ def standing(session: Session, team_id: str, answer_id: int) -> Answer | None:
     return session.exec(rows.where(*here, _stands())).first()
 
 
+def question_of(session: Session, team_id: str, answer: Answer) -> Question:
+    """What it answers."""
+    rows = select(Question).where(Question.team_id == team_id, Question.id == answer.question_id)
+    return session.exec(rows).one()
+
+
 def _waits(team_id: str) -> ColumnElement[bool]:
     """For a query over Answer and Question: somebody should look at the answer."""
     fresh = (

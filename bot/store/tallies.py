@@ -8,7 +8,17 @@ from datetime import timedelta
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.store.schema import RATINGS, UNSETTLED, Answer, Case, Feedback, FeedbackKind, Release, now
+from bot.store.schema import (
+    RATINGS,
+    UNSETTLED,
+    Answer,
+    AnswerMode,
+    Case,
+    Feedback,
+    FeedbackKind,
+    Release,
+    now,
+)
 
 Ratings = Mapping[FeedbackKind, int]
 
@@ -16,18 +26,26 @@ Ratings = Mapping[FeedbackKind, int]
 def answered(session: Session, team_id: str, days: int) -> int:
     """How many questions were answered within the last so many days."""
     rows = select(func.count()).select_from(Answer)
-    here = (Answer.team_id == team_id, col(Answer.replaced_at).is_(None))
+    here = (
+        Answer.team_id == team_id,
+        col(Answer.replaced_at).is_(None),
+        Answer.mode != AnswerMode.UNSURE,  # that Mynah is not sure is no answer
+    )
     since = now() - timedelta(days=days)
     return session.exec(rows.where(*here, col(Answer.answered_at) >= since)).one()
 
 
 def ratings(session: Session, team_id: str, numbers: Collection[int]) -> dict[int, Ratings]:
-    """How often staff rated answers of these releases in each way, by the release's number."""
+    """How often staff rated answers of these releases in each way, by the release's number.
+
+    What staff wrote in the place of an answer is theirs: who approves it approves no release.
+    """
     rows = (
         select(Release.number, Feedback.kind, func.count())
         .join(Answer, col(Answer.release_id) == Release.id)
         .join(Feedback, col(Feedback.answer_id) == Answer.id)
         .where(Release.team_id == team_id, col(Release.number).in_(numbers))
+        .where(Answer.mode != AnswerMode.CORRECTED)
         .where(col(Feedback.kind).in_(RATINGS), col(Feedback.revoked_at).is_(None))
         .group_by(col(Release.number), col(Feedback.kind))
     )

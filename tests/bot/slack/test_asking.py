@@ -72,6 +72,20 @@ async def test_only_questions_to_the_bot_are_answered(house: House) -> None:
     assert house.vllm.asked == []
 
 
+async def test_code_and_tables_come_whole(house: House) -> None:
+    """Slack's markdown block takes them as the model wrote them; below stand receipt and thumbs."""
+    code = "```sh\nmynah status --json | jq '.live'\n```"
+    text = f"Run:\n\n{code}\n\n| port | for |\n|---|---|\n| 9443 | <b> |"
+    house.vllm.script = lambda messages, model: text
+    async with house.bot():
+        answer = await house.asked("How do I see what is live?")
+    assert [block["type"] for block in answer["blocks"]] == [
+        "markdown", "context", "context_actions",
+    ]  # fmt: skip
+    assert answer["blocks"][0]["text"] == text
+    assert answer["blocks"][-1]["elements"][0]["type"] == "feedback_buttons"
+
+
 async def test_empty_mention_is_greeted(house: House) -> None:
     """A mention without a question gets a hint, once, and no model is asked."""
     async with house.bot():

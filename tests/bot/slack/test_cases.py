@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.abstaining import FEWEST
 from bot.cases import ASKED, DIRECT_HINT, DIRECT_PROMISE, HINT, MYNAH, PROMISE, UNSURE
 from bot.slack.case_card import GONE, NOBODY, STAFF_ONLY, TOLD
 from bot.store.schema import (
@@ -25,6 +26,7 @@ from tests.bot.slack.test_commands import reply
 from tests.bot.slack.test_streaming import calls, growing, slow, whole
 from tests.bot.slack.test_teaching import PORT, live, mode
 from tests.deploy.sandbox.acts import control
+from tests.fake_vllm import LOGPROB
 
 ONCALL = {"MYNAH_ONCALL": "S0STAFF"}
 PING = "<!subteam^S0STAFF>"
@@ -72,9 +74,9 @@ async def press(house: House, who: str, action: str, on: Message, channel: str =
     await house.quiet()
 
 
-async def unsure(house: House, text: str = PORT, **where: Any) -> str:
+async def unsure(house: House, text: str = PORT, *, logprob: float = BABBLE, **where: Any) -> str:
     """Ask what the model babbles about; the question's ts."""
-    house.vllm.logprob = BABBLE
+    house.vllm.logprob = logprob
     asked = await house.ask(text, **where)
     await house.answer(asked)
     await house.quiet()
@@ -113,6 +115,25 @@ async def test_what_mynah_is_unsure_of_is_withheld(house: House) -> None:
     assert (opened.ts, opened.opened_by, opened.reason) == (asked, MYNAH, UNSURE)
     assert "cheese" not in json.dumps(await house.sandbox.state())
     assert "cheese" not in (house.directory / "mynah.db").read_bytes().decode("latin-1")
+
+
+async def test_what_staff_said_of_such_answers_decides(house: House) -> None:
+    """Answers that were as sure as this one were wrong, twenty times: now it is withheld, and a
+    surer one is given."""
+    async with house.bot():
+        for number in range(FEWEST):
+            said = await house.asked(f"Riddle number {number}?")
+            await house.react("staff", "x", said["ts"])
+        await house.quiet()
+    async with house.bot():  # what is asked of the ratings is kept for a minute
+        asked = await unsure(house, PORT, logprob=LOGPROB)
+        [withheld] = await house.answers(asked)
+        why = await reply(house, "why", "asker")
+        house.vllm.logprob = -0.1
+        given = await house.asked(PORT)
+    assert (mode(withheld), withheld["text"]) == ("unsure", HINT)
+    assert "78% on average for each, where 78% were needed" in why
+    assert mode(given) == "closed_book"
 
 
 async def test_sure_enough_is_shown(house: House) -> None:

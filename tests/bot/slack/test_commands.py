@@ -9,7 +9,16 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot import releases
-from bot.store.schema import Adapter, Evaluation, Release, Rollout, Run, RunStatus, RunTrigger
+from bot.store.schema import (
+    Adapter,
+    Audit,
+    Evaluation,
+    Release,
+    Rollout,
+    Run,
+    RunStatus,
+    RunTrigger,
+)
 from tests.bot.slack.house import House, until
 
 TEAM = "T0MYNAH"
@@ -19,7 +28,7 @@ ADMINS_ONLY = (
 )
 
 
-def promoted(session: Session, name: str = NAME, score: float = 0.85) -> None:
+def promoted(session: Session, name: str = NAME, score: float = 0.85, share: float = 1) -> None:
     """Make the next version, v2, with an adapter that passed, and let it answer."""
     run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED)
     session.add(run)
@@ -31,7 +40,7 @@ def promoted(session: Session, name: str = NAME, score: float = 0.85) -> None:
         Evaluation(team_id=TEAM, run_id=run.id, adapter_id=adapter_id, passed=True, figures=figures)
     )
     release = releases.add_candidate(session, TEAM, adapter_id, by="gate")
-    releases.promote(session, release, by="gate", reason="better")
+    releases.promote(session, release, by="gate", reason="better", share=share)
 
 
 def adapter(session: Session, name: str) -> int:
@@ -88,6 +97,25 @@ async def test_train_queues_one_run(house: House) -> None:
     assert (run.trigger, run.requested_by) == (RunTrigger.COMMAND, "U0ADMIN")
     assert run.report_channel == "C0ADMIN"
     assert told == [":hourglass_flowing_sand: Run 1: queued by <@U0ADMIN>."]
+
+
+async def test_what_admins_change_is_written_down(house: House) -> None:
+    """Each change is in the audit table with who made it, and in the admins' channel; looking, and
+    what nobody may, is in neither."""
+    async with house.bot():
+        house.write(promoted)
+        before = len(house.rows(Audit))
+        for text in ("train", "pause", "resume", "rollback now", "status", "releases", "why"):
+            await reply(house, text)
+            await reply(house, text, "staff")
+        await house.quiet()
+        told = [one["text"] for one in await house.sandbox.messages("C0ADMIN")]
+    assert [(row.actor, row.action) for row in house.rows(Audit)[before:]] == [
+        ("U0ADMIN", "run.request"), ("U0ADMIN", "team.pause"), ("U0ADMIN", "team.resume"),
+        ("U0ADMIN", "release.roll_back"),
+    ]  # fmt: skip
+    deeds = ("queued by <@U0ADMIN>", "paused", "resumed", "rolled back from v2 to v1")
+    assert [deed in line for deed, line in zip(deeds, told, strict=True)] == [True] * 4
 
 
 async def test_status_and_releases(house: House) -> None:

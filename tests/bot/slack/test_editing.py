@@ -5,6 +5,9 @@ The real bot against the local Slack.
 
 import threading
 from collections.abc import Sequence
+from typing import Any
+
+import pytest
 
 from bot.store.schema import Answer, Example, ExampleStatus, InboxEvent, Question, Status
 from serving.client import ChatMessage
@@ -46,6 +49,33 @@ async def test_an_edited_question_is_answered_again_in_place(house: House) -> No
     old, new = house.rows(Answer)
     assert (old.replaced_at is not None, new.replaced_at) == (True, None)
     assert old.ts == new.ts == answer["ts"]
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_mynah_does_not_hear_its_own_edits(house: House, direct: bool) -> None:
+    """An answer that changes in place, and mentions the bot at that, is no new question, in a
+    conversation with nobody else either: else it would talk to itself for ever."""
+    house.vllm.script = lambda messages, model: f"<@{BOT}> what did you say? {len(messages)}"
+    opened = await house.client("asker").conversations_open(users=BOT)
+    channel = opened["channel"]["id"] if direct else HELP
+    async with house.bot():
+        asked = await house.ask(PORT, channel=channel)
+        await house.answer(asked, channel)
+        house.vllm.script = lambda messages, model: f"<@{BOT}> pardon?"
+        await house.client("asker").chat_update(channel=channel, ts=asked, text=f"<@{BOT}> {HOST}")
+        await house.quiet()
+        [answer] = await house.answers(asked, channel)
+        deliveries = (await house.sandbox.state(parts="deliveries"))["deliveries"]
+    assert "pardon?" in answer["text"]
+    assert len(house.rows(Question)) == 1
+    changes = [one for one in heard(house) if one.get("subtype") == "message_changed"]
+    assert [one["message"]["user"] for one in changes] == ["U0ASKER"]
+    assert [one["subtype"] for one in deliveries].count("message_changed") > 1
+
+
+def heard(house: House) -> list[dict[str, Any]]:
+    """The events that were stored."""
+    return [row.payload["event"] for row in house.rows(InboxEvent) if row.kind == "event"]
 
 
 async def test_edits_in_a_row_end_with_the_answer_to_the_last(house: House) -> None:

@@ -14,6 +14,8 @@ from bot.slack.home import GONE, STAFF_ONLY
 from bot.store.schema import (
     Answer,
     AnswerMode,
+    Case,
+    CaseStatus,
     Example,
     ExampleStatus,
     Feedback,
@@ -21,11 +23,14 @@ from bot.store.schema import (
     InboxEvent,
     Rollout,
     Run,
+    RunStatus,
+    RunTrigger,
     Status,
     Team,
 )
+from tests.bot.slack import hands
 from tests.bot.slack.house import HELP, House
-from tests.bot.slack.test_commands import NAME, promoted
+from tests.bot.slack.test_commands import NAME, TEAM, promoted
 from tests.deploy.sandbox.acts import control
 
 View = dict[str, Any]
@@ -125,6 +130,89 @@ async def test_a_press_rates_as_a_reaction_does(house: House) -> None:
     assert [kind for kind, *_ in given] == [FeedbackKind.APPROVE, FeedbackKind.REJECT]
     assert again["metadata"]["event_payload"]["mode"] == "quoted"
     assert house.failed() == []
+
+
+async def test_what_waits_is_corrected_from_the_tab(house: House) -> None:
+    """What Mynah wrote, and what it was not sure of: the form opens, the answer changes in its
+    thread, is learned, settles the case, and waits no longer."""
+    async with house.bot(MYNAH_ONCALL="S0STAFF"):
+        wrong = await house.asked("Which host does the console run on?")
+        house.vllm.logprob = -3.0
+        asked = await house.ask("Which port does the console listen on?")
+        unsure = await house.answer(asked)
+        await house.quiet()
+        view = await home(house, "staff")
+        for number, message in (("2", unsure), ("1", wrong)):
+            view = await press(house, "staff", view, home_view.CORRECT, number)
+            form = await hands.modal(house, "staff")
+            right = f"The right answer {number}."
+            await hands.submit(house, "staff", form, answer=right, reason="incomplete")
+            await house.quiet()
+            assert (await hands.said(house, message["ts"]))["text"] == right
+            view = await shown(house, "staff")
+            assert (home_view.CORRECT, number) not in buttons(view)
+        assert "Nothing waits for you" in words(view)
+        again = await house.asked("Which port does the console listen on?", who="asker2")
+    assert again["text"] == "The right answer 2."
+    assert [row.reason for row in house.rows(Feedback)] == ["incomplete"] * 2
+    assert [row.status for row in house.rows(Case)] == [CaseStatus.RESOLVED]
+    assert house.failed() == []
+
+
+async def test_the_form_opens_for_who_may_read_the_answer(house: House) -> None:
+    """An old button, of an answer that one cannot read any more or that changed, says so."""
+    async with house.bot():
+        await house.asked("Where is the secret door?", channel=PRIVATE)
+        await house.quiet()
+        view = await home(house, "staff")
+        await house.client("staff").conversations_leave(channel=PRIVATE)
+        view = await press(house, "staff", view, home_view.CORRECT, "1")
+        assert GONE in words(view)
+        assert await hands.modals(house) == {}
+
+
+async def test_the_dashboard_tells_how_mynah_is_doing(house: House) -> None:
+    """Answers, right ones by release, what nobody has taught yet, runs with the gate's reasons,
+    what is live and what is tried out; private questions for their readers alone."""
+    house.vllm.adapters[NAME] = "/nowhere"
+    await house.sandbox.seed(
+        channels=[{"id": PRIVATE, "private": True, "members": ["U0ASKER", "U0MYNAH"]}]
+    )
+    async with house.bot(MYNAH_ONCALL="S0STAFF"):
+        house.write(promoted)
+        for number, mark in enumerate(["white_check_mark"] * 4 + ["x"]):
+            said = await house.asked(f"Question number {number}?", who="asker2")
+            await house.react("staff", mark, said["ts"])
+        house.vllm.logprob = -3.0
+        for who in ("asker", "asker2"):
+            await house.asked("How do I reset the flux?", who=who)
+        await house.asked("Where is the secret door?", channel=PRIVATE)
+        await house.quiet()
+        house.write(tried_out)
+        admin = words(await home(house, "admin"))
+    for part in (
+        f"*Live:* v2 ({NAME})",
+        "*Canary:* v3 (mynah-canary), 10% of new threads",
+        "*Answers:* 5 in 7 days, 5 in 30 days",
+        "*Open cases:* 3",
+        f"v2 ({NAME}): 80% (4 right, 1 wrong, 0 corrected)",
+        "3, kept: it forgot too much",
+        "How do I reset the flux?",
+        "(asked 2 times)",
+    ):
+        assert part in admin
+    assert "secret" not in admin
+
+
+def tried_out(session: Session) -> None:
+    """A canary, and a run that the gate did not like."""
+    promoted(session, "mynah-canary", share=0.1)
+    session.add(
+        Run(
+            team_id=TEAM, trigger=RunTrigger.SCHEDULE, status=RunStatus.KEPT,
+            reasons=["it forgot too much"],
+        )
+    )  # fmt: skip
 
 
 async def test_only_what_one_may_read_waits_for_one(house: House) -> None:

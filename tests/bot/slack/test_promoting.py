@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session
 
-from bot import deciding, pausing, releases
+from bot import deciding, pausing, releases, run_message
 from bot.store.database import reading
 from bot.store.schema import Audit, InboxEvent, Rollout, RolloutAction, Run, RunStatus, Status
+from tests.bot.slack import hands
 from tests.bot.slack.house import House
 from tests.bot.slack.test_commands import ADMINS_ONLY, TEAM, reply
-from tests.bot.slack.waiting import passed
+from tests.bot.slack.waiting import COUNTS, passed, prove, train
 from tests.deploy.sandbox.acts import control
 
 ADMINS = "C0ADMIN"
@@ -72,6 +73,56 @@ async def test_an_admin_promotes(house: House) -> None:
     assert [block["type"] for block in after["blocks"]] == ["plan"]
     assert len(told) == 2, "the message, and what the admin alone sees"
     assert house.failed() == []
+
+
+async def test_a_run_is_one_message_from_the_command_to_the_decision(house: House) -> None:
+    """`/mynah train` answers at once; one message then shows what is learned from and what was
+    refused, how long it takes, before and after, the verdict, with the picture below, and who
+    promoted it."""
+    async with house.bot():
+        assert await reply(house, "train") == "Run 1 is queued. <#C0ADMIN> tells how far it is."
+        asked = await message(house)
+        house.write(under_way)
+        running = await message(house)
+        house.write(
+            lambda session: prove(session, run(session), "mynah-0123456789ab", b"a picture")
+        )
+        proven = await message(house)
+        await press(house, "admin:promote")
+        decided = await message(house)
+        messages = await house.sandbox.messages(ADMINS)
+    assert {one["ts"] for one in (asked, running, proven, decided)} == {asked["ts"]}
+    assert steps(asked) == ["pending"] * 6
+    assert shown(running, "25 examples to learn from", "3 too short", "about 2 minutes left")
+    assert shown(proven, "base 0, before 2, now 4 of 5", "4 of 5 right")
+    assert hands.buttons(proven) == ["admin:promote", "admin:discard"]
+    assert steps(decided) == ["complete"] * 6
+    assert hands.buttons(decided) == []
+    below = [one for one in messages if one.get("thread_ts") == asked["ts"] and one.get("files")]
+    assert [file["name"] for one in below for file in one["files"]] == ["run-1.png"]
+    assert house.failed() == []
+
+
+def run(session: Session) -> Run:
+    """The only run."""
+    return session.get_one(Run, 1)
+
+
+def under_way(session: Session) -> None:
+    """The worker trains, and tells."""
+    train(session, run(session), "dataset", {**COUNTS, "refused": {"too short": 3}})
+    run(session).phase, run(session).progress = "training", 0.5
+    run_message.tell(session, run(session), step="1", admin_channel=ADMINS, left_s=120)
+
+
+def steps(message: dict[str, Any]) -> list[str]:
+    """How the steps of a run stand."""
+    return [task["status"] for task in message["blocks"][0]["tasks"]]
+
+
+def shown(message: dict[str, Any], *words: str) -> bool:
+    """Whether a message's blocks show all of these words."""
+    return all(one in " ".join(hands.texts(message)) for one in words)
 
 
 async def test_an_admin_discards(house: House) -> None:

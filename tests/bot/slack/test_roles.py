@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -54,6 +55,23 @@ async def test_names_and_groups(
     roles = Roles(workspace, staff=staff, admins=())
     assert await roles.is_staff(user) is allowed
     assert not await roles.is_admin(user)
+
+
+async def test_a_group_that_changes_is_seen_soon(sandbox: Sandbox) -> None:
+    """Who joins the user group may teach, and who leaves it, or becomes a guest, may not any more,
+    as soon as what Slack said is not fresh; the bot asks again after half a minute."""
+    me = Identity(TEAM, "U0MYNAH", "B0MYNAH")
+    assert inspect.signature(Workspace).parameters["fresh_s"].default == 30.0
+    kept = Roles(Workspace(sandbox.client("xoxb-mynah"), me), staff=["S0STAFF"], admins=())
+    asking = Workspace(sandbox.client("xoxb-mynah"), me, fresh_s=0)
+    roles = Roles(asking, staff=["S0STAFF"], admins=())
+    assert await kept.is_staff("U0STAFF")
+    assert [await roles.is_staff(one) for one in ("U0STAFF", "U0ASKER")] == [True, False]
+    await sandbox.seed(usergroups=[{"id": "S0STAFF", "users": ["U0ASKER", "U0STAFF2"]}])
+    assert [await roles.is_staff(one) for one in ("U0STAFF", "U0ASKER")] == [False, True]
+    assert await kept.is_staff("U0STAFF")  # Slack is not asked for every press
+    await sandbox.seed(users=[{"id": "U0STAFF2", "name": "staff2", "is_restricted": True}])
+    assert not await roles.is_staff("U0STAFF2")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sqlmodel import update
 
 from bot import outbox
 from bot.slack.app import web_client
+from bot.slack.markdown import PART_CHARS
 from bot.slack.pacing import Pacing
 from bot.slack.streaming import Stream, Streams
 from bot.store.schema import Answer, OutboxKind, OutboxMessage, Question, Status
@@ -321,6 +322,40 @@ async def test_answer_that_is_too_long_for_a_message(house: House) -> None:
         await house.client("asker").chat_delete(channel=HELP, ts=ts)
         await house.quiet()
         assert await _left(house) == []
+
+
+async def test_a_stream_rolls_over_before_a_message_is_full(house: House) -> None:
+    """What is streamed stops in time, and the rest is said in further messages below it."""
+    text = "\n\n".join([" ".join(["word"] * 180)] * 9)
+    slow(house, token_s=0.003, text=text)
+    async with house.bot(MYNAH_MAX_TOKENS="4096"):
+        ts = await house.ask("Tell me everything")
+        early = await growing(house, ts)
+        longest = 0
+        while len(said := await house.answers(ts)) < 3:
+            longest = max(longest, len(said[0]["text"]))
+            await asyncio.sleep(0.03)
+        await house.quiet()
+        said = await house.answers(ts)
+        assert await calls(house, "chat.startStream") == 1
+    assert early["ts"] == said[0]["ts"]
+    assert 0 < longest <= PART_CHARS
+    assert "\n\n".join(one["blocks"][0]["text"] for one in said) == text
+    assert [len(one["blocks"]) for one in said] == [1, 1, 3]
+    assert house.failed() == []
+
+
+async def test_other_channels_do_not_wait_for_a_limited_one(house: House) -> None:
+    """Slack limits posting for each channel, and so does Mynah."""
+    await house.sandbox.faults(rate_limit={"method": "chat.postMessage", "n": 1, "retry_after": 5})
+    async with house.bot():
+        first = await house.ask("Which port?")
+        await until(lambda: any(row.attempts for row in house.rows(OutboxMessage)))
+        there = await house.asked("Which host?", channel="C0OPS")
+        here = await house.answer(first)
+        await house.quiet()
+    assert float(there["ts"]) < float(here["ts"])
+    assert house.failed() == []
 
 
 async def test_rate_limited_channel_is_left_alone(house: House) -> None:

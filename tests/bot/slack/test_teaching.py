@@ -253,6 +253,20 @@ async def test_widened_channel_is_not(house: House) -> None:
         assert mode(await house.asked(PORT)) == "quoted"
 
 
+async def test_a_source_is_linked_for_who_may_read_it(house: House) -> None:
+    """What a private channel approved for all is quoted for all; its link is for its members."""
+    house.extra = {"MYNAH_WIDEN_CHANNELS": "C0PRIV"}
+    house.vllm.script = lambda messages, model: "It listens on port 9443."
+    async with house.bot():
+        first = await house.asked(PORT, channel="C0PRIV")
+        await house.react("staff", "white_check_mark", first["ts"], "C0PRIV")
+        await house.quiet()
+        member, other = await house.asked(PORT), await house.asked(PORT, who="asker2")
+    assert mode(member) == mode(other) == "quoted"
+    assert f"/archives/C0PRIV/p{first['ts'].replace('.', '')}" in footer(member)
+    assert footer(other) == "v1 · sure · quoted, verified by <@U0STAFF>"
+
+
 @pytest.mark.parametrize("which", ["question", "correction"])
 @pytest.mark.parametrize("how", ["edit", "delete"])
 async def test_edit_and_delete_forget(house: House, which: str, how: str) -> None:

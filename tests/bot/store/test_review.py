@@ -159,7 +159,8 @@ def test_own_answers(store: Engine) -> None:
 
 
 def test_tallies(store: Engine) -> None:
-    """Answers within days, ratings that count by release, open cases: of this team alone."""
+    """Answers within days, ratings that count by release, open cases: of this team alone. "Not
+    sure" is no answer, and approving what staff wrote is no praise of a release."""
     with transaction(store) as session:
         told = Told(session)
         rows = [told.answered(answered_at=now() - timedelta(days=days)) for days in (0, 6, 8, 40)]
@@ -168,11 +169,13 @@ def test_tallies(store: Engine) -> None:
         told.rated(rows[0], FeedbackKind.APPROVE, user="U0STAFF2")
         told.rated(rows[1], FeedbackKind.APPROVE)
         told.rated(rows[1], FeedbackKind.HELPFUL, user="U1")
+        told.rated(told.answered(mode=AnswerMode.CORRECTED), FeedbackKind.APPROVE)
+        told.answered(mode=AnswerMode.UNSURE)
         for row, status in zip(rows, [*CaseStatus], strict=False):
             told.case(row, status)
         Told(session, OTHER).answered()
     with reading(store) as session:
-        assert [tallies.answered(session, TEAM, days) for days in (7, 30, 90)] == [2, 3, 4]
+        assert [tallies.answered(session, TEAM, days) for days in (7, 30, 90)] == [3, 4, 5]
         counts = {FeedbackKind.APPROVE: 2, FeedbackKind.REJECT: 1}
         assert tallies.ratings(session, TEAM, [1, 2]) == {1: counts, 2: {}}
         assert tallies.open_cases(session, TEAM) == 2
