@@ -95,7 +95,7 @@ def count_events(state: dict[str, Any], questions: Sequence[str]) -> dict[str, i
         message.get("thread_ts")
         for messages in state["messages"].values()
         for message in messages
-        if "release" in _receipt(message)
+        if "mode" in _receipt(message)  # an answer, whoever's words it shows by now
     )
     never_acked = sum(not delivery["acked"] for delivery in state["deliveries"])
     return {

@@ -50,13 +50,16 @@ class People:
             thread = {"thread_ts": self.ts[act.thread]} if act.thread else {}
             said = await self._call(act, "chat.postMessage", text=act.words, **thread)
             self.ts[act.on] = said["ts"]
-        elif act.do is Do.EDIT:
-            await self._call(act, "chat.update", ts=self.ts[act.on], text=act.words)
+            return
+        if (ts := self.ts.get(act.on)) is None:
+            raise NotDone(f"{act.do.value} by {act.who} on {act.on}: it is not there")
+        if act.do is Do.EDIT:
+            await self._call(act, "chat.update", ts=ts, text=act.words)
         elif act.do is Do.DELETE:
-            await self._call(act, "chat.delete", ts=self.ts[act.on])
+            await self._call(act, "chat.delete", ts=ts)
         else:
             method = "reactions.add" if act.do is Do.REACT else "reactions.remove"
-            await self._call(act, method, timestamp=self.ts[act.on], name=act.words)
+            await self._call(act, method, timestamp=ts, name=act.words)
 
     async def fault(self, **order: Any) -> None:
         """Order bad luck."""

@@ -31,7 +31,13 @@ from serving.client import ChatMessage
 AT_ONCE = 24  # stories
 PATIENCE_S = 90.0  # how long a person waits for an answer
 QUIET_WITHIN_S = 180.0
-SETTINGS = {"MYNAH_EMBEDDER": "none", "MYNAH_QUOTE": "off", "MYNAH_LEASE_S": "3"}
+# The storm rates at random: from such ratings Mynah would learn to be unsure of everything.
+SETTINGS = {
+    "MYNAH_EMBEDDER": "none",
+    "MYNAH_QUOTE": "off",
+    "MYNAH_UNSURE": "off",
+    "MYNAH_LEASE_S": "3",
+}
 
 
 class NeverQuiet(SetFailed):

@@ -6,7 +6,7 @@ from deploy.watch import count_events
 
 
 def answer(thread_ts: str, ts: str) -> dict[str, Any]:
-    receipt = {"event_type": "mynah_outbox", "event_payload": {"id": 1, "release": "v1"}}
+    receipt = {"event_type": "mynah_outbox", "event_payload": {"id": 1, "mode": "quoted"}}
     return {"ts": ts, "thread_ts": thread_ts, "metadata": receipt}
 
 

@@ -76,7 +76,7 @@ class House:
             "MYNAH_ADMINS": "U0ADMIN",
             "MYNAH_ADMIN_CHANNEL": "C0ADMIN",
             "MYNAH_EMBEDDER": "none",
-            "MYNAH_LEASE_S": "2",
+            "MYNAH_LEASE_S": "4",
             **self.extra,
         }
 
