@@ -97,8 +97,10 @@ class Teaching:
         False when it says nothing: what was rated is no answer.
 
         Raises:
-            Unread: the answer changed after the rating.
+            Unread: the answer, or the person's message, changed after the rating.
         """
+        if not self._by_bot(message) and _edited_at(message) > at:
+            raise Unread
         given_at = datetime.fromtimestamp(at, UTC)
         lesson = Lesson(kind, channel, message["ts"], user, given_at, message.get("thread_ts"))
         if kind is FeedbackKind.CORRECT:
@@ -352,6 +354,11 @@ def _answered_by(lesson: Lesson, asked: Message, answers: Sequence[Message]) -> 
         draft = replace(draft, refusal="the answer is by the person who asked")
     sources = [(lesson.channel, one["ts"]) for one in (asked, *answers)]
     return replace(lesson, draft=draft, sources=sources)
+
+
+def _edited_at(message: Message) -> float:
+    """When a person last changed the message, by Slack's clock; 0 when nobody did."""
+    return float((message.get("edited") or {}).get("ts") or 0)
 
 
 def is_speech(message: Mapping[str, Any]) -> bool:

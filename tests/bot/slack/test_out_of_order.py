@@ -216,7 +216,7 @@ async def test_a_slip_that_was_mended_before_the_correction(house: House) -> Non
         reply = await house.say("staff", "Prot 9443.", thread_ts=ts)
         await edit(house, reply, "Port 9443.", "staff")
         await house.react("staff", "memo", reply)
-        await tell_rated(house, reply, "memo")
+        await tell_rated(house, reply, "memo", at=f"{time.time():.6f}")
         slip = ("Prot 9443.", "Port 9443.", "U0STAFF")
         await tell_edited(house, reply, *slip, thread_ts=ts)
         [example] = house.rows(Example)

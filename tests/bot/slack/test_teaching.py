@@ -348,3 +348,19 @@ def _deliver_again(session: Session) -> None:
     old = added[-1]
     late = old.model_dump(include={"team_id", "kind", "lane", "payload"})
     session.add(InboxEvent(**late, event_id="Ev9LATE"))
+
+
+async def test_words_that_changed_after_their_memo_teach_nothing(house: House) -> None:
+    """📝 was for the words before: handled after an edit, or twice, it learns no new ones."""
+    async with house.bot():
+        ts = await house.ask("Which port?")
+        await house.answer(ts)
+        await house.quiet()
+    reply = await house.say("staff", "It is port 9443.", thread_ts=ts)
+    await house.react("staff", "memo", reply)
+    await house.client("staff").chat_update(channel=HELP, ts=reply, text="It is port 1.")
+    async with house.bot():
+        await house.quiet()
+        assert [row for row in house.rows(Feedback) if row.revoked_at is None] == []
+        assert [row for row in house.rows(Example) if row.status is ExampleStatus.LIVE] == []
+    assert house.failed() == []
