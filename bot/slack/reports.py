@@ -26,9 +26,10 @@ def status(session: Session, team_id: str) -> str:
     views = rule.history(session, team_id)
     live = next((view for view in views if view.live), None)
     newest = runs.newest(session, team_id, 1)
+    count = _count(session, team_id)
     lines = [
         f"*Live:* {name(live) if live else 'nothing yet'}",
-        f"*Memory:* {_count(session, team_id)} approved answers",
+        f"*Memory:* {count} approved answer{'' if count == 1 else 's'}",
         f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
     ]
