@@ -113,7 +113,7 @@ class Desk:
         )
         self._home = Home(
             engine, workspace, roles, teaching, shared.memory, self.commands, self.windows,
-            correct=correcting.on_submit,             said=shared.said,
+            correct=correcting.on_submit, said=shared.said,
         )  # fmt: skip
         self._home.register(self.listeners)
         self._agent = Agent(engine, client, identity.team_id, roles)
