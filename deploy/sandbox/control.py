@@ -182,7 +182,10 @@ class Control:
     async def seed(self, request: Request) -> dict[str, Any]:
         """Add users, channels and groups; all of it or nothing."""
         seed = Seed.model_validate_json(await request.body())
-        return plant(self._worlds.of_team(seed.team).workspace, seed)
+        world = self._worlds.of_team(seed.team)
+        planted = plant(world.workspace, seed)
+        world.changed("people")
+        return planted
 
     async def command(self, request: Request) -> dict[str, Any]:
         """Type a slash command as somebody."""

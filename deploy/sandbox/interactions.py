@@ -129,7 +129,7 @@ async def submit(world: World, user: User, view: View, given: dict[str, Any]) ->
 async def open_home(world: World, user: User, tab: str) -> Json:
     """Open the app's home; what it publishes thereupon is waited for as long as for an ack."""
     space = world.workspace
-    channel, _ = space.direct(user.id, space.app.user_id)
+    channel, _ = world.direct(user.id, space.app.user_id)
     before = world.views.home(user.id)
     shown = _view(world, before) if before and tab == "home" else None
     world.announce(events.home_opened(space, channel, user.id, tab, shown))

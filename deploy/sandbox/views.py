@@ -8,7 +8,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,7 @@ class View:
 class Views:
     """Every view: a stack of modals for each person, the one in front last, and a Home tab."""
 
+    changed: Callable[[str], None] = lambda _user: None  # is told whose views are not as they were
     _stacks: dict[str, list[View]] = field(default_factory=dict)
     _homes: dict[str, View] = field(default_factory=dict)
     _published: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class Views:
         self._check_external_id(body)
         view = self._new(user, body)
         self._stacks[user] = [view]
+        self.changed(user)
         return view
 
     def push(self, user: str, body: Json) -> View:
@@ -100,6 +102,7 @@ class Views:
         self._check_external_id(body)
         view = self._new(user, body, root=stack[0].id, previous=stack[-1].id)
         stack.append(view)
+        self.changed(user)
         return view
 
     def update(self, view: View, body: Json, expected: str = "") -> View:
@@ -108,6 +111,7 @@ class Views:
             raise SlackError("hash_conflict")
         self._check_external_id(body, view)
         view.show(body)
+        self.changed(view.user)
         return view
 
     def publish(self, user: str, body: Json, expected: str = "") -> View:
@@ -121,6 +125,7 @@ class Views:
         else:
             self.update(view, body, expected)
         self._published.setdefault(user, asyncio.Event()).set()
+        self.changed(user)
         return view
 
     def find(self, *, view_id: str = "", external_id: str = "") -> View:
@@ -155,6 +160,7 @@ class Views:
         """Close the modal in front of a person, or all of them."""
         stack = self._stacks.get(user, [])
         del stack[0 if whole else -1 :]
+        self.changed(user)
 
     async def until_published(self, user: str, within_s: float) -> View | None:
         """The Home tab once it is published anew, or as it is when the time is up."""

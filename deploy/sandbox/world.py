@@ -12,6 +12,7 @@ from deploy.sandbox.blocks import with_ids
 from deploy.sandbox.courier import Courier, Delivery, Status, Timing
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.faults import Faults
+from deploy.sandbox.feed import Feed
 from deploy.sandbox.files import Files
 from deploy.sandbox.limits import check_text
 from deploy.sandbox.messages import Message
@@ -49,13 +50,30 @@ class World:
     statuses: dict[str, str] = field(default_factory=dict)  # "channel:thread" → assistant status
     prompts: dict[str, dict[str, Any]] = field(default_factory=dict)  # … → suggested prompts
     files: Files = field(default_factory=Files)
+    feed: Feed = field(default_factory=Feed)
     installed: bool = True
+
+    def __post_init__(self) -> None:
+        self.views.changed = lambda user: self.changed("views", user)
 
     @classmethod
     def fresh(cls, timing: Timing | None = None) -> World:
         """A world with the personas in it."""
         space, faults = workspace(), Faults()
         return cls(space, Courier(space.app.id, faults, timing or Timing()), faults)
+
+    def changed(self, what: str, *which: str) -> None:
+        """Tell who watches that something is not as it was."""
+        self.feed.tell(self.workspace.team, what, *which)
+
+    def say(self, channel: Channel, thread_ts: str, status: str) -> None:
+        """Show a status under a thread; an empty one clears it."""
+        key = f"{channel.id}:{thread_ts}"
+        if status:
+            self.statuses[key] = status
+        else:
+            self.statuses.pop(key, None)
+        self.changed("statuses")
 
     def tell(self, channel: Channel, found: list[events.Event]) -> None:
         """Send events to the app, which hears only of channels that its bot is in."""
@@ -104,11 +122,13 @@ class World:
             message.thread_ts = root.ts
             message.subtype = "thread_broadcast" if broadcast else message.subtype
             if author.id == self.workspace.app.user_id:
-                self.statuses.pop(f"{channel.id}:{root.ts}", None)  # an answer ends the status
+                self.say(channel, root.ts, "")  # an answer ends the status
         if ephemeral_to:
             self.workspace.messages[channel.id][message.ts] = message
+            self.touched(message)
             return message
         self.workspace.add_message(message)
+        self.touched(message)
         self.tell(channel, events.posted(self.workspace, channel, message))
         return message
 
@@ -121,6 +141,7 @@ class World:
         message.metadata = content.metadata
         if mark:
             message.edited = {"user": message.user, "ts": ts}
+        self.touched(message)
         if not message.ephemeral_to:
             self.tell(channel, events.changed(channel, before, message, ts))
         return message
@@ -130,6 +151,7 @@ class World:
         before = message.event_json()
         gone = self.workspace.remove_message(message)
         ts = message.touched
+        self.touched(message)
         if message.ephemeral_to:
             return
         self.tell(
@@ -146,13 +168,22 @@ class World:
         if not users:
             del message.reactions[name]
         message.touched = ts = self.workspace.clock.ts()
+        self.touched(message)
         kind = "reaction_added" if add else "reaction_removed"
         self.tell(channel, events.reaction(kind, user, name, message, ts))
 
     def join(self, channel: Channel, user: str, inviter: str | None = None) -> None:
         """Put somebody into a channel who is not in it."""
         channel.members.append(user)
+        self.changed("channel", channel.id)
         self.tell(channel, events.joined(self.workspace, channel, user, inviter))
+
+    def direct(self, one: str, other: str) -> tuple[Channel, bool]:
+        """The direct conversation of two, and whether it was there already."""
+        channel, known = self.workspace.direct(one, other)
+        if not known:
+            self.changed("channel", channel.id)
+        return channel, known
 
     def revoke(self, secret: str) -> None:
         """End one token."""
@@ -169,6 +200,12 @@ class World:
         self.announce(events.tokens_revoked(space, "bot", [bot]))
         self.announce(events.app_uninstalled(space))
         self.installed = False
+
+    def touched(self, message: Message) -> None:
+        """A message is new or not as it was; the count of replies on its thread's root, too."""
+        self.changed("message", message.channel, message.ts)
+        if message.is_reply and message.thread_ts:
+            self.changed("message", message.channel, message.thread_ts)
 
     def _message(self, author: User, channel: Channel, content: Content) -> Message:
         ts = self.workspace.clock.ts()

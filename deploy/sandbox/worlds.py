@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from deploy.sandbox.courier import Courier, Timing
 from deploy.sandbox.errors import Impossible, SlackError
 from deploy.sandbox.faults import Faults
+from deploy.sandbox.feed import Feed
 from deploy.sandbox.oauth import Consents
 from deploy.sandbox.people import User
 from deploy.sandbox.personas import neighbour, workspace
@@ -23,8 +24,11 @@ class Worlds:
         faults = Faults()
         home = workspace()
         courier = Courier(home.app.id, faults, timing or Timing())
-        self.home = World(home, courier, faults)
-        other = World(neighbour(), courier, faults, calls=self.home.calls, installed=False)
+        self.feed = feed = Feed()
+        self.home = World(home, courier, faults, feed=feed)
+        other = World(
+            neighbour(), courier, faults, calls=self.home.calls, feed=feed, installed=False
+        )
         self._by_team = {world.workspace.team: world for world in (self.home, other)}
         self.consents = Consents()
 

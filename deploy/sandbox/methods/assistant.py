@@ -14,11 +14,8 @@ MOST_PROMPTS = 4
 def set_status(call: Call) -> dict[str, Any]:
     """Show a status under the thread; an empty one, or the next answer, clears it."""
     channel = call.channel("channel_id")
-    key = f"{channel.id}:{_thread(call, channel, call.args.required('thread_ts'))}"
-    if status := call.args.text("status"):
-        call.world.statuses[key] = status
-    else:
-        call.world.statuses.pop(key, None)
+    thread = _thread(call, channel, call.args.required("thread_ts"))
+    call.world.say(channel, thread, call.args.text("status"))
     return {}
 
 
@@ -33,6 +30,7 @@ def set_suggested_prompts(call: Call) -> dict[str, Any]:
     if not all(isinstance(p, dict) and p.get("title") and p.get("message") for p in prompts):
         raise _invalid("each prompt needs a title and a message")
     call.world.prompts[key] = {"title": call.args.text("title"), "prompts": prompts}
+    call.world.changed("prompts")
     return {}
 
 

@@ -87,7 +87,7 @@ def thread_root(call: Call, channel: Channel) -> Message | None:
 def _target(call: Call) -> Channel:
     target = call.args.required("channel")
     if target in call.workspace.users:
-        return call.workspace.direct(call.caller.id, target)[0]
+        return call.world.direct(call.caller.id, target)[0]
     return call.channel()
 
 

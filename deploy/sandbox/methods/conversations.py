@@ -49,7 +49,7 @@ def open_(call: Call) -> dict[str, Any]:
         users = call.args.names("users")
         if len(users) != 1:
             raise SlackError("not_enough_users" if not users else "too_many_users")
-        channel, known = call.workspace.direct(call.caller.id, call.workspace.user(users[0]).id)
+        channel, known = call.world.direct(call.caller.id, call.workspace.user(users[0]).id)
     again = {"no_op": True, "already_open": True} if known else {}
     whole = call.args.flag("return_im")
     return {**again, "channel": channel.as_json(call.caller.id) if whole else {"id": channel.id}}
@@ -84,6 +84,7 @@ def leave(call: Call) -> dict[str, Any]:
     """Leave a channel."""
     channel = call.channel()
     channel.members.remove(call.caller.id)
+    call.world.changed("channel", channel.id)
     return {}
 
 

@@ -48,6 +48,7 @@ def append(call: Call) -> Json:
     message.text, blocks = _more(call, message.text, message.blocks)
     message.blocks = with_ids(blocks)
     message.touched = call.workspace.clock.ts()
+    call.world.touched(message)
     return {"channel": channel.id, "ts": message.ts}
 
 
@@ -75,6 +76,7 @@ def _stream(call: Call) -> tuple[Channel, Message]:
         raise SlackError("message_not_owned_by_app")
     if message.streaming and call.world.faults.expires_stream():
         message.streaming = False
+        call.world.touched(message)
     if not message.still_streams(call.workspace.clock.seconds()):
         raise SlackError("message_not_in_streaming_state")
     return channel, message

@@ -13,8 +13,8 @@ from deploy.sandbox.pages import DIRECTORY
 from deploy.sandbox.worlds import Worlds
 from tests.sandbox_server import Sandbox
 
-FILES = sorted(path for path in DIRECTORY.rglob("*") if path.is_file())
-TYPES = {".js": "javascript", ".css": "text/css", ".json": "application/json"}
+FILES = sorted(path for path in DIRECTORY.rglob("*") if path.is_file() and path.suffix)
+TYPES = {".js": "javascript", ".mjs": "javascript", ".css": "text/css", ".json": "application/json"}
 TYPES |= {".html": "text/html", ".svg": "image/svg+xml"}
 
 
