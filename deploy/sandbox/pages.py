@@ -33,7 +33,7 @@ _GUARDED = {
 
 
 class Pages:
-    """`GET /`, `/page/FILE`, `/page/state` and `/page/file/TEAM/ID`; all of it only looks."""
+    """`GET /` and, under `/page/`, FILE, `state`, `log/N` and `file/TEAM/ID`; all only look."""
 
     def __init__(self, worlds: Worlds) -> None:
         self._worlds = worlds
@@ -43,6 +43,7 @@ class Pages:
         return [
             Route("/", self.index, methods=["GET"]),
             Route("/page/state", self.state, methods=["GET"]),
+            Route("/page/log/{n:int}", self.log, methods=["GET"]),
             Route("/page/file/{team}/{file_id}", self.file, methods=["GET"]),
             Mount("/page", app=_Files(directory=DIRECTORY)),
         ]
@@ -67,6 +68,13 @@ class Pages:
         }
         groups = {group.id: group.handle for group in space.groups.values()}
         return JSONResponse(found | {"groups": groups, "app": space.app.user_id}, headers=_GUARDED)
+
+    async def log(self, request: Request) -> Response:
+        """One entry of what the app saw, with what was sent and answered."""
+        entry = self._worlds.ledger.entry(request.path_params["n"])
+        if entry is None:
+            return PlainTextResponse("no such entry, or not any more", 404)
+        return JSONResponse(entry.whole_json(), headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
         """A picture that somebody uploaded. Other files are not for a browser to show."""
