@@ -1,25 +1,32 @@
-/** Elements, made so that no text can ever become markup. */
+/** Elements, made so that no text can ever become markup. Nothing else speaks to Preact's `h`. */
+import { Fragment, h as made } from "./vendor/preact.mjs";
+
+export { Fragment };
 
 /** Addresses that may be followed. */
 export const LINKED = /^(?:https?|mailto|tel):/i;
 
 /**
- * An element. Children are nodes, or strings that become text; what is null or false is left out.
- * Attributes that are null, undefined or false are left out, too.
+ * An element, or a component: `tag` is a name or a function of properties.
+ *
+ * Children are elements, or strings that become text; what is null or false is left out.
+ * Attributes that are null, undefined or false are left out, too: `aria-…` and `data-…` as well.
  */
-export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) element.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false)
-      element.setAttribute(name, String(value));
-  }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
+export function h(tag, attributes, ...children) {
+  if (typeof tag === "function") return made(tag, attributes, ...children);
+  const given = Object.entries(attributes ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== false);
+  return made(tag, Object.fromEntries(given.map(([name, value]) => [name, worded(name, value)])), ...children);
 }
 
 /** A link that opens elsewhere; an address that is none of the web's stays text. */
 export function link(url, ...label) {
   if (!LINKED.test(url)) return h("span", {}, ...label);
   return h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...label);
+}
+
+/** What is so is "true" to a screen reader, and an empty attribute to a style. */
+function worded(name, value) {
+  if (value !== true) return value;
+  if (name.startsWith("aria-")) return "true";
+  return name.startsWith("data-") ? "" : true;
 }
