@@ -100,6 +100,7 @@ function reactions(list, names, _me) {
   return h("div", { class: "reactions" }, ...pills);
 }
 
-function hue(id) {
+/** Which of the six colours somebody has. */
+export function hue(id) {
   return [...id].reduce((sum, letter) => (sum * 33 + letter.codePointAt(0)) % 1013, 7) % 6;
 }
