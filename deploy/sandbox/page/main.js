@@ -137,5 +137,5 @@ restore();
 await learn();
 onMove(follow);
 document.addEventListener("visibilitychange", () => state.connected && mark(place().channel));
-listen(document.body, { state: () => state, place });
+listen(document.body, () => state.names);
 await follow();
