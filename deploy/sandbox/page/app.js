@@ -42,6 +42,7 @@ export function App(props) {
       { class: `app${menu ? " with-menu" : ""}${place.thread ? " with-thread" : ""}${drawer ? " with-drawer" : ""}` },
       h(Strip, { ...parts, drawer, toggleDrawer }),
       h(Sidebar, { ...parts, narrow, closeMenu: () => setMenu(false) }),
+      narrow && menu && h("div", { class: "scrim", onClick: () => setMenu(false) }),
       narrow && h(Walk, { ...parts, slim: true }),
       h(Conversation, { ...parts, key: `${place.as}:${place.channel}` }),
       place.thread && h(Thread, { ...parts, key: `${place.as}:${place.channel}:${place.thread}` }),

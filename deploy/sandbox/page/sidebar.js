@@ -15,7 +15,7 @@ export function Sidebar(props) {
   const direct = channels.filter((one) => one.type === "im" && one.is_member && !withApp(one, state));
   return h(
     "nav",
-    { class: "side", "aria-label": "Conversations" },
+    { class: "side", "aria-label": "Conversations", onKeyDown: (event) => event.key === "Escape" && closeMenu() },
     h(
       "header",
       {},
