@@ -7,6 +7,7 @@ import functools
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -75,6 +76,11 @@ class Delivery:
             "acked_s": self.acked_s,
         }
 
+    @property
+    def team(self) -> str:
+        """The workspace in which it happened."""
+        return str(self.payload.get("team_id", ""))
+
     def acked(self, answer: Any) -> None:
         """The app has it."""
         self.status, self.answer = Status.ACKED, answer
@@ -88,6 +94,8 @@ class Courier:
         self.sockets = Sockets(app_id, self.acknowledge)
         self.timing = timing
         self.deliveries: list[Delivery] = []
+        self.underway: dict[str, Delivery] = {}  # events that are neither acknowledged nor given up
+        self.changed: Callable[[Delivery], None] = lambda _delivery: None
         self.request_url: RequestUrl | None = None  # what waits for a socket stays with sockets
         self._faults = faults
         self._open: dict[str, Delivery] = {}  # envelope id → its delivery, while not done
@@ -96,6 +104,8 @@ class Courier:
     def send(self, delivery: Delivery) -> asyncio.Task[None]:
         """Carry an event in the background until it is acknowledged or given up."""
         self.deliveries.append(delivery)
+        self.underway[delivery.id] = delivery
+        self.changed(delivery)
         task = asyncio.create_task(self._carry(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -117,6 +127,7 @@ class Courier:
         if delivery is None or delivery.status is Status.ACKED or self._faults.drops_ack():
             return
         delivery.acked(payload)
+        self._done(delivery)
         _end(delivery, _End.ACKED)
 
     def counts(self) -> dict[str, int]:
@@ -167,6 +178,7 @@ class Courier:
             if delivery.status is Status.ACKED:
                 return
         delivery.status = Status.GAVE_UP
+        self._done(delivery)
 
     async def _attempt(self, delivery: Delivery) -> None:
         """One attempt of the schedule; a socket that closes under it does not use it up."""
@@ -197,6 +209,7 @@ class Courier:
             delivery.failure = "http_timeout" if lost else reply.failure
             if not delivery.failure:
                 delivery.acked(reply.answer)
+                self._done(delivery)
 
     async def _send(self, delivery: Delivery, connection: Connection) -> _End:
         delivery.waiter = waiter = asyncio.get_running_loop().create_future()
@@ -236,6 +249,10 @@ class Courier:
             }
         )
         return envelope_id
+
+    def _done(self, delivery: Delivery) -> None:
+        if self.underway.pop(delivery.id, None) is not None:
+            self.changed(delivery)
 
     def _close(self, delivery: Delivery) -> None:
         for envelope_id in delivery.envelopes:

@@ -25,6 +25,7 @@ class Worlds:
         home = workspace()
         courier = Courier(home.app.id, faults, timing or Timing())
         self.feed = feed = Feed()
+        courier.changed = lambda delivery: feed.tell(delivery.team, "delivery", delivery.id)
         self.home = World(home, courier, faults, feed=feed)
         other = World(
             neighbour(), courier, faults, calls=self.home.calls, feed=feed, installed=False
