@@ -1,9 +1,10 @@
-/** A Home tab as a node. */
+/** The app's Home tab. */
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
 
-/** The tab of a view; null: the app has not published one. */
-export function home(view, names) {
+/** What the app shows there; nothing until it has published it. */
+export function Home({ state, names }) {
+  const view = state.home;
   if (!view) return h("div", { class: "home empty" }, "The app has not shown anything here yet.");
   return h("div", { class: "home", "data-view-id": view.id }, ...blocks(view.blocks, names, view.state?.values));
 }
