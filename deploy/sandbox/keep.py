@@ -31,10 +31,14 @@ NAME = "sandbox.db"
 PAUSE_S = 0.5  # the log is emptied this often, and what no answer waits for is written
 _OURS = 0x4D796E61  # in the file's header, so that no other file is taken for ours
 _VERSION = 1
-_TABLE = """CREATE TABLE IF NOT EXISTS thing (
-    team TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (team, kind, id)
-)"""
+_NEW = f"""BEGIN;
+    CREATE TABLE thing (
+        team TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (team, kind, id)
+    );
+    PRAGMA application_id={_OURS};
+    PRAGMA user_version={_VERSION};
+COMMIT;"""
 _PUT = """INSERT INTO thing VALUES (?, ?, ?, ?)
     ON CONFLICT (team, kind, id) DO UPDATE SET body = excluded.body"""
 _DROP = "DELETE FROM thing WHERE (team, kind, id) = (?, ?, ?)"
@@ -189,13 +193,12 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise NotKept(f"{path} cannot be opened: {error}") from error
     try:
-        _check(path, database)
+        if _asked(database, "page_count"):
+            _check(path, database)
+        else:
+            database.executescript(_NEW)
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}").fetchall()
-        with database:
-            database.execute(_TABLE)
-            database.execute(f"PRAGMA application_id={_OURS}")
-            database.execute(f"PRAGMA user_version={_VERSION}")
     except sqlite3.Error as error:
         database.close()
         raise _damaged(path, str(error)) from error
@@ -205,25 +208,23 @@ def _open(path: Path) -> sqlite3.Connection:
     return database
 
 
+def _asked(database: sqlite3.Connection, pragma: str) -> object:
+    return database.execute(f"PRAGMA {pragma}").fetchone()[0]
+
+
 def _check(path: Path, database: sqlite3.Connection) -> None:
-    """Raises NotKept, or sqlite3.Error, where a file is there that is not a sandbox's own."""
-
-    def asked(pragma: str) -> object:
-        return database.execute(f"PRAGMA {pragma}").fetchone()[0]
-
-    if asked("page_count") == 0:
-        return  # a new one
-    if asked("application_id") != _OURS:
+    """Raises NotKept, or sqlite3.Error, where a file is not a sandbox's own."""
+    if _asked(database, "application_id") != _OURS:
         raise _damaged(path, "it is another program's")
-    if asked("user_version") != _VERSION:
+    if _asked(database, "user_version") != _VERSION:
         raise _damaged(path, "another version of Mynah wrote it")
-    if (found := asked("quick_check(1)")) != "ok":
+    if (found := _asked(database, "quick_check(1)")) != "ok":
         raise _damaged(path, str(found))
 
 
 def _damaged(path: Path, why: str) -> NotKept:
-    start_again = "`--reset` removes it and starts again"
-    return NotKept(f"{path} cannot be used to go on: {why}. Nothing was changed; {start_again}")
+    what = f"{path} cannot be used to go on: {' '.join(why.split())}"
+    return NotKept(f"{what}. Nothing was changed; `--reset` removes it and starts again")
 
 
 def _lock(path: Path) -> int:
