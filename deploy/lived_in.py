@@ -21,9 +21,9 @@ from deploy.sandbox.world import Content, World
 
 # The newcomer's own: asked in its first wording, nobody there has answered it yet.
 WALK = "q01"
-# Nobody has asked these either: the other ports, which would be half an answer to it, and a few
-# more to try.
-UNKNOWN = (WALK, "q02", "q03", "q11", "q20", "q46")
+# Nobody has asked these either: the other ports, which Mynah would quote in answer to it, what it
+# would quote in answer to those, and a few more to try.
+UNKNOWN = (WALK, "q02", "q03", "q11", "q20", "q46", "o02")
 DAYS = 21
 TAUGHT = 4  # of each fact's wordings; the last one is for measuring, and never said here
 ANSWERED_S = 240  # how long an asker waited for staff

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from contextlib import closing, suppress
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.local import LocalSet, Ports, Say, SetFailed
-from deploy.sandbox.app import listen
-from deploy.sandbox.errors import PortTaken
 from deploy.sandbox.holders import holder
-from deploy.sandbox.keep import NAME
 
 HOME = Path(".mynah/play")
 HOW_TO = """
@@ -40,9 +38,9 @@ def play(home: Path = HOME, say: Say = print, *, reset: bool = False) -> None:
         SetFailed: ports are taken, a process did not start, or it ended by itself.
     """
     ports = Ports.usual()
-    _check_free(ports)
+    check_free(ports)
     if reset:
-        _forget(home)
+        forget(home)
     from deploy.base_model import small_base_model
 
     base = small_base_model(say)
@@ -67,14 +65,17 @@ async def _leave_up(whole: LocalSet) -> None:
         raise SetFailed(f"mynah {gone} ended: {local.last_words(gone)}")
 
 
-def _check_free(ports: Ports) -> None:
-    """Raises SetFailed, which names every port that is taken, and who has it."""
+def check_free(ports: Ports) -> None:
+    """Look at all ports before anything starts.
+
+    Raises:
+        SetFailed: names every port that is taken, and who has it.
+    """
     taken = []
     for port in (ports.sandbox, ports.server, ports.worker, ports.bot):
         try:
-            with closing(listen(port=port)):
-                pass
-        except PortTaken:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
             taken.append(f"{port} by {holder(port)}")
     if taken:
         url = f"http://127.0.0.1:{ports.sandbox}/"
@@ -84,11 +85,11 @@ def _check_free(ports: Ports) -> None:
         )
 
 
-def _forget(home: Path) -> None:
+def forget(home: Path) -> None:
     """Remove what earlier sets left, and nothing that is not theirs."""
     if not home.exists():
         return
     there = {one.name for one in home.iterdir()}
-    if not (there <= {"logs"} or there & {"mynah.db", NAME}):
+    if not (there <= {"logs"} or there & {"mynah.db", "sandbox.db"}):
         raise SetFailed(f"{home} holds something else than what `mynah play` keeps: not removed")
     shutil.rmtree(home)

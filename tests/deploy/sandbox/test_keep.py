@@ -255,9 +255,8 @@ async def test_a_file_that_is_not_ours_or_is_damaged_is_named_and_left(
     path = tmp_path / NAME
     damage(path)
     before = path.read_bytes()
-    with pytest.raises(NotKept, match=rf"{path} .*--reset") as refusal:
-        with Keep(path) as keep:
-            build(keep=keep)
+    with pytest.raises(NotKept, match=rf"{path} .*--reset") as refusal, Keep(path) as keep:
+        build(keep=keep)
     assert "\n" not in str(refusal.value)
     assert path.read_bytes() == before
     async with kept(path, reset=True) as sandbox:
