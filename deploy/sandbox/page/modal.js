@@ -44,6 +44,7 @@ function View({ view, below, first, names }) {
   const [errors, setErrors] = useState({});
   const [busy, setBusy] = useState(false);
   const [failed, setFailed] = useState("");
+  const [refused, setRefused] = useState(0); // how often; the focus goes to what is wrong once each time
   const form = useRef(null);
 
   async function submit(event) {
@@ -62,14 +63,16 @@ function View({ view, below, first, names }) {
   }
 
   function tellErrors(found) {
+    const any = Object.keys(found).length > 0;
     setErrors(found);
-    return Object.keys(found).length > 0;
+    if (any) setRefused((times) => times + 1);
+    return any;
   }
 
   useLayoutEffect(() => {
     const block = form.current.querySelector(".wrong")?.closest(".input");
     block?.querySelector("input, select, textarea")?.focus();
-  }, [errors]);
+  }, [refused]);
 
   // What somebody mends is not wrong any more before it is submitted again.
   const mended = (event) => {
