@@ -1,6 +1,6 @@
 /** The modals in front of somebody: the app's views, one on another, of which the last is seen. */
 import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
-import { trouble } from "./acting.js";
+import { TROUBLE, trouble } from "./acting.js";
 import { control } from "./api.js";
 import { blocks } from "./blocks.js";
 import { chosen } from "./chosen.js";
@@ -57,7 +57,7 @@ function View({ view, below, first, names }) {
     try {
       tellErrors((await control("submit", { view_id: view.id, values })).errors ?? {});
     } catch (error) {
-      setFailed(trouble(error));
+      setFailed(trouble(error, TROUBLE));
     }
     setBusy(false);
   }

@@ -89,13 +89,12 @@ class Canvas:
         """Answer what waits."""
         await self.page.evaluate("answer => window.go(answer)", answer)
 
-    async def focused(self) -> str:
-        """The name of what has the focus: its label, else its words."""
-        return str(
-            await self.page.evaluate(
-                "document.activeElement.ariaLabel ?? document.activeElement.labels?.[0]?.innerText"
-                " ?? document.activeElement.innerText"
-            )
+    async def focus_is_on(self, name: str) -> None:
+        """Wait until what has the focus is called so: by its label, else its words."""
+        await self.page.wait_for_function(
+            "name => { const here = document.activeElement; return name =="
+            " (here.ariaLabel ?? here.labels?.[0]?.innerText ?? here.innerText); }",
+            arg=name,
         )
 
 

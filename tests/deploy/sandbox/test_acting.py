@@ -90,7 +90,7 @@ async def test_a_question_comes_first(sandbox: Sandbox) -> None:
         assert "What is live stays." in await asked.inner_text()
         await drawing.page.keyboard.press("Escape")
         await asked.wait_for(state="detached")
-        assert await drawing.focused() == "Press"
+        await drawing.focus_is_on("Press")
         await press.click()
         await asked.get_by_role("button", name="Not now").click()
         await asked.wait_for(state="detached")
@@ -180,12 +180,12 @@ async def test_a_menu_behind_dots_by_keyboard(sandbox: Sandbox) -> None:
         await drawing.page.get_by_role("button", name="More actions").focus()
         await keys.press("Enter")
         await opened.wait_for()
-        assert await drawing.focused() == "One"
+        await drawing.focus_is_on("One")
         await keys.press("ArrowUp")
-        assert await drawing.focused() == "Two"
+        await drawing.focus_is_on("Two")
         await keys.press("Escape")
         await opened.wait_for(state="hidden")
-        assert await drawing.focused() == "More actions"
+        await drawing.focus_is_on("More actions")
         await keys.press("Enter")
         await keys.press("ArrowDown")
         await keys.press("Enter")
@@ -213,7 +213,7 @@ async def test_typing_outlives_what_else_happens(sandbox: Sandbox) -> None:
     async with canvas(sandbox) as drawing:
         await drawing.show(modals=[view(why, which)])
         field = drawing.page.get_by_label("why")
-        assert await drawing.focused() == "why"
+        await drawing.focus_is_on("why")
         await field.fill("a long sentence")
         await drawing.page.get_by_label("which").select_option("two")
         await field.focus()
@@ -225,7 +225,7 @@ async def test_typing_outlives_what_else_happens(sandbox: Sandbox) -> None:
         assert await field.input_value() == "a long sentence"
         assert await drawing.page.get_by_label("which").input_value() == "two"
         assert await drawing.page.get_by_label("other").input_value() == "fresh"
-        assert await drawing.focused() == "why"
+        await drawing.focus_is_on("why")
         assert await drawing.sent() == []  # an input tells nothing before it is submitted
         renamed = {**initially, "block_id": "anew"}
         await drawing.show(modals=[view(renamed)])
@@ -272,7 +272,7 @@ async def test_what_is_wrong_stands_at_its_field(sandbox: Sandbox) -> None:
             "Please enter no more than 3 characters. This has 4.",
             "Please complete this required field.",
         ]
-        assert await drawing.focused() == "a"
+        await drawing.focus_is_on("a")
         assert await a.get_attribute("aria-invalid") == "true"
         described = await a.get_attribute("aria-describedby")
         assert await drawing.page.locator(f"[id='{described}']").inner_text() in (
@@ -280,13 +280,13 @@ async def test_what_is_wrong_stands_at_its_field(sandbox: Sandbox) -> None:
         )
         await a.fill("six")
         assert await wrong.count() == 1
-        assert await drawing.focused() == "a"
+        await drawing.focus_is_on("a")
         await c.fill("x")
         await drawing.answers({"errors": {"c": "That port is taken"}})
         await save.click()
         await drawing.page.get_by_text("That port is taken").wait_for()
         assert await c.input_value() == "x"
-        assert await drawing.focused() == "c"
+        await drawing.focus_is_on("c")
         assert len(await drawing.sent()) == 1
 
 
@@ -324,7 +324,7 @@ async def test_escape_closes_one_view_after_the_other(sandbox: Sandbox) -> None:
         await drawing.show(messages=[opener], modals=[below])
         await drawing.page.keyboard.type("kept")
         await drawing.show(messages=[opener], modals=[below, above])
-        assert await drawing.focused() == "b"
+        await drawing.focus_is_on("b")
         assert not await drawing.page.get_by_label("a", exact=True).is_visible()
         await drawing.page.keyboard.press("Escape")
         await drawing.page.keyboard.press("Escape")
@@ -336,7 +336,7 @@ async def test_escape_closes_one_view_after_the_other(sandbox: Sandbox) -> None:
         assert (await acts(drawing, 3))[-1] == {"what": "close", "view_id": "V1"}
         await drawing.show(messages=[opener])
         await drawing.page.get_by_role("dialog").wait_for(state="detached")
-        assert await drawing.focused() == "Press"
+        await drawing.focus_is_on("Press")
 
 
 async def test_escape_in_a_menu_of_a_view_closes_the_menu_alone(sandbox: Sandbox) -> None:
