@@ -34,7 +34,8 @@ function Stack({ stack, names }) {
   return h(
     "dialog",
     { ref: dialog, class: "over", "aria-labelledby": `title-${front.id}`, onKeyDown, onCancel: (event) => event.preventDefault() },
-    ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: stack[0], names })),
+    // In a section a header and a footer are its own, and none of the page's landmarks.
+    h("section", {}, ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: stack[0], names }))),
     h(Toasts),
   );
 }
