@@ -1,4 +1,4 @@
-"""The sandbox in a browser: the page's own files, what it shows, and pictures that were posted."""
+"""The sandbox in a browser: the page's own files, what was said, and pictures that were posted."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
-from deploy.sandbox.markdown import to_blocks
-from deploy.sandbox.report import report
+from deploy.sandbox.live import Behind, Live
+from deploy.sandbox.seen import Eyes
 from deploy.sandbox.worlds import Worlds
 
 DIRECTORY = Path(__file__).with_name("page")
-PARTS = ("users", "channels", "messages", "statuses", "views")
+AT_ONCE = 60
 # Nothing from elsewhere, whatever a message says, and no script but ours.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -33,16 +32,19 @@ _GUARDED = {
 
 
 class Pages:
-    """`GET /`, `/page/FILE`, `/page/state` and `/page/file/TEAM/ID`; all of it only looks."""
+    """`GET /` and `/page/…`: all of it only looks. What people do goes through the Web API."""
 
-    def __init__(self, worlds: Worlds) -> None:
+    def __init__(self, worlds: Worlds, behind: Behind | None = None) -> None:
         self._worlds = worlds
+        self._live = Live(worlds, behind)
 
     def routes(self) -> list[BaseRoute]:
         """The routes, in the order in which they have to be tried."""
         return [
             Route("/", self.index, methods=["GET"]),
-            Route("/page/state", self.state, methods=["GET"]),
+            WebSocketRoute("/page/live", self._live.endpoint),
+            Route("/page/history", self.history, methods=["GET"]),
+            Route("/page/thread", self.thread, methods=["GET"]),
             Route("/page/file/{team}/{file_id}", self.file, methods=["GET"]),
             Mount("/page", app=_Files(directory=DIRECTORY)),
         ]
@@ -51,22 +53,26 @@ class Pages:
         """The page."""
         return FileResponse(DIRECTORY / "index.html", headers=_GUARDED)
 
-    async def state(self, request: Request) -> Response:
-        """What `GET /_control/state` tells of people, channels, messages and views, for drawing.
-
-        Markdown has become blocks. `?team=` names another workspace than the usual one.
-        """
+    async def history(self, request: Request) -> Response:
+        """`?as=&team=&channel=&before=&limit=`: a channel's messages, the oldest first."""
+        query = request.query_params
         try:
-            world = self._worlds.of_team(request.query_params.get("team", ""))
+            limit = int(query.get("limit", AT_ONCE))
+            found = self._eyes(request).history(
+                query.get("channel", ""), query.get("before", ""), limit
+            )
+        except (Impossible, ValueError) as error:
+            return PlainTextResponse(str(error), 404)
+        return JSONResponse(found, headers=_GUARDED)
+
+    async def thread(self, request: Request) -> Response:
+        """`?as=&team=&channel=&ts=`: a message and its replies."""
+        query = request.query_params
+        try:
+            found = self._eyes(request).thread(query.get("channel", ""), query.get("ts", ""))
         except Impossible as error:
             return PlainTextResponse(str(error), 404)
-        space, found = world.workspace, report(world, parts=PARTS)
-        found["messages"] = {
-            channel: [drawable(message) for message in there]
-            for channel, there in found["messages"].items()
-        }
-        groups = {group.id: group.handle for group in space.groups.values()}
-        return JSONResponse(found | {"groups": groups, "app": space.app.user_id}, headers=_GUARDED)
+        return JSONResponse(found, headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
         """A picture that somebody uploaded. Other files are not for a browser to show."""
@@ -80,20 +86,13 @@ class Pages:
             return PlainTextResponse("no such picture", 404)
         return Response(file.content, media_type=kind, headers=_GUARDED)
 
+    def _eyes(self, request: Request) -> Eyes:
+        query = request.query_params
+        return Eyes(self._worlds.of_team(query.get("team", "")), query.get("as", ""))
+
 
 class _Files(StaticFiles):
     def file_response(self, *args: Any, **options: Any) -> Response:
         response = super().file_response(*args, **options)
         response.headers.update(_GUARDED)
         return response
-
-
-def drawable(message: Json) -> Json:
-    """A message in blocks that a page can draw: Markdown as rich text, a stream as it is so far."""
-    given = list(message.get("blocks") or ())
-    if message.get("streaming"):
-        given.insert(0, {"type": "markdown", "text": message["text"]})
-    shown: list[Json] = []
-    for block in given:
-        shown += to_blocks(block["text"]) if block["type"] == "markdown" else [block]
-    return {**message, "blocks": shown} if shown else message

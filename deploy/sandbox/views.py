@@ -169,6 +169,10 @@ class Views:
             await asyncio.wait_for(event.wait(), within_s)
         return self.home(user)
 
+    def stack(self, user: str) -> list[View]:
+        """The modals of a person, the one in front last."""
+        return list(self._stacks.get(user, ()))
+
     def all_open(self) -> list[View]:
         """Every modal that somebody has open."""
         return [view for stack in self._stacks.values() for view in stack]

@@ -1,46 +1,62 @@
-/** A message as nodes: who, when, what, and what people made of it. */
+/** A message: who, when, what, what people made of it, and what one can do with it. */
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
 import { drawn, mrkdwn } from "./mrkdwn.js";
+import { to } from "./places.js";
+import { Component } from "./vendor/preact.mjs";
+
+const TOGETHER_S = 300; // messages of one person within this time share a name and a face
+const DRAWN_FROM = ["said", "names", "goesOn", "under", "status"];
 
 /**
- * One message.
+ * One message. It is drawn again only when it, or what stands around it, has changed.
  *
- * message: as `GET /page/state` tells it.
- * names: as `page.js` makes them; `person(id)` is the user object or undefined.
+ * said: as the sandbox tells it.
  * goesOn: it follows one of the same person: name and face are not said again.
+ * under: it stands in the channel: replies are counted and linked.
+ * status: what the app shows that it is doing in the thread.
  */
-export function message(said, names, { goesOn = false } = {}) {
-  const body = said.blocks?.length ? blocks(said.blocks, names) : mrkdwn(said.text, names);
-  return h(
-    "article",
-    { class: `message${goesOn ? " goes-on" : ""}${said.ephemeral_to ? " ephemeral" : ""}${said.streaming ? " streaming" : ""}`, "data-ts": said.ts, "data-user": said.user },
-    goesOn ? h("span", { class: "gutter" }, clock(said.ts)) : avatar(said.user, names),
-    h(
-      "div",
-      { class: "said" },
-      said.ephemeral_to && h("div", { class: "only" }, `Only visible to ${names.user(said.ephemeral_to)}`),
-      !goesOn && byline(said, names),
-      h("div", { class: "body" }, ...body, said.edited && h("small", { class: "edited" }, "(edited)")),
-      ...(said.files ?? []).map((one) => file(one, names)),
-      ...(said.reactions?.length ? [reactions(said.reactions, names)] : []),
-    ),
-  );
+export class Message extends Component {
+  shouldComponentUpdate(next) {
+    return DRAWN_FROM.some((name) => next[name] !== this.props[name]) || next.state.me !== this.props.state.me;
+  }
+
+  render({ said, names, state, goesOn, under, status }) {
+    const body = said.blocks?.length ? blocks(said.blocks, names) : mrkdwn(said.text, names);
+    const classes = ["message", goesOn && "goes-on", said.ephemeral_to && "ephemeral", said.streaming && "streaming"];
+    return h(
+      "li",
+      { class: classes.filter(Boolean).join(" "), "data-ts": said.ts, "data-channel": said.channel, "data-user": said.user },
+      goesOn ? h("span", { class: "gutter", "aria-hidden": "true" }, clock(said.ts)) : avatar(said.user, names),
+      h(
+        "div",
+        { class: "said" },
+        said.ephemeral_to && h("div", { class: "only" }, "Only visible to you"),
+        goesOn ? h("span", { class: "hidden" }, names.user(said.user)) : byline(said, names),
+        h("div", { class: "body" }, ...body, said.edited && h("small", { class: "edited" }, "(edited)")),
+        ...(said.files ?? []).map((one) => file(one, names)),
+        said.reactions?.length > 0 && reactions(said.reactions, names, state.me),
+        under && said.reply_count > 0 && replyLink(said, names),
+        under && status && h("p", { class: "status", role: "status" }, `${names.user(state.app.user)} ${status}`),
+      ),
+    );
+  }
 }
 
-/** What stands between the first message of a thread and its replies. */
-export function replyCount(said) {
-  const count = said.reply_count ?? 0;
-  return h("div", { class: "reply-count" }, `${count} ${count === 1 ? "reply" : "replies"}`);
+/** Whether a message goes on from the one before it. */
+export function follows(before, one) {
+  if (!before || before.reply_count || before.user !== one.user) return false;
+  if (before.ephemeral_to !== one.ephemeral_to || before.reactions?.length) return false;
+  return !one.blocks?.length && Number(one.ts) - Number(before.ts) < TOGETHER_S;
 }
 
 /** The face of somebody: a picture for the app, initials for people. */
-export function avatar(id, names) {
+export function avatar(id, names, size = "") {
   const who = names.person(id);
-  if (who?.is_bot) return h("img", { class: "avatar", src: "/page/mynah.svg", alt: "" });
+  if (who?.is_bot) return h("img", { class: `avatar ${size}`, src: "/page/mynah.svg", alt: "" });
   const shown = names.user(id);
   const initials = shown.split(/[\s._-]+/).filter(Boolean).slice(0, 2).map((word) => word[0].toUpperCase());
-  return h("span", { class: `avatar hue-${hue(id)}`, "aria-hidden": "true" }, initials.join(""));
+  return h("span", { class: `avatar ${size} hue-${hue(id)}`, "aria-hidden": "true" }, initials.join(""));
 }
 
 /** The time of a ts, as a clock shows it. */
@@ -49,24 +65,35 @@ export function clock(ts) {
 }
 
 function byline(said, names) {
-  const who = names.person(said.user);
   return h(
     "header",
     { class: "byline" },
     h("strong", {}, names.user(said.user)),
-    who?.is_bot && h("span", { class: "badge" }, "APP"),
+    names.person(said.user)?.is_bot && h("span", { class: "badge" }, "APP"),
     h("time", {}, clock(said.ts)),
   );
 }
 
-function file(one, names) {
-  const shown = one.mimetype?.startsWith("image/")
-    ? h("img", { src: names.file(one.id), alt: one.title })
-    : null;
-  return h("figure", { class: "file" }, h("figcaption", {}, one.title || one.name), shown);
+function replyLink(said, names) {
+  return h(
+    "a",
+    { class: "replies", ...to({ channel: said.channel, thread: said.ts }) },
+    ...said.reply_users.slice(0, 3).map((id) => avatar(id, names, "tiny")),
+    h("span", {}, `${said.reply_count} ${said.reply_count === 1 ? "reply" : "replies"}`),
+  );
 }
 
-function reactions(list, names) {
+function file(one, names) {
+  const image = one.mimetype?.startsWith("image/");
+  return h(
+    "figure",
+    { class: "file" },
+    h("figcaption", {}, one.title || one.name),
+    image && h("a", { href: names.file(one.id), target: "_blank", rel: "noopener" }, h("img", { src: names.file(one.id), alt: one.title || one.name })),
+  );
+}
+
+function reactions(list, names, _me) {
   const pills = list.map(({ name, users, count }) =>
     h("span", { class: "reaction", title: users.map((id) => names.user(id)).join(", ") }, drawn(name.split("::")[0]), h("b", {}, String(count))),
   );

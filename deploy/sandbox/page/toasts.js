@@ -1,4 +1,5 @@
 /** Short words at the foot of the page that go by themselves: what did not work. */
+import { Refused } from "./api.js";
 import { useEffect, useState } from "./vendor/hooks.mjs";
 import { h } from "./dom.js";
 
@@ -7,8 +8,9 @@ const watching = new Set();
 let said = [];
 let last = 0;
 
-/** Say something to whoever looks at the page. */
-export function toast(text) {
+/** Say something to whoever looks at the page: a text, or the error that they met. */
+export function toast(what) {
+  const text = what instanceof Error ? wordsOf(what) : what;
   const id = (last += 1);
   show([...said, { id, text }]);
   setTimeout(() => dismiss(id), SHOWN_MS);
@@ -24,6 +26,11 @@ export function Toasts() {
   const one = ({ id, text }) =>
     h("p", { class: "toast", key: id }, text, h("button", { type: "button", class: "close", "aria-label": "Dismiss", onClick: () => dismiss(id) }, "✕"));
   return h("div", { class: "toasts", role: "status", "aria-live": "polite" }, ...shown.map(one));
+}
+
+function wordsOf(error) {
+  if (!(error instanceof Refused)) console.error(error);
+  return error.message === error.code ? `That did not work: ${error.code}` : error.message;
 }
 
 function dismiss(id) {

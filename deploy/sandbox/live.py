@@ -1,0 +1,111 @@
+"""The page's WebSocket: all that a person sees, and then each change of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from deploy.sandbox.elements import Json
+from deploy.sandbox.errors import Impossible
+from deploy.sandbox.feed import Change, Watcher
+from deploy.sandbox.seen import Eyes
+from deploy.sandbox.worlds import Worlds
+
+AT_MOST_EVERY_S = 0.05  # an answer that is streamed changes more often than anybody can read
+LOOK_EVERY_S = 1.0
+NOT_HERE = 4004  # a close code of ours: there is no such person or workspace
+
+Behind = Callable[[], Json | None]
+
+
+class Live:
+    """`/page/live?as=NAME&team=ID`; see `page/live.js` for the other end.
+
+    behind: tells what happens behind the scenes. It is asked every second while somebody looks, in
+        a thread of its own.
+    """
+
+    def __init__(self, worlds: Worlds, behind: Behind | None = None) -> None:
+        self._worlds = worlds
+        self._ask_behind = behind
+        self._behind: Json | None = None
+        self._watchers = 0
+        self._looking: asyncio.Task[None] | None = None
+
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """Serve one page, as the person whom it names."""
+        query = websocket.query_params
+        await websocket.accept()
+        try:
+            eyes = Eyes(self._worlds.of_team(query.get("team", "")), query.get("as", ""))
+        except Impossible as error:
+            await websocket.close(NOT_HERE, str(error))
+            return
+        self._somebody_looks()
+        with self._worlds.feed.watch() as watcher:
+            telling = asyncio.create_task(self._tell(websocket, eyes, watcher))
+            try:
+                await self._hear(websocket, eyes)
+            finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+                self._somebody_leaves()
+
+    async def _tell(self, websocket: WebSocket, eyes: Eyes, watcher: Watcher) -> None:
+        everything = eyes.everything() | self._of_all(eyes)
+        await websocket.send_json({"kind": "all", **everything})
+        while True:
+            await watcher.wait()
+            changes = watcher.take()
+            found = eyes.of(changes) | self._changed(changes)
+            if found:
+                await websocket.send_json({"kind": "more", **found})
+            await asyncio.sleep(AT_MOST_EVERY_S)
+
+    async def _hear(self, websocket: WebSocket, eyes: Eyes) -> None:
+        """All that a page says here is that somebody types; what they do goes through the API."""
+        while True:
+            try:
+                typed = json.loads(await websocket.receive_text())["typing"]
+                channel, thread = str(typed["channel"]), str(typed.get("thread_ts") or "")
+            except (WebSocketDisconnect, RuntimeError):
+                return
+            except (ValueError, KeyError, TypeError):
+                continue  # no page of ours says this
+            if channel in eyes.world.workspace.channels:
+                eyes.world.changed("typing", channel, thread, eyes.user.id)
+
+    def _of_all(self, _eyes: Eyes) -> Json:
+        return {"behind": self._behind, "sockets": len(self._worlds.home.courier.sockets.live())}
+
+    def _changed(self, changes: Iterable[Change]) -> Json:
+        """The parts that belong to no workspace and are the same for everybody."""
+        kinds = {change[1] for change in changes if not change[0]}
+        tellers: dict[str, Callable[[], Any]] = {
+            "behind": lambda: self._behind,
+            "sockets": lambda: len(self._worlds.home.courier.sockets.live()),
+        }
+        return {kind: tell() for kind, tell in tellers.items() if kind in kinds}
+
+    def _somebody_looks(self) -> None:
+        self._watchers += 1
+        if self._ask_behind is not None and self._looking is None:
+            self._looking = asyncio.create_task(self._look_behind(self._ask_behind))
+
+    def _somebody_leaves(self) -> None:
+        self._watchers -= 1
+        if not self._watchers and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _look_behind(self, ask: Behind) -> None:
+        while True:
+            found = await asyncio.to_thread(ask)
+            if found != self._behind:
+                self._behind = found
+                self._worlds.feed.tell("", "behind")
+            await asyncio.sleep(LOOK_EVERY_S)

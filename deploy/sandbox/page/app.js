@@ -1,0 +1,48 @@
+/** How everything is laid out. */
+import { Conversation } from "./conversation.js";
+import { Fragment, h } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { Modals } from "./modal.js";
+import { to } from "./places.js";
+import { Sidebar } from "./sidebar.js";
+import { Strip } from "./strip.js";
+import { Thread } from "./thread.js";
+import { Toasts } from "./toasts.js";
+import { useEffect, useState } from "./vendor/hooks.mjs";
+
+/**
+ * The whole page.
+ *
+ * Every component gets `state` (see `store.js`), `names`, `place` (see `places.js`) and `ask` (see
+ * `main.js`), and what is its own.
+ */
+export function App(props) {
+  const { state, place } = props;
+  const [menu, setMenu] = useState(false); // a narrow window shows the list over the rest
+  const [drawer, setDrawer] = useState(false);
+  useEffect(() => setMenu(false), [place.channel, place.thread, place.tab, place.as]);
+  if (state.refused) return h(Nobody, { why: state.refused });
+  if (!state.me) return h("p", { class: "waiting", role: "status" }, "Connecting …");
+  const parts = { ...props, openMenu: () => setMenu(true) };
+  return h(
+    Fragment,
+    {},
+    h("a", { class: "skip", href: "#composer" }, "Skip to the message box"),
+    h(
+      "div",
+      { class: `app${menu ? " with-menu" : ""}${place.thread ? " with-thread" : ""}${drawer ? " with-drawer" : ""}` },
+      h(Strip, { ...parts, drawer, toggleDrawer: () => setDrawer(!drawer) }),
+      h(Sidebar, { ...parts, closeMenu: () => setMenu(false) }),
+      h(Conversation, { ...parts, key: `${place.as}:${place.channel}` }),
+      place.thread && h(Thread, { ...parts, key: `${place.as}:${place.channel}:${place.thread}` }),
+      drawer && h(Drawer, { ...parts, close: () => setDrawer(false) }),
+    ),
+    h(Modals, props),
+    h(Toasts, {}),
+    !state.connected && h("p", { class: "lost", role: "alert" }, "The sandbox does not answer. Trying again …"),
+  );
+}
+
+function Nobody({ why }) {
+  return h("main", { class: "waiting" }, h("p", {}, why), h("a", to({ as: "", team: "", channel: "", thread: "", tab: "" }), "Begin as the asker"));
+}

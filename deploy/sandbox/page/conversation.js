@@ -1,0 +1,80 @@
+/** A channel or a direct conversation: what was said in it, and where one says more. */
+import { call } from "./api.js";
+import { Composer } from "./composer.js";
+import { h } from "./dom.js";
+import { Home } from "./home.js";
+import { Message, follows } from "./message.js";
+import { to } from "./places.js";
+import { Scroller } from "./scroller.js";
+import { sign, withApp } from "./sidebar.js";
+import { roots, typists } from "./store.js";
+import { toast } from "./toasts.js";
+
+/** What is looked at, with the app's tabs where it is the app's. */
+export function Conversation(props) {
+  const { state, names, place } = props;
+  const channel = state.channels[place.channel];
+  if (!channel) return h("main", { class: "panel" });
+  const ofApp = withApp(channel, state);
+  const home = ofApp && place.tab === "home";
+  return h(
+    "main",
+    { class: "panel", id: "conversation" },
+    h(
+      "header",
+      { class: "top" },
+      h("button", { type: "button", class: "plain only-narrow", "aria-label": "Show the list", onClick: props.openMenu }, "☰"),
+      h("h1", {}, h("span", { class: "sign", "aria-hidden": "true" }, sign(channel)), names.channel(channel.id)),
+      ofApp ? tabs(place) : h("span", { class: "members" }, `${channel.members.length} members`),
+    ),
+    home ? h("div", { class: "scroller" }, h(Home, props)) : h(Said, { ...props, channel }),
+    !home && (channel.is_member ? h(Composer, { ...props, channel, thread: "" }) : h(Join, { channel, names })),
+  );
+}
+
+function tabs(place) {
+  const tab = (name, label) => h("a", { "aria-current": place.tab === name ? "page" : null, ...to({ tab: name, thread: "" }) }, label);
+  return h("nav", { class: "tabs", "aria-label": "The app's tabs" }, tab("home", "Home"), tab("", "Messages"));
+}
+
+function Said(props) {
+  const { state, names, place, channel, ask } = props;
+  const said = roots(state, channel.id);
+  const { more } = state.loaded[channel.id] ?? {};
+  const rows = said.flatMap((one, at) => {
+    const day = dayOf(one.ts);
+    const newDay = !at || dayOf(said[at - 1].ts) !== day;
+    return [
+      newDay && h("li", { key: day, class: "day", role: "presentation" }, h("span", {}, day)),
+      h(Message, { key: one.ts, said: one, names, state, place, goesOn: !newDay && follows(said[at - 1], one), under: true, status: state.statuses[`${channel.id}:${one.ts}`] }),
+    ];
+  });
+  return h(
+    Scroller,
+    { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts },
+    h("ul", { class: "messages" }, ...rows, !said.length && state.loaded[channel.id] && h("li", { class: "empty" }, "Nothing has been said here yet.")),
+    h("p", { class: "typing", "aria-live": "polite" }, typingWords(typists(state, channel.id), names)),
+  );
+}
+
+/** "Jo Lindgren is typing …" */
+export function typingWords(users, names) {
+  if (!users.length) return "";
+  return `${users.map(names.user).join(" and ")} ${users.length > 1 ? "are" : "is"} typing …`;
+}
+
+function Join({ channel, names }) {
+  const join = () => call("conversations.join", { channel: channel.id }).catch(toast);
+  return h(
+    "div",
+    { class: "join" },
+    h("p", {}, `You are not in #${names.channel(channel.id)}.`),
+    h("button", { type: "button", class: "button primary", onClick: join }, "Join channel"),
+  );
+}
+
+function dayOf(ts) {
+  const day = new Date(Number(ts) * 1000);
+  if (day.toDateString() === new Date().toDateString()) return "Today";
+  return day.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long" });
+}

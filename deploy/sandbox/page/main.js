@@ -1,0 +1,139 @@
+/**
+ * The page: keeps the state, the address and the drawing in step.
+ *
+ * `document.body.dataset.ready` says that what is looked at is here and drawn.
+ */
+import { listen } from "./acting.js";
+import { actWith, call, control, look } from "./api.js";
+import { App } from "./app.js";
+import { h } from "./dom.js";
+import { learn } from "./emoji.js";
+import { connect } from "./live.js";
+import { go, onMove, place } from "./places.js";
+import { fresh, merge, roots, withHistory, withThread } from "./store.js";
+import { toast } from "./toasts.js";
+import { render } from "./vendor/preact.mjs";
+
+const FIRST = "asker";
+let state = fresh();
+let line = null; // the socket of the person who is played
+let who = ""; // whom it is for
+let visited = ""; // which of the app's tabs they came to last
+let waiting = false; // a drawing is on its way
+
+/** What components may ask for. */
+const ask = {
+  /** Older messages of a channel. */
+  async older(channel) {
+    if (!state.loaded[channel]?.more) return;
+    await bringHistory(channel, state.loaded[channel].oldest);
+  },
+  typing: (channel, thread) => line?.say({ typing: { channel, thread_ts: thread } }),
+};
+
+function set(next) {
+  state = next;
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(draw);
+}
+
+function draw() {
+  waiting = false;
+  render(h(App, { state, names: state.names, place: place(), ask }), document.getElementById("page"));
+  document.body.toggleAttribute("data-ready", ready());
+}
+
+function ready() {
+  const { channel, thread } = place();
+  if (!state.connected || !channel) return false;
+  return Boolean(state.loaded[channel]) && (!thread || state.threads.has(`${channel}:${thread}`));
+}
+
+/** Follow the address: another person means another socket, another channel its messages. */
+async function follow() {
+  const { as, team } = place();
+  if (!as) return go({ as: FIRST }, { replace: true });
+  if (`${team}:${as}` !== who) {
+    who = `${team}:${as}`;
+    line?.leave();
+    state = fresh();
+    line = connect({ as, team }, { heard, lost });
+  }
+  set({ ...state });
+  if (state.connected) await bring();
+}
+
+async function heard(said) {
+  if (said.token) actWith(said.token);
+  set(merge(state, said));
+  if (said.kind === "all") await bring();
+  else await read(said);
+}
+
+function lost(why) {
+  set({ ...state, connected: false, refused: why });
+}
+
+/** Ask for what is looked at and not here yet. */
+async function bring() {
+  const { channel, thread, tab } = place();
+  if (!state.channels[channel]) return go({ channel: firstChannel(), thread: "", tab: "" }, { replace: true });
+  try {
+    await visit(channel, tab);
+    if (!state.loaded[channel]) await bringHistory(channel, "");
+    if (thread && !state.threads.has(`${channel}:${thread}`)) await bringThread(channel, thread);
+    await mark(channel);
+  } catch (error) {
+    toast(error);
+  }
+}
+
+/** The app hears when somebody comes to its home, once a visit. */
+async function visit(channel, tab) {
+  const here = state.channels[channel].members.includes(state.app.user) && state.channels[channel].type === "im";
+  const visit = here ? `${who}:${channel}:${tab}` : "";
+  if (visit === visited) return;
+  visited = visit;
+  if (here) await control("home", { tab: tab || "messages" });
+}
+
+function firstChannel() {
+  const theirs = Object.values(state.channels).filter((channel) => channel.is_member);
+  return (theirs.find((channel) => channel.name === "help") ?? theirs[0]).id;
+}
+
+async function bringHistory(channel, before) {
+  const asked = who;
+  const found = await look("history", { ...person(), channel, before });
+  if (asked === who) set(withHistory(state, channel, found));
+}
+
+async function bringThread(channel, ts) {
+  const asked = who;
+  const found = await look("thread", { ...person(), channel, ts });
+  if (asked === who) set(withThread(state, channel, ts, found));
+}
+
+function person() {
+  const { as, team } = place();
+  return { as, team };
+}
+
+/** What comes while somebody looks is read. */
+async function read({ messages = [] }) {
+  const { channel } = place();
+  if (document.visibilityState === "visible" && messages.some((one) => one.channel === channel)) await mark(channel);
+}
+
+async function mark(channel) {
+  const newest = roots(state, channel).at(-1);
+  if (newest && state.channels[channel]?.is_member && state.channels[channel].unread)
+    await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
+}
+
+await learn();
+onMove(follow);
+document.addEventListener("visibilitychange", () => state.connected && mark(place().channel));
+listen(document.body, () => state.names);
+await follow();

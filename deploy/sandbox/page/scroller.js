@@ -1,0 +1,36 @@
+/** What scrolls: it stays at its end while somebody is there, and brings more at its beginning. */
+import { h } from "./dom.js";
+import { useEffect, useLayoutEffect, useRef } from "./vendor/hooks.mjs";
+
+const NEAR_PX = 60;
+
+/**
+ * label: what is in it, for a screen reader.
+ * more: whether there is more before its beginning; `bringMore` brings it.
+ * newest: changes when something new stands at its end.
+ */
+export function Scroller({ label, more = false, bringMore, newest, children }) {
+  const box = useRef(null);
+  const inner = useRef(null);
+  const atEnd = useRef(true);
+  const bringing = useRef(false);
+
+  const toEnd = () => atEnd.current && (box.current.scrollTop = box.current.scrollHeight);
+  useLayoutEffect(() => void toEnd(), [newest]);
+  useEffect(() => {
+    const grown = new ResizeObserver(toEnd); // an answer that is streamed, a picture that has come
+    grown.observe(inner.current);
+    grown.observe(box.current);
+    return () => grown.disconnect();
+  }, []);
+
+  async function scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = box.current;
+    atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    if (!more || bringing.current || scrollTop > clientHeight) return;
+    bringing.current = true;
+    await bringMore().finally(() => (bringing.current = false));
+  }
+
+  return h("div", { class: "scroller", ref: box, onScroll: scrolled, tabindex: "0", role: "region", "aria-label": label }, h("div", { ref: inner }, children));
+}
