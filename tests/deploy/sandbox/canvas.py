@@ -20,7 +20,7 @@ playwright = importlib.import_module("playwright.async_api")
 
 Json = dict[str, Any]
 HTML = """<!doctype html><html lang="en"><title>Parts</title>
-<link rel="stylesheet" href="/page/page.css"><link rel="stylesheet" href="/page/blocks.css">
+<link rel="stylesheet" href="/page/theme.css"><link rel="stylesheet" href="/page/page.css"><link rel="stylesheet" href="/page/blocks.css">
 <main id="root"></main></html>"""
 # The server's side of `api.js`: writes down what is sent, and answers as a test has said.
 API = """
