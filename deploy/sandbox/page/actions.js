@@ -10,7 +10,7 @@ import { address, go } from "./places.js";
 import { toggle } from "./reactions.js";
 import { isReply } from "./store.js";
 import { toast } from "./toasts.js";
-import { useRef } from "./vendor/hooks.mjs";
+import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
 
 const QUICK = { white_check_mark: "✅ (right)", x: "❌ (wrong)", memo: "📝 (this is right)" };
 
@@ -32,6 +32,7 @@ export function Actions({ said, state, names, open, setOpen, edit }) {
   const before = useRef(""); // what was open when the pointer came down, which closes it
   const beside = () => bar.current;
   const close = () => setOpen("");
+  useLayoutEffect(() => intoView(bar.current), []);
   const react = (name) => toggle(said, name, state.me);
 
   function opener(part, label, face) {
@@ -106,6 +107,12 @@ function moved(event, bar) {
   if (!step || at < 0) return;
   event.preventDefault();
   all.at((at + step) % all.length).focus();
+}
+
+/** Over the first row there is no room for the bar: it goes down into it. */
+function intoView(bar) {
+  const hidden = bar.closest(".scroller").getBoundingClientRect().top - bar.getBoundingClientRect().top;
+  if (hidden > 0) bar.style.top = `${bar.offsetTop + hidden + 2}px`;
 }
 
 const SHAPES = {
