@@ -24,14 +24,15 @@ export function reply(said) {
 /**
  * The buttons over a message.
  *
- * open: which part is open: "picker", "menu", "asking", or ""; `setOpen` opens another.
+ * open: which part is open: "picker", "menu", "asking", or ""; `setOpen` opens another, `shut`
+ *   closes one.
  * edit: begins to edit, where it is one's own.
  */
-export function Actions({ said, state, names, open, setOpen, edit }) {
+export function Actions({ said, state, names, open, setOpen, shut, edit }) {
   const bar = useRef(null);
   const before = useRef(""); // what was open when the pointer came down, which closes it
   const beside = () => bar.current;
-  const close = () => setOpen("");
+  const close = () => shut(open);
   useLayoutEffect(() => intoView(bar.current), []);
   const react = (name) => toggle(said, name, state.me);
 
