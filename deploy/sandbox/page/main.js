@@ -135,5 +135,5 @@ async function mark(channel) {
 await learn();
 onMove(follow);
 document.addEventListener("visibilitychange", () => state.connected && mark(place().channel));
-listen(document.body, { state: () => state, place });
+listen(document.body, () => state.names);
 await follow();
