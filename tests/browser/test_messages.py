@@ -125,7 +125,7 @@ async def test_a_deletion_is_asked_for_first(sandbox: Sandbox, page_as: PageAs) 
     await say(sandbox, "staff", "7411", thread_ts=ts)
     page = await page_as("asker", channel=HELP)
     await choose(page, ts, "Delete message")
-    asking = page.get_by_role("dialog", name="Delete message")
+    asking = page.get_by_role("alertdialog", name="Delete message")
     await asking.get_by_role("button", name="Cancel").click()
     assert (await stored(sandbox, ts))["text"] == "Which port?"
     await choose(page, ts, "Delete message")
@@ -199,11 +199,23 @@ async def test_what_only_one_sees_can_be_put_away(sandbox: Sandbox, page_as: Pag
 
 
 async def test_new_messages_begin_at_a_line(sandbox: Sandbox, page_as: PageAs) -> None:
-    """The line stands where it was when one came; what comes while one looks moves nothing."""
+    """The line stands over what came since one last looked; what comes meanwhile draws none."""
+    await say(sandbox, "staff", "read before")
     page = await page_as("asker", channel=HELP)
-    await say(sandbox, "staff", "while you look")
-    await page.get_by_text("while you look").wait_for()
-    assert await page.locator("li.new").count() == 0
+    await page.locator('[data-channel-link="C0OPS"]').click()
+    await page.get_by_role("textbox", name="Message #ops").wait_for()
+    ts = await say(sandbox, "staff", "came meanwhile")
+    await say(sandbox, "staff", "and more")
+    await page.locator(f'[data-channel-link="{HELP}"]', has_text="unread").click()
+    line = page.locator("li.new")
+    await line.wait_for()
+    assert await page.locator("li.new + li").get_attribute("data-ts") == ts
+    await say(sandbox, "staff", "while one looks")
+    await page.get_by_text("while one looks").wait_for()
+    assert await line.count() == 1
+    await page.reload()
+    await page.get_by_text("while one looks").wait_for()
+    assert await line.count() == 0
 
 
 async def test_a_tap_shows_what_one_can_do(

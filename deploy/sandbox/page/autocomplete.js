@@ -40,13 +40,13 @@ export function Offers({ id, options, at, take, beside }) {
       { key: one.key, id: `${id}-${index}`, role: "option", "aria-selected": String(index === at), onClick: () => take(one) },
       h("span", { class: "face", "aria-hidden": "true" }, one.face),
       h("strong", {}, one.name),
-      one.hint && h("span", { class: "hint" }, one.hint),
+      one.hint && h("span", { class: "about" }, one.hint),
     );
   // The field keeps the focus: a press in the list must not take it.
   const press = (event) => event.preventDefault();
   return h(
     Popover,
-    { kind: "manual", beside, class: "over", "data-start": true, onMouseDown: press },
+    { kind: "manual", beside, class: "pop", "data-start": true, onMouseDown: press },
     h("ul", { ref: list, id, class: "offers", role: "listbox", "aria-label": "Suggestions" }, ...options.map(option)),
   );
 }
