@@ -1,6 +1,6 @@
 /** Who one is, and becoming somebody else: in this window, or in another one beside it. */
 import { h } from "./dom.js";
-import { avatar, hue } from "./message.js";
+import { avatar, hue } from "./avatar.js";
 import { address, go } from "./places.js";
 import { may, role } from "./roles.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.mjs";
