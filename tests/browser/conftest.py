@@ -36,6 +36,7 @@ async def page_as(browser: Any, sandbox: Sandbox) -> AsyncIterator[PageAs]:
 
     async def opened(name: str, *, width: int = 1280, **place: str) -> Any:
         page = await context.new_page()
+        page.set_default_timeout(10_000)
         await page.set_viewport_size({"width": width, "height": 800})
         page.on("pageerror", lambda error: errors.append(str(error)))
         query = "&".join(f"{key}={value}" for key, value in {"as": name, **place}.items())

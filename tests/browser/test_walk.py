@@ -13,8 +13,7 @@ ANSWER = "The Fernloft web interface listens on port 7411"
 AGAIN = "what port do I type in the browser to open fernloft?"
 REACHED = """async ([walk, state]) => {
   const { reached } = await import("/page/steps.js");
-  const now = reached(walk, { ...state, messages: { C0HELP: new Map(state.said.map(m => [m.ts, m])) } });
-  return reached(now, state) && now;
+  return reached(walk, { ...state, messages: { C0HELP: new Map(state.said.map(m => [m.ts, m])) } });
 }"""
 Json = dict[str, Any]
 
@@ -32,10 +31,8 @@ async def done(page: Any, title: str) -> None:
 async def do_it(page: Any) -> str:
     """Let the page prepare the step; what stands in the focused box then."""
     await walk_of(page).get_by_role("button", name="Do it for me").click()
-    await page.wait_for_function(
-        "document.activeElement.tagName === 'TEXTAREA' && document.activeElement.value"
-    )
-    return str(await page.locator(":focus").input_value())
+    filled = "document.activeElement?.matches('textarea') && document.activeElement.value"
+    return str(await (await page.wait_for_function(filled)).json_value())
 
 
 async def test_three_steps_from_a_question_to_its_answer(
@@ -98,6 +95,7 @@ async def test_without_a_bot_it_says_so(page_as: PageAs) -> None:
 async def test_a_narrow_window_walks_too(page_as: PageAs) -> None:
     """One step stands over the conversation, and all of them at a press."""
     page = await page_as("asker", channel=HELP, width=390)
+    await walk_of(page).get_by_role("listitem").wait_for()
     assert await walk_of(page).get_by_role("listitem").count() == 1
     await walk_of(page).get_by_role("button", name="More").click()
     assert await walk_of(page).get_by_role("listitem").count() == 5
@@ -107,8 +105,8 @@ async def test_a_narrow_window_walks_too(page_as: PageAs) -> None:
 
 def message(ts: int, user: str, text: str = "", thread: int = 0, **more: Any) -> Json:
     """A message as the page holds it."""
-    shown = {"ts": f"{ts}.000000", "user": user, "text": text, "channel": HELP, **more}
-    return shown | ({"thread_ts": f"{thread}.000000"} if thread else {})
+    shown = {"ts": f"{ts:03}.000000", "user": user, "text": text, "channel": HELP, **more}
+    return shown | ({"thread_ts": f"{thread:03}.000000"} if thread else {})
 
 
 async def reached(page: Any, *said: Json, walk: Json | None = None, **state: Any) -> list[str]:
@@ -124,7 +122,7 @@ async def reached(page: Any, *said: Json, walk: Json | None = None, **state: Any
         "behind": None,
     }
     given = [{**begun, "live": 0, "hidden": False, **(walk or {})}, {**fixed, "said": said, **state}]
-    found = await page.evaluate(REACHED.replace("return reached(now, state) && now", "return now"), given)
+    found = await page.evaluate(REACHED, given)
     return list(found["done"])
 
 
