@@ -83,9 +83,7 @@ async def test_the_menu_by_keyboard(page_as: PageAs) -> None:
     ):
         if key:
             await press(key)
-        await page.wait_for_function(
-            "name => document.activeElement.ariaLabel === name", arg=name
-        )
+        await page.locator(f':focus[aria-label="{name}"]').wait_for()
     await press("Escape")
     assert await focused.get_attribute("aria-label") == "You are asker (asker)"
     assert await page.get_by_role("menu").count() == 0
@@ -93,7 +91,7 @@ async def test_the_menu_by_keyboard(page_as: PageAs) -> None:
     await press("ArrowDown")
     await press("Enter")
     await is_shown(page, "asker2 (asker)")
-    await page.wait_for_function("document.activeElement.ariaLabel === 'You are asker2 (asker)'")
+    await page.locator(':focus[aria-label="You are asker2 (asker)"]').wait_for()
 
 
 async def test_two_people_in_two_windows(page_as: PageAs) -> None:

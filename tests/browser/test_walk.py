@@ -31,8 +31,9 @@ async def done(page: Any, title: str) -> None:
 async def do_it(page: Any) -> str:
     """Let the page prepare the step; what stands in the focused box then."""
     await walk_of(page).get_by_role("button", name="Do it for me").click()
-    filled = "document.activeElement?.matches('textarea') && document.activeElement.value"
-    return str(await (await page.wait_for_function(filled)).json_value())
+    filled = page.locator("textarea:focus:not(:placeholder-shown)")
+    await filled.wait_for()
+    return str(await filled.input_value())
 
 
 async def test_three_steps_from_a_question_to_its_answer(
