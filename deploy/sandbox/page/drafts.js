@@ -1,39 +1,34 @@
-/** What somebody has begun to write, by place, while they look elsewhere. */
+/** What somebody has begun to write, by place (`channel:thread`), while they look elsewhere. */
 const begun = new Map();
-const boxes = new Map(); // place → what sets the text of the box that is drawn for it
-let wanted = ""; // where somebody is about to write
+const drawn = new Map(); // place → {change, focus} of the box that is drawn there
+let wanted = null; // {place, text}: the place in which somebody is about to write
 
-/** The text that was begun in a place. */
-export const draft = (place) => begun.get(place) ?? "";
+/** The text that somebody began in a place. */
+export const draft = (who, place) => begun.get(`${who}:${place}`) ?? "";
 
-/** Keep what is written in a place. */
-export function keep(place, text) {
-  if (text) begun.set(place, text);
-  else begun.delete(place);
+/** Keep what somebody writes in a place. */
+export function keep(who, place, text) {
+  if (text) begun.set(`${who}:${place}`, text);
+  else begun.delete(`${who}:${place}`);
 }
 
-/** Write in a thread that is open, or that opens next. */
-export function focusReply(place) {
-  wanted = place;
-  document.getElementById("reply")?.focus();
+/** A box is drawn in a place from now on; returns what ends that. */
+export function isDrawn(place, box) {
+  drawn.set(place, box);
+  return () => drawn.delete(place);
 }
 
-/** Whether somebody waits to write in the box that is drawn now: "channel:thread". */
-export function isWanted(place) {
-  const was = wanted === place;
-  if (was) wanted = "";
-  return was;
+/** Write in a place that is open, or that opens next; `text` replaces what is there. */
+export function writeIn(place, text = null) {
+  const box = drawn.get(place);
+  wanted = box ? null : { place, text };
+  if (box && text !== null) box.change(text);
+  box?.focus();
 }
 
-/** Have `set` called with what is written into a place for somebody. Returns an end. */
-export function onFill(place, set) {
-  boxes.set(place, set);
-  return () => boxes.get(place) === set && boxes.delete(place);
-}
-
-/** Write into a place's box, or into the one that is drawn for it next. */
-export function fillIn(place, box, text) {
-  keep(place, text);
-  wanted = box;
-  boxes.get(place)?.(text);
+/** What somebody wants to write in the place that is drawn now: `{text}` once, else null. */
+export function takeWanted(place) {
+  const found = wanted?.place === place ? wanted : null;
+  if (found) wanted = null;
+  return found;
 }

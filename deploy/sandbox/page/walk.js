@@ -1,5 +1,5 @@
 /** The first steps: a card that leads a newcomer from a question to a trained model and back. */
-import { fill } from "./composer.js";
+import { writeIn } from "./drafts.js";
 import { h } from "./dom.js";
 import { keep, kept, onKept } from "./kept.js";
 import { go } from "./places.js";
@@ -106,7 +106,7 @@ function arrive(state, place) {
   const channel = Object.values(state.channels).find((one) => one.name === name || one.id === name);
   if (!channel) return;
   go({ channel: channel.id, thread, tab: "" });
-  fill({ channel: channel.id, thread, text });
+  writeIn(`${channel.id}:${thread}`, text);
 }
 
 /** Who does a step, where, and what they write. */
