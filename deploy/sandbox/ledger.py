@@ -75,6 +75,11 @@ class Ledger:
         self._handed: dict[str, Entry] = {}  # envelope id → how it left, while that is kept
         self._last = 0
 
+    @property
+    def last(self) -> int:
+        """The number of the newest entry; 0 before there is one."""
+        return self._last
+
     def since(self, n: int) -> list[Entry]:
         """What was written after entry `n`, as far as it is still kept."""
         new = min(self._last - n, len(self._entries))
