@@ -1,4 +1,4 @@
-"""A real browser that looks at a real sandbox."""
+"""The page in a real browser, against a real local Slack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PageAs = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Any]:
-    """Chromium, or a skip that says why there is none."""
+    """A browser without a window; the test is skipped where none is installed."""
     try:
         path = browser_path()
     except NoBrowser as missing:
@@ -29,16 +29,21 @@ async def browser() -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def page_as(browser: Any, sandbox: Sandbox) -> PageAs:
-    """Opens the page as somebody: `page_as("asker", channel="C0HELP")`, in a window of its own."""
+async def page_as(browser: Any, sandbox: Sandbox) -> AsyncIterator[PageAs]:
+    """Opens windows of one browser: `await page_as("staff", channel="C0HELP", width=390)`."""
+    context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    errors: list[str] = []
 
-    async def opened(name: str, **place: str) -> Any:
-        context = await browser.new_context()
+    async def opened(name: str, *, width: int = 1280, **place: str) -> Any:
         page = await context.new_page()
         page.set_default_timeout(10_000)
+        await page.set_viewport_size({"width": width, "height": 800})
+        page.on("pageerror", lambda error: errors.append(str(error)))
         query = "&".join(f"{key}={value}" for key, value in {"as": name, **place}.items())
         await page.goto(f"{sandbox.url}/?{query}")
         await page.wait_for_selector("body[data-ready]")
         return page
 
-    return opened
+    yield opened
+    await context.close()
+    assert errors == []
