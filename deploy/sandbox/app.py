@@ -6,15 +6,19 @@ import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from deploy.sandbox.app_manifest import AppManifest
 from deploy.sandbox.commands import ResponseUrlEndpoint
 from deploy.sandbox.control import Control
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.guard import Guard
 from deploy.sandbox.pages import Pages
 from deploy.sandbox.silence import Silenceable
 from deploy.sandbox.uploads import FileEndpoints
@@ -23,11 +27,16 @@ from deploy.sandbox.worlds import Worlds
 
 HOST = "127.0.0.1"
 PORT = 3100
+MANIFEST = Path(__file__).parents[1] / "slack-manifest.yaml"
 
 
-def build(timing: Timing | None = None) -> Starlette:
-    """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API, a page."""
-    worlds = Worlds(timing)
+def build(timing: Timing | None = None, manifest: Path | None = MANIFEST) -> Starlette:
+    """A fresh local Slack: Web API at `/api/`, Socket Mode, response URLs, control API, a page.
+
+    Args:
+        manifest: the app's, whose commands people may type; without one it has none.
+    """
+    worlds = Worlds(timing, AppManifest.read(manifest) if manifest else None)
     courier, uploads = worlds.home.courier, FileEndpoints(worlds)
 
     @contextlib.asynccontextmanager
@@ -37,6 +46,7 @@ def build(timing: Timing | None = None) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
+        middleware=[Middleware(Guard)],
         routes=[
             Route("/api/{method:path}", WebApi(worlds).endpoint, methods=["GET", "POST"]),
             WebSocketRoute("/link/", courier.sockets.endpoint),

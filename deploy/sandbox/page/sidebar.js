@@ -1,7 +1,7 @@
 /** The list at the left: who one is, and where one can go. */
 import { call } from "./api.js";
+import { avatar } from "./avatar.js";
 import { h } from "./dom.js";
-import { avatar } from "./message.js";
 import { Personas } from "./personas.js";
 import { go, to } from "./places.js";
 import { toast } from "./toasts.js";

@@ -32,7 +32,9 @@ def raw(sandbox: Sandbox, target: str) -> str:
     """The answer to a request whose path no client has tidied up."""
     host, port = sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as line:
-        line.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        line.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+        )
         return b"".join(iter(lambda: line.recv(65536), b"")).decode(errors="replace")
 
 
