@@ -1,15 +1,16 @@
-"""A real browser, and what it looks at: a sandbox by itself (`sandbox`), or with a bot (`house`)."""
+"""A real browser, and what it looks at: a `sandbox` by itself, or a `house` with the real bot."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, Page
 
-from tests.browser.driver import Page, Windows, launched
+from tests.browser.driver import Windows, launched
+from tests.browser.house import House, opened
 
 HERE = Path(__file__).parent
 PageAs = Callable[..., Awaitable[Page]]
@@ -24,10 +25,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Any]:
+async def browser() -> AsyncIterator[Browser]:
     """One browser for all tests of a process."""
     async with launched() as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(browser: Browser, tmp_path: Path) -> AsyncIterator[House]:
+    """A whole house; not built where there is no browser to look at it."""
+    async with opened(tmp_path) as built:
+        yield built
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def windows(browser: Any, url: str) -> AsyncIterator[Windows]:
+async def windows(browser: Browser, url: str) -> AsyncIterator[Windows]:
     """Windows of this test; it fails when a page complained, or asked another host."""
     opened = Windows(browser, url)
     yield opened

@@ -7,11 +7,10 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "apt-get install chromium fonts-inter fonts-noto-color-emoji"
@@ -22,30 +21,24 @@ ARGUMENTS = (
     # Nobody else's name has an address here: what asks for another host gets nothing.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-Page = Any  # Playwright may be missing
 
 
 def browser_path() -> str:
     """Where Chromium is. A machine without it skips, unless MYNAH_BROWSER=required."""
-    if find_spec("playwright") is None:
-        return _without("pip install playwright")
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    return found or _without(MISSING)
-
-
-def _without(install: str) -> str:
-    why = f"this needs a browser: {install}"
+    if found is not None:
+        return found
+    why = f"this needs a browser: {MISSING}"
     if os.environ.get("MYNAH_BROWSER") == "required":
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
 
 
 @asynccontextmanager
-async def launched() -> AsyncIterator[Any]:
+async def launched() -> AsyncIterator[Browser]:
     """A browser without a window."""
     path = browser_path()
-    from playwright.async_api import async_playwright
-
+    expect.set_options(timeout=WITHIN_MS)
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
@@ -60,7 +53,7 @@ class Windows:
     brings trouble about on purpose clears it.
     """
 
-    browser: Any
+    browser: Browser
     url: str
     complaints: list[str] = field(default_factory=list)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
