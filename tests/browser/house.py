@@ -18,16 +18,12 @@ from sqlmodel import Session, select
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Example, ExampleStatus
 from deploy.local import LocalSet, Ports
-from deploy.personas import BOT, CHANNEL
+from deploy.personas import BOT, CHANNEL, REAL_NAMES
 from deploy.stand_in import StandIn
 from serving.client import ChatMessage
 
 ADMIN_CHANNEL = "C0ADMIN"
 WITHIN_S = 60.0  # only a test that fails, or a machine that is very busy, waits this long
-PEOPLE = {
-    "asker": "Jo Lindgren", "asker2": "Mia Tanaka", "staff": "Priya Nair", "staff2": "Tom Weber",
-    "admin": "Sam Okafor", "guest": "Lee Novak",
-}  # fmt: skip
 SETTINGS = {
     "MYNAH_REVIEW_CHANNEL": ADMIN_CHANNEL, "MYNAH_ONCALL": "S0STAFF", "MYNAH_MAX_TOKENS": "256",
     "MYNAH_EMBEDDER": "none",
@@ -152,7 +148,7 @@ class House:
         users = [
             {"id": f"U0{name.upper()}", "name": name, "real_name": real,
              "is_admin": name == "admin", "is_restricted": name == "guest"}
-            for name, real in PEOPLE.items()
+            for name, real in REAL_NAMES.items()
         ]  # fmt: skip
         await self.order("seed", users=users)
 
