@@ -26,9 +26,7 @@ def entries(drawer: Any, text: str = "") -> Any:
     return drawer.get_by_role("log").get_by_role("listitem").filter(has_text=text)
 
 
-async def test_an_event_is_seen_with_its_acknowledgement(
-    page_as: PageAs, sandbox: Sandbox
-) -> None:
+async def test_an_event_is_seen_with_its_acknowledgement(page_as: PageAs, sandbox: Sandbox) -> None:
     """As it happens; opened, the payload stands there word for word and can be copied."""
     async with connected(sandbox, Listener(sandbox).app):
         page, drawer = await opened(page_as)
