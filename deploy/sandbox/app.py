@@ -7,16 +7,19 @@ import errno
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from deploy.sandbox.app_manifest import AppManifest
 from deploy.sandbox.commands import ResponseUrlEndpoint
 from deploy.sandbox.control import Control
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import NotLoopback, PortTaken
+from deploy.sandbox.guard import Guard
 from deploy.sandbox.holders import holder
 from deploy.sandbox.keep import Keep, WrittenFirst
 from deploy.sandbox.live import Behind
@@ -28,14 +31,20 @@ from deploy.sandbox.worlds import Worlds
 
 HOST = "127.0.0.1"
 PORT = 3100
+MANIFEST = Path(__file__).parents[1] / "slack-manifest.yaml"
 
 
 def build(
-    timing: Timing | None = None, *, keep: Keep | None = None, behind: Behind | None = None
+    timing: Timing | None = None,
+    manifest: Path | None = MANIFEST,
+    *,
+    keep: Keep | None = None,
+    behind: Behind | None = None,
 ) -> Starlette:
     """A local Slack: Web API at `/api/`, Socket Mode, response URLs, control API, a page.
 
     Args:
+        manifest: the app's, whose commands people may type; without one it has none.
         keep: where it outlives this process, and what is there; without it nothing was said yet,
             and nothing stays.
         behind: tells the page what happens behind the scenes.
@@ -43,7 +52,7 @@ def build(
     Raises:
         NotKept: what was kept cannot be read.
     """
-    worlds = Worlds(timing)
+    worlds = Worlds(timing, AppManifest.read(manifest) if manifest else None)
     courier, uploads = worlds.home.courier, FileEndpoints(worlds)
     if keep is not None:
         keep.restore(worlds)
@@ -56,7 +65,7 @@ def build(
 
     return Starlette(
         lifespan=lifespan,
-        middleware=[] if keep is None else [Middleware(WrittenFirst, keep=keep)],
+        middleware=[Middleware(Guard), *([Middleware(WrittenFirst, keep=keep)] if keep else [])],
         routes=[
             Route("/api/{method:path}", WebApi(worlds).endpoint, methods=["GET", "POST"]),
             WebSocketRoute("/link/", courier.sockets.endpoint),

@@ -128,6 +128,13 @@ class SubmitOrder(_Strict):
     values: dict[str, Any] = Field(default_factory=dict)
 
 
+class CloseOrder(_Strict):
+    """The body of `POST /_control/close`."""
+
+    token: str
+    view_id: str
+
+
 class HomeOrder(_Strict):
     """The body of `POST /_control/home`."""
 
@@ -169,6 +176,7 @@ class Control:
             "action": self.action,
             "shortcut": self.shortcut,
             "submit": self.submit,
+            "close": self.close,
             "home": self.home,
             "uninstall": self.uninstall,
             "allow": self.allow,
@@ -177,7 +185,8 @@ class Control:
             "request_url": self.request_url,
         }
         found = [Route(f"/{n}", _endpoint(h), methods=["POST"]) for n, h in posts.items()]
-        return [*found, Route("/state", _endpoint(self.state), methods=["GET"])]
+        gets: dict[str, Handler] = {"state": self.state, "faults": self.faults_left}
+        return [*found, *(Route(f"/{n}", _endpoint(h), methods=["GET"]) for n, h in gets.items())]
 
     async def seed(self, request: Request) -> dict[str, Any]:
         """Add users, channels and groups; all of it or nothing."""
@@ -193,6 +202,8 @@ class Control:
         """Type a slash command as somebody."""
         order = CommandOrder.model_validate_json(await request.body())
         world, user = self._worlds.person(order.token)
+        if not self._worlds.manifest.knows(order.command):
+            raise SlackError("invalid_command")
         return await commands.run(
             world,
             user=user,
@@ -229,6 +240,12 @@ class Control:
         world, user = self._worlds.person(order.token)
         view = world.views.seen_by(user.id, order.view_id)
         return await interactions.submit(world, user, view, order.values)
+
+    async def close(self, request: Request) -> dict[str, Any]:
+        """Close the modal in front of somebody, unsubmitted; tells what they see then."""
+        order = CloseOrder.model_validate_json(await request.body())
+        world, user = self._worlds.person(order.token)
+        return interactions.close(world, user, world.views.seen_by(user.id, order.view_id))
 
     async def home(self, request: Request) -> dict[str, Any]:
         """Open the app's home as somebody; tells the Home tab that they see."""
@@ -282,9 +299,14 @@ class Control:
         if order.deafen_socket:
             courier.sockets.deafen()
         courier.sockets.spoil += order.spoil_ticket
+        faults.changed()
         if order.drop_socket:
             courier.sockets.drop()
         return {"drop_ack": faults.drop_ack, "duplicate": faults.duplicate}
+
+    async def faults_left(self, _request: Request) -> dict[str, Any]:
+        """How often each kind of bad luck is still to strike."""
+        return dict(self._worlds.home.faults.as_json())
 
     async def request_url(self, request: Request) -> dict[str, Any]:
         """Deliver to a URL, once it has proved to be the app's; until then nothing changes."""

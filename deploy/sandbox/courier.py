@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from deploy.sandbox.faults import Faults
-from deploy.sandbox.request_url import RequestUrl
+from deploy.sandbox.ledger import Ledger
+from deploy.sandbox.request_url import Reply, RequestUrl
 from deploy.sandbox.sockets import Connection, Sockets
+
+LOST = "ack lost"
 
 
 @dataclass
@@ -90,14 +92,15 @@ class Delivery:
 class Courier:
     """Every delivery, and the tasks that carry them: to the request URL if set, else to sockets."""
 
-    def __init__(self, app_id: str, faults: Faults, timing: Timing) -> None:
-        self.sockets = Sockets(app_id, self.acknowledge)
+    def __init__(self, app_id: str, faults: Faults, timing: Timing, ledger: Ledger) -> None:
+        self.sockets = Sockets(app_id, self.acknowledge, ledger)
         self.timing = timing
         self.deliveries: list[Delivery] = []
         self.underway: dict[str, Delivery] = {}  # events that are neither acknowledged nor given up
         self.changed: Callable[[Delivery], None] = lambda _delivery: None
         self.request_url: RequestUrl | None = None  # what waits for a socket stays with sockets
         self._faults = faults
+        self._ledger = ledger
         self._open: dict[str, Delivery] = {}  # envelope id → its delivery, while not done
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,10 +109,11 @@ class Courier:
         self.deliveries.append(delivery)
         self.underway[delivery.id] = delivery
         self.changed(delivery)
-        task = asyncio.create_task(self._carry(delivery))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._start(self._carry(delivery))
+
+    def send_aside(self, delivery: Delivery) -> asyncio.Task[None]:
+        """Carry in the background, once, what nobody waits for."""
+        return self._start(self._once(delivery))
 
     async def send_once(self, delivery: Delivery) -> Delivery:
         """Carry a command or an action: one attempt, for a person waits. Read its status after."""
@@ -117,18 +121,20 @@ class Courier:
         if self.request_url or self.sockets.live():
             await self._attempt(delivery)
         if delivery.status is not Status.ACKED:
-            delivery.status = Status.GAVE_UP
+            self._give_up(delivery)
         self._close(delivery)
         return delivery
 
     def acknowledge(self, envelope_id: str, payload: Any) -> None:
         """The app acknowledged an envelope; a late one counts as well, and ends the retries."""
         delivery = self._open.get(envelope_id)
-        if delivery is None or delivery.status is Status.ACKED or self._faults.drops_ack():
-            return
-        delivery.acked(payload)
-        self._done(delivery)
-        _end(delivery, _End.ACKED)
+        waits = delivery is not None and delivery.status is not Status.ACKED
+        lost = waits and self._faults.drops_ack()
+        self._ledger.acked(envelope_id, payload, LOST if lost else "")
+        if delivery is not None and waits and not lost:
+            delivery.acked(payload)
+            self._done(delivery)
+            _end(delivery, _End.ACKED)
 
     def counts(self) -> dict[str, int]:
         """How many events there were, and what became of them."""
@@ -149,6 +155,15 @@ class Courier:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _once(self, delivery: Delivery) -> None:
+        await self.send_once(delivery)
+
     async def _carry(self, delivery: Delivery) -> None:
         first_s, *again = self._faults.moments()
         async with asyncio.TaskGroup() as repeats:
@@ -164,10 +179,8 @@ class Courier:
         if self.request_url is None:
             self._hand_over(delivery, await self.sockets.next(), "timeout")
             return
-        delivery.envelopes.append(str(uuid.uuid4()))
-        retry = (len(delivery.envelopes) - 1, "http_timeout")
-        kind, payload, within_s = delivery.kind, delivery.payload, self.timing.ack_s
-        await self.request_url.post(kind, payload, within_s=within_s, retry=retry)
+        retry = (len(delivery.envelopes), "http_timeout")
+        await self._post_once(delivery, self.request_url, retry)
 
     async def _insist(self, delivery: Delivery) -> None:
         """Attempt it again and again, until it is acknowledged or the schedule is at its end."""
@@ -177,8 +190,12 @@ class Courier:
             await self._attempt(delivery)
             if delivery.status is Status.ACKED:
                 return
+        self._give_up(delivery)
+
+    def _give_up(self, delivery: Delivery) -> None:
         delivery.status = Status.GAVE_UP
         self._done(delivery)
+        self._ledger.gave_up(delivery)
 
     async def _attempt(self, delivery: Delivery) -> None:
         """One attempt of the schedule; a socket that closes under it does not use it up."""
@@ -195,21 +212,29 @@ class Courier:
     async def _post(self, delivery: Delivery, request_url: RequestUrl) -> None:
         retry = (len(delivery.envelopes), delivery.failure) if delivery.failure else (0, "")
         copies = range(self._copies(delivery))
-        delivery.envelopes += [str(uuid.uuid4()) for _ in copies]
         delivery.status = Status.SENT
-        send = functools.partial(
-            request_url.post,
-            delivery.kind,
-            delivery.payload,
-            within_s=self.timing.ack_s,
-            retry=retry,
-        )
-        for reply in await asyncio.gather(*(send() for _ in copies)):
-            lost = not reply.failure and self._faults.drops_ack()
-            delivery.failure = "http_timeout" if lost else reply.failure
+        posts = (self._post_once(delivery, request_url, retry) for _ in copies)
+        for reply in await asyncio.gather(*posts):
+            delivery.failure = reply.failure
             if not delivery.failure:
                 delivery.acked(reply.answer)
                 self._done(delivery)
+
+    async def _post_once(
+        self, delivery: Delivery, request_url: RequestUrl, retry: tuple[int, str]
+    ) -> Reply:
+        """Post it to the app; an answer that a fault loses is one that never came."""
+        number, reason = retry
+        delivery.envelopes.append(envelope_id := str(uuid.uuid4()))
+        self._ledger.handed(delivery, envelope_id, number=number, reason=reason)
+        reply = await request_url.post(
+            delivery.kind, delivery.payload, within_s=self.timing.ack_s, retry=retry
+        )
+        waits = delivery.status is not Status.ACKED
+        lost = not reply.failure and waits and self._faults.drops_ack()
+        if reply.failure in ("", "http_error"):  # the app said something
+            self._ledger.acked(envelope_id, reply.answer, LOST if lost else reply.failure)
+        return Reply("http_timeout") if lost else reply
 
     async def _send(self, delivery: Delivery, connection: Connection) -> _End:
         delivery.waiter = waiter = asyncio.get_running_loop().create_future()
@@ -230,15 +255,14 @@ class Courier:
 
     def _hand_over(self, delivery: Delivery, connection: Connection, reason: str) -> str:
         envelope_id = str(uuid.uuid4())
-        attempt = {
-            "retry_attempt": len(delivery.envelopes) if reason else 0,
-            "retry_reason": reason,
-        }
+        number = len(delivery.envelopes) if reason else 0
+        attempt = {"retry_attempt": number, "retry_reason": reason}
         event = delivery.kind == "events_api"
         delivery.envelopes.append(envelope_id)
         if delivery.status is Status.WAITING:
             delivery.status = Status.SENT
         self._open[envelope_id] = delivery
+        self._ledger.handed(delivery, envelope_id, number=number, reason=reason)
         connection.send(
             {
                 "envelope_id": envelope_id,

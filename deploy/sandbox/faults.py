@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from deploy.sandbox.feed import Feed
+
 
 @dataclass
 class CallFault:
@@ -48,6 +50,7 @@ class Faults:
     expire_stream: int = 0
     calls: list[CallFault] = field(default_factory=list)
     storm: Storm | None = None
+    feed: Feed = field(default_factory=Feed)
 
     def moments(self) -> list[float]:
         """When to begin each delivery of the event at hand, in seconds from now."""
@@ -57,19 +60,19 @@ class Faults:
         """Whether the acknowledgement at hand is lost on its way."""
         lost = self.drop_ack > 0
         self.drop_ack -= lost
-        return lost
+        return self._used(lost)
 
     def duplicates(self) -> bool:
         """Whether the event at hand is delivered twice."""
         twice = self.duplicate > 0
         self.duplicate -= twice
-        return twice
+        return self._used(twice)
 
     def expires_stream(self) -> bool:
         """Whether the stream at hand is found dead."""
         dead = self.expire_stream > 0
         self.expire_stream -= dead
-        return dead
+        return self._used(dead)
 
     def of_call(self, method: str, token: str) -> CallFault | None:
         """The fault that strikes this call, if any."""
@@ -77,6 +80,7 @@ class Faults:
         if fault:
             fault.left -= 1
             self.calls = [f for f in self.calls if f.left > 0]
+        self._used(fault is not None)
         return fault
 
     def clear(self) -> None:
@@ -84,3 +88,22 @@ class Faults:
         self.drop_ack = self.duplicate = self.expire_stream = 0
         self.calls = []
         self.storm = None
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell who watches that the counts are not as they were."""
+        self.feed.tell("", "faults")
+
+    def as_json(self) -> dict[str, int]:
+        """How often each is still to strike."""
+        return {
+            "duplicate": self.duplicate,
+            "drop_ack": self.drop_ack,
+            "rate_limit": sum(f.left for f in self.calls if f.retry_after_s is not None),
+            "expire_stream": self.expire_stream,
+        }
+
+    def _used(self, used: bool) -> bool:
+        if used:
+            self.changed()
+        return used

@@ -126,6 +126,23 @@ async def submit(world: World, user: User, view: View, given: dict[str, Any]) ->
     return {"response": answer, "errors": errors, "view": _front(world, user)}
 
 
+def close(world: World, user: User, view: View) -> Json:
+    """Close the modal in front, by ✕ or Cancel: the app gets `view_closed` if it asked for it.
+
+    Raises:
+        Impossible: it is a Home tab.
+    """
+    if view.is_home:
+        raise Impossible("a Home tab cannot be closed")
+    cleared, payload = bool(view.body.get("clear_on_close")), _view(world, view)
+    world.views.close(user.id, whole=cleared)
+    if view.body.get("notify_on_close"):
+        said = {**_envelope(world, "view_closed", user), "view": payload, "is_cleared": cleared}
+        del said["trigger_id"]  # nothing can be opened in answer
+        world.inform("interactive", f"{view.id}.closed", said)
+    return {"view": _front(world, user)}
+
+
 async def open_home(world: World, user: User, tab: str) -> Json:
     """Open the app's home; what it publishes thereupon is waited for as long as for an ack."""
     space = world.workspace

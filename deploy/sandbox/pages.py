@@ -45,6 +45,7 @@ class Pages:
             WebSocketRoute("/page/live", self._live.endpoint),
             Route("/page/history", self.history, methods=["GET"]),
             Route("/page/thread", self.thread, methods=["GET"]),
+            Route("/page/log/{n:int}", self.log, methods=["GET"]),
             Route("/page/file/{team}/{file_id}", self.file, methods=["GET"]),
             Mount("/page", app=_Files(directory=DIRECTORY)),
         ]
@@ -73,6 +74,13 @@ class Pages:
         except Impossible as error:
             return PlainTextResponse(str(error), 404)
         return JSONResponse(found, headers=_GUARDED)
+
+    async def log(self, request: Request) -> Response:
+        """One entry of what the app saw, with what was sent and answered."""
+        entry = self._worlds.ledger.entry(request.path_params["n"])
+        if entry is None:
+            return PlainTextResponse("no such entry, or not any more", 404)
+        return JSONResponse(entry.whole_json(), headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
         """A picture that somebody uploaded. Other files are not for a browser to show."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.silence import SELF
 
 TICKET_S = 30.0
@@ -62,8 +63,9 @@ class Connection:
 class Sockets:
     """The app's open connections; each envelope goes to one of them."""
 
-    def __init__(self, app_id: str, acknowledge: Acknowledge) -> None:
+    def __init__(self, app_id: str, acknowledge: Acknowledge, ledger: Ledger) -> None:
         self._app_id = app_id
+        self._ledger = ledger
         self._acknowledge = acknowledge
         self._tickets: dict[str, float] = {}  # ticket → until when
         self._numbers = itertools.count(1)
@@ -96,11 +98,13 @@ class Sockets:
         """Serve one WebSocket from handshake to close."""
         until = self._tickets.pop(websocket.query_params.get("ticket", ""), 0.0)
         if until < time.monotonic():
+            self._ledger.socket("refused", error="the ticket is used up or too old")
             await websocket.close(code=1008)  # before accept: the handshake gets a 403
             return
         await websocket.accept()
         connection = Connection(next(self._numbers), websocket)
         if len(self.connections) >= MOST_CONNECTIONS:
+            self._ledger.socket("refused", connection.number, "too_many_websockets")
             await websocket.send_json(self._disconnect("too_many_websockets"))
             await websocket.close()
             return
@@ -111,6 +115,7 @@ class Sockets:
         for connection in self.live():
             connection.live = False
             connection.send(self._disconnect(reason))
+            self._ledger.socket("refresh asked", connection.number)
             task = asyncio.create_task(_close_later(connection))
             self._grace.add(task)
             task.add_done_callback(self._grace.discard)
@@ -127,6 +132,7 @@ class Sockets:
 
     async def _serve(self, connection: Connection) -> None:
         self.connections.append(connection)
+        self._ledger.socket("opened", connection.number)
         connection.send(self._hello())
         self._some_live.set()
         writer = asyncio.create_task(connection.write())
@@ -135,6 +141,7 @@ class Sockets:
         finally:
             self.connections.remove(connection)
             connection.closed()
+            self._ledger.socket("closed", connection.number)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from typing import Any
 
@@ -31,12 +32,16 @@ class WebApi:
 
     async def endpoint(self, request: Request) -> Response:
         """Answer one call, errors included, with HTTP 200 as Slack does."""
-        name = request.path_params["method"]
+        name, args = request.path_params["method"], Arguments()
         self._worlds.home.calls[name] += 1
+        start = time.perf_counter()
         try:
-            return self._answer(name, await arguments.read(request), request)
+            args = await arguments.read(request)
+            response = self._answer(name, args, request)
         except SlackError as error:
-            return JSONResponse(error.as_json())
+            response = JSONResponse(error.as_json())
+        self._note(name, args, request, response, (time.perf_counter() - start) * 1000)
+        return response
 
     def _answer(self, name: str, args: Arguments, request: Request) -> Response:
         method = METHODS.get(name)
@@ -53,6 +58,35 @@ class WebApi:
             return _struck(fault)
         answer = {"ok": True, **method.run(call)}
         return _struck(fault) if fault else JSONResponse(answer, headers=_scopes(method, token))
+
+    def _note(
+        self, name: str, args: Arguments, request: Request, response: Response, ms: float
+    ) -> None:
+        """Put a call into the ledger. People's tokens are not the app's: those calls are acts of
+        people in their client, which the app sees as events."""
+        if _of_a_person(self._worlds, _secret(request, args)):
+            return
+        after = response.headers.get("retry-after")
+        self._worlds.ledger.called(
+            name,
+            args,
+            _said(response),
+            status=response.status_code,
+            retry_after=int(after) if after else None,
+            ms=ms,
+        )
+
+
+def _of_a_person(worlds: Worlds, secret: str) -> bool:
+    token = worlds.of_token(secret).workspace.tokens.get(secret)
+    kind = token.kind if token else secret.partition("-")[0]  # of one that counts no more
+    return kind == TokenKind.USER
+
+
+def _said(response: Response) -> Any:
+    """What the app reads in an answer."""
+    body = bytes(response.body)
+    return json.loads(body) if isinstance(response, JSONResponse) else body.decode()
 
 
 def _token(world: World, secret: str) -> Token:

@@ -14,6 +14,7 @@ from deploy.sandbox.errors import SlackError
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.feed import Feed
 from deploy.sandbox.files import Files
+from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.limits import check_text
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, TokenKind, User
@@ -49,6 +50,7 @@ class World:
     calls: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, str] = field(default_factory=dict)  # "channel:thread" → assistant status
     prompts: dict[str, dict[str, Any]] = field(default_factory=dict)  # … → suggested prompts
+    reads: dict[tuple[str, str], str] = field(default_factory=dict)  # (user, channel) → last read
     files: Files = field(default_factory=Files)
     feed: Feed = field(default_factory=Feed)
     installed: bool = True
@@ -60,12 +62,19 @@ class World:
     @classmethod
     def fresh(cls, timing: Timing | None = None) -> World:
         """A world with the personas in it."""
-        space, faults = workspace(), Faults()
-        return cls(space, Courier(space.app.id, faults, timing or Timing()), faults)
+        space, faults, feed = workspace(), Faults(), Feed()
+        courier = Courier(space.app.id, faults, timing or Timing(), Ledger(feed))
+        return cls(space, courier, faults, feed=feed)
 
     def changed(self, what: str, *which: str) -> None:
         """Tell who watches that something is not as it was."""
         self.feed.tell(self.workspace.team, what, *which)
+
+    def mark(self, user: str, channel: Channel, ts: str) -> None:
+        """Somebody has read a channel up to `ts`; what is read stays read."""
+        if ts > self.reads.get((user, channel.id), ""):
+            self.reads[user, channel.id] = ts
+            self.changed("read", user, channel.id)
 
     def say(self, channel: Channel, thread_ts: str, status: str) -> None:
         """Show a status under a thread; an empty one clears it."""
@@ -89,6 +98,11 @@ class World:
             return
         payload = events.callback(self.workspace, event)
         self.courier.send(Delivery(payload["event_id"], "events_api", payload, event["event_ts"]))
+
+    def inform(self, kind: str, trigger_id: str, payload: dict[str, Any]) -> None:
+        """Send the app what a person did, once; nobody waits for its acknowledgement."""
+        ts = self.workspace.clock.ts()
+        self.courier.send_aside(Delivery(trigger_id, kind, payload, ts))
 
     async def ask(self, kind: str, trigger_id: str, payload: dict[str, Any]) -> Any:
         """Send the app what a person did, once, and return the payload of its acknowledgement.

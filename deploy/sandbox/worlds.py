@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deploy.sandbox.app_manifest import AppManifest
 from deploy.sandbox.courier import Courier, Timing
 from deploy.sandbox.errors import Impossible, SlackError
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.feed import Feed
+from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.oauth import Consents
 from deploy.sandbox.people import User
 from deploy.sandbox.personas import neighbour, workspace
@@ -20,11 +22,13 @@ class Worlds:
     They share the app's deliveries and sockets, the bad luck, and the count of calls.
     """
 
-    def __init__(self, timing: Timing | None = None) -> None:
-        faults = Faults()
-        home = workspace()
-        courier = Courier(home.app.id, faults, timing or Timing())
+    def __init__(self, timing: Timing | None = None, manifest: AppManifest | None = None) -> None:
+        self.manifest = manifest or AppManifest()
         self.feed = feed = Feed()
+        self.ledger = Ledger(feed)
+        faults = Faults(feed=feed)
+        home = workspace()
+        courier = Courier(home.app.id, faults, timing or Timing(), self.ledger)
         courier.changed = lambda delivery: feed.tell(delivery.team, "delivery", delivery.id)
         self.home = World(home, courier, faults, feed=feed)
         other = World(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.methods.method import Call, Method, page
-from deploy.sandbox.people import Channel
+from deploy.sandbox.people import Channel, TokenKind
 
 _TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+_TS = re.compile(r"\d{10}\.\d{6}")
+_PEOPLE = frozenset({TokenKind.USER})
 
 
 def info(call: Call) -> dict[str, Any]:
@@ -88,6 +91,15 @@ def leave(call: Call) -> dict[str, Any]:
     return {}
 
 
+def mark(call: Call) -> dict[str, Any]:
+    """Move the caller's place in a conversation: all up to `ts` is read."""
+    channel = call.channel()
+    if not _TS.fullmatch(call.args.text("ts")):
+        raise SlackError("invalid_timestamp")
+    call.world.mark(call.caller.id, channel, call.args.text("ts"))
+    return {}
+
+
 def _visible(call: Call) -> Channel:
     channel = call.workspace.visible_channel(call.args.required("channel"), call.caller.id)
     call.need(f"{channel.scope_family}:read")
@@ -102,4 +114,5 @@ METHODS = (
     Method("conversations.join", join, scope="channels:join"),
     Method("conversations.invite", invite, scope="channels:write.invites"),
     Method("conversations.leave", leave, scope="channels:write"),
+    Method("conversations.mark", mark, scope="channels:write", kinds=_PEOPLE),
 )

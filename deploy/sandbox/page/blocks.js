@@ -1,11 +1,12 @@
 /**
- * Block Kit as nodes. https://docs.slack.dev/reference/block-kit/blocks
+ * Block Kit. https://docs.slack.dev/reference/block-kit/blocks
  *
- * Pure: blocks in, nodes out. A `markdown` block is expected as the blocks that the sandbox makes
+ * Pure: blocks in, elements out. A `markdown` block is expected as the blocks that the sandbox makes
  * of it (`deploy/sandbox/markdown.py`); as it is, it is shown as plain lines.
  */
-import { h } from "./dom.js";
-import { element, picture, words } from "./elements.js";
+import { useId } from "./vendor/hooks.mjs";
+import { h, link } from "./dom.js";
+import { element, isGroup, picture, words } from "./elements.js";
 import { textObject } from "./mrkdwn.js";
 import { richText } from "./rich_text.js";
 
@@ -19,7 +20,7 @@ const KINDS = {
   markdown: (block) => h("div", { class: "lines" }, block.text),
   image: (block, names) =>
     h("figure", {}, block.title && h("figcaption", {}, ...words(block.title)), picture(block, names)),
-  input,
+  input: (block, names, held, error) => h(Input, { block, names, held, error }),
   rich_text: (block, names) => h("div", { class: "rich" }, ...richText(block, names)),
   table,
   plan,
@@ -30,25 +31,34 @@ const KINDS = {
 const MARKS = { pending: "○", in_progress: "", complete: "✓", error: "!" };
 
 /**
- * Blocks, one under the other.
+ * Blocks, one under the other. What is typed and chosen stays where the ids of a block and of its
+ * element stay, as in Slack.
  *
  * values: what a view's inputs hold by now, by block and action id.
+ * errors: what is wrong with an input, by block id.
  */
-export function blocks(list, names, values = {}) {
-  return list.map((block) => {
-    const shown = KINDS[block.type]?.(block, names, values[block.block_id] ?? {});
+export function blocks(list, names, values = {}, errors = {}) {
+  return list.map((block, at) => {
+    const shown = KINDS[block.type]?.(block, names, values[block.block_id] ?? {}, errors[block.block_id]);
     const unknown = () => h("div", { class: "unknown" }, `(${block.type})`);
-    return h("div", { class: `block of-${KINDS[block.type] ? block.type : "nothing"}`, "data-block-id": block.block_id }, shown ?? unknown());
+    const about = {
+      key: block.block_id ?? at,
+      class: `block of-${KINDS[block.type] ? block.type : "nothing"}`,
+      "data-block-id": block.block_id,
+      "data-silent": block.type === "input" && !block.dispatch_action, // tells nothing before it is submitted
+    };
+    return h("div", about, shown ?? unknown());
   });
 }
 
-function section(block, names) {
+function section(block, names, held) {
   const fields = (block.fields ?? []).map((field) => h("div", {}, ...textObject(field, names)));
+  const accessory = block.accessory;
   return h(
     "div",
     { class: "beside" },
     h("div", { class: "words" }, ...textObject(block.text, names), fields.length > 0 && h("div", { class: "fields" }, ...fields)),
-    block.accessory && h("div", { class: "accessory" }, element(block.accessory, names)),
+    accessory && h("div", { class: "accessory" }, element(accessory, names, held[accessory.action_id])),
   );
 }
 
@@ -56,12 +66,31 @@ function row(block, names, held) {
   return h("div", { class: "row" }, ...block.elements.map((one) => element(one, names, held[one.action_id])));
 }
 
-function input(block, names, held) {
-  const inner = element(block.element, names, held[block.element.action_id]);
-  const grouped = inner.classList.contains("choices");
-  const label = h("span", { class: "label" }, ...words(block.label), block.optional && h("small", {}, " (optional)"));
-  const hint = block.hint && h("span", { class: "hint" }, ...words(block.hint));
-  return h(grouped ? "div" : "label", { class: "input" }, label, inner, hint);
+/** A label with its field, and beneath it what is wrong, else what it is for. */
+function Input({ block, names, held, error }) {
+  const id = useId();
+  const group = isGroup(block.element);
+  const described = [error && `${id}-error`, block.hint && `${id}-hint`].filter(Boolean).join(" ");
+  const about = {
+    id,
+    "aria-labelledby": group && `${id}-label`,
+    "aria-describedby": described || null,
+    "aria-invalid": Boolean(error),
+    "aria-required": !block.optional,
+  };
+  return h(
+    "div",
+    { class: "input" },
+    h(
+      group ? "span" : "label",
+      { class: "label", id: `${id}-label`, for: group ? null : id },
+      ...words(block.label),
+      block.optional && h("small", {}, " (optional)"),
+    ),
+    element(block.element, names, held[block.element.action_id], about),
+    error && h("span", { class: "wrong", id: `${id}-error` }, error),
+    block.hint && h("span", { class: "hint", id: `${id}-hint` }, ...words(block.hint)),
+  );
 }
 
 function table(block, names) {
@@ -74,7 +103,7 @@ function table(block, names) {
   const [head, ...rest] = block.rows;
   return h(
     "div",
-    { class: "scroll" },
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" },
     h(
       "table",
       {},
@@ -87,23 +116,32 @@ function table(block, names) {
 function plan(block, names) {
   const tasks = block.tasks ?? [];
   const done = tasks.filter((one) => one.status === "complete").length;
-  const title = typeof block.title === "string" ? block.title : block.title.text;
   return h(
     "section",
     { class: "plan" },
-    h("header", {}, h("strong", {}, title), h("span", { class: "count" }, `${done} of ${tasks.length}`)),
-    h("ol", {}, ...tasks.map((one) => h("li", {}, task(one, names)))),
+    h("header", {}, h("strong", {}, titleOf(block)), h("span", { class: "count" }, `${done} of ${tasks.length}`)),
+    h("ol", {}, ...tasks.map((one) => h("li", { key: one.task_id }, task(one, names)))),
   );
 }
 
 function task(block, names) {
-  const title = typeof block.title === "string" ? block.title : block.title.text;
   const parts = [block.details, block.output].filter(Boolean);
-  const sources = (block.sources ?? []).map((one) => h("span", { class: "source" }, one.text ?? one.url));
+  const sources = (block.sources ?? []).map((one) => h("span", { class: "source" }, link(one.url ?? "", one.text || one.url)));
+  const status = block.status in MARKS ? block.status : "pending";
   return h(
     "div",
-    { class: `task ${block.status in MARKS ? block.status : "pending"}` },
-    h("span", { class: "mark", "aria-label": block.status }, MARKS[block.status] ?? ""),
-    h("div", {}, h("div", { class: "title" }, title), ...parts.map((one) => h("div", { class: "rich" }, ...richText(one, names))), ...sources),
+    { class: `task ${status}` },
+    h("span", { class: "mark", role: "img", "aria-label": status.replace("_", " ") }, MARKS[status]),
+    h(
+      "div",
+      { class: "told" },
+      h("div", { class: "title" }, titleOf(block)),
+      ...parts.map((one) => h("div", { class: "rich" }, ...richText(one, names))),
+      sources.length > 0 && h("div", { class: "sources" }, ...sources),
+    ),
   );
+}
+
+function titleOf(block) {
+  return typeof block.title === "string" ? block.title : (block.title?.text ?? "");
 }

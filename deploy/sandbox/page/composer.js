@@ -1,15 +1,138 @@
 /** Where one writes. */
-import { call } from "./api.js";
+import { call, control } from "./api.js";
 import { h } from "./dom.js";
-import { toast } from "./toasts.js";
+import { draft, isDrawn, keep, takeWanted } from "./drafts.js";
+import { editNewest } from "./editing.js";
+import { encode } from "./encode.js";
+import { Field } from "./field.js";
+import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
+
+const TYPING_EVERY_MS = 2000;
 
 /** channel: where it goes; thread: the ts of the thread, or "". */
-export function Composer({ channel, thread }) {
-  const send = (event) => {
-    event.preventDefault();
-    const field = event.target.elements.text;
-    const body = { channel: channel.id, text: field.value, ...(thread ? { thread_ts: thread } : {}) };
-    call("chat.postMessage", body).then(() => (field.value = ""), toast);
-  };
-  return h("form", { class: "composer", onSubmit: send }, h("textarea", { id: thread ? "reply" : "composer", name: "text", "aria-label": "Message" }), h("button", { class: "button primary" }, "Send"));
+export function Composer({ state, names, place, ask, channel, thread }) {
+  const here = `${channel.id}:${thread}`;
+  const [wanted] = useState(() => takeWanted(here));
+  const [text, setText] = useState(() => wanted?.text ?? draft(place.as, here));
+  const [why, setWhy] = useState(""); // the last text was not sent
+  const [too, setToo] = useState(false); // also to the channel
+  const form = useRef(null);
+  const sending = useRef({ now: false, again: false });
+  const typed = useRef(0);
+  const latest = useRef(text);
+  useLayoutEffect(() => keep(place.as, here, text), [here, text]);
+  useLayoutEffect(() => isDrawn(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
+
+  function change(next) {
+    latest.current = next;
+    setText(next);
+    setWhy("");
+    if (!next || Date.now() - typed.current < TYPING_EVERY_MS) return;
+    typed.current = Date.now();
+    ask.typing(channel.id, thread);
+  }
+
+  /** The text stays until it has been said; what is typed meanwhile stays after it. */
+  async function send(event) {
+    event?.preventDefault();
+    if (sending.current.now) return void (sending.current.again = true);
+    const words = latest.current;
+    if (!words.trim()) return;
+    sending.current = { now: true, again: false };
+    try {
+      await said(words);
+      if (latest.current.startsWith(words)) rest(latest.current.slice(words.length));
+      typed.current = 0;
+    } catch (error) {
+      sending.current.again = false;
+      setWhy(reason(words, error));
+    }
+    sending.current.now = false;
+    if (sending.current.again) await send();
+  }
+
+  function rest(left) {
+    latest.current = left;
+    setText(left);
+    keep(place.as, here, left);
+  }
+
+  async function said(words) {
+    setWhy("");
+    if (!words.startsWith("/")) return post(words);
+    const [, command, after] = /^(\S+)\s*([\s\S]*)$/.exec(words);
+    if (!state.commands.some((one) => one.command === command)) throw new Unknown(command);
+    if (thread) throw new Elsewhere(command);
+    return control("command", { channel: channel.id, command, text: after.trim() });
+  }
+
+  function post(words) {
+    const under = thread ? { thread_ts: thread, ...(too ? { reply_broadcast: true } : {}) } : {};
+    return call("chat.postMessage", { channel: channel.id, text: encode(words.trim(), names), ...under });
+  }
+
+  const direct = channel.type === "im";
+  const name = names.channel(channel.id);
+  const label = thread ? "Reply in thread" : `Message ${direct ? "" : "#"}${name}`;
+  const suggested = state.prompts[thread ? `${channel.id}:${thread}` : channel.id];
+  const offer = (message) => post(message).catch((error) => setWhy(reason(message, error)));
+  return h(
+    "form",
+    { ref: form, class: "composer", onSubmit: send },
+    suggested && h(Prompts, { suggested, offer }),
+    h(
+      "div",
+      { class: "box" },
+      h(Field, {
+        id: thread ? "reply" : "composer",
+        label,
+        hint: thread ? "Reply …" : label,
+        text,
+        change,
+        enter: send,
+        up: () => editNewest(form.current.closest(".panel"), state.me),
+        focused: Boolean(wanted),
+        state,
+        names,
+      }),
+      h("button", { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() }, h("svg", { viewBox: "0 0 18 18", "aria-hidden": "true" }, h("path", { d: "M2.5 2.6 16 9 2.5 15.4 4.6 9zM4.6 9H10" }))),
+    ),
+    why && h("p", { class: "not-sent", role: "alert" }, why),
+    thread &&
+      h(
+        "label",
+        { class: "also" },
+        h("input", { type: "checkbox", checked: too, onChange: (event) => setToo(event.target.checked) }),
+        direct ? "Also send as direct message" : `Also send to #${name}`,
+      ),
+  );
+}
+
+/** The app's suggestions: each says its message in one's own name. */
+function Prompts({ suggested, offer }) {
+  const one = ({ title, message }) => h("button", { type: "button", class: "prompt", title: message, onClick: () => offer(message) }, title);
+  return h("div", { class: "prompts", role: "group", "aria-label": suggested.title || "Suggestions" }, suggested.title && h("span", {}, suggested.title), ...suggested.prompts.map(one));
+}
+
+/** Nobody has this command. */
+class Unknown extends Error {
+  constructor(command) {
+    super(
+      `${command} is not a valid command. All messages that start with the “/” character are interpreted as slash ` +
+        "commands. If you are trying to send a message and not run a command, try preceding the “/” with an empty space.",
+    );
+  }
+}
+
+/** A command in a thread. */
+class Elsewhere extends Error {
+  constructor(command) {
+    super(`${command} is not supported in threads. Sorry!`);
+  }
+}
+
+function reason(words, error) {
+  if (error instanceof Unknown || error instanceof Elsewhere) return error.message;
+  if (words.startsWith("/")) return `${words.split(/\s/)[0]} failed with the error “${error.message}”.`;
+  return `This was not sent: ${error.message}.`;
 }

@@ -5,10 +5,12 @@ import { h } from "./dom.js";
 import { Home } from "./home.js";
 import { Message, follows } from "./message.js";
 import { to } from "./places.js";
+import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
 import { sign, withApp } from "./sidebar.js";
 import { roots, typists } from "./store.js";
 import { toast } from "./toasts.js";
+import { useState } from "./vendor/hooks.mjs";
 
 /** What is looked at, with the app's tabs where it is the app's. */
 export function Conversation(props) {
@@ -41,18 +43,21 @@ function Said(props) {
   const { state, names, place, channel, ask } = props;
   const said = roots(state, channel.id);
   const { more } = state.loaded[channel.id] ?? {};
+  const [read] = useState(channel.unread ? channel.last_read : null); // as it was when one came
+  const firstNew = read !== null && said.find((one) => one.ts > read && one.user !== state.me);
   const rows = said.flatMap((one, at) => {
     const day = dayOf(one.ts);
     const newDay = !at || dayOf(said[at - 1].ts) !== day;
     return [
       newDay && h("li", { key: day, class: "day", role: "presentation" }, h("span", {}, day)),
-      h(Message, { key: one.ts, said: one, names, state, place, goesOn: !newDay && follows(said[at - 1], one), under: true, status: state.statuses[`${channel.id}:${one.ts}`] }),
+      one === firstNew && h("li", { key: "new", class: "new" }, h("span", {}, "New")),
+      h(Message, { key: one.ts, said: one, names, state, place, goesOn: !newDay && one !== firstNew && follows(said[at - 1], one), under: true, status: state.statuses[`${channel.id}:${one.ts}`] }),
     ];
   });
   return h(
     Scroller,
     { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts },
-    h("ul", { class: "messages" }, ...rows, !said.length && state.loaded[channel.id] && h("li", { class: "empty" }, "Nothing has been said here yet.")),
+    h(Messages, {}, ...rows, !said.length && state.loaded[channel.id] && h("li", { class: "empty" }, "Nothing has been said here yet.")),
     h("p", { class: "typing", "aria-live": "polite" }, typingWords(typists(state, channel.id), names)),
   );
 }

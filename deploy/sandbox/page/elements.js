@@ -1,39 +1,73 @@
 /**
- * Buttons, menus and inputs as nodes. https://docs.slack.dev/reference/block-kit/block-elements
+ * Buttons, menus and inputs. https://docs.slack.dev/reference/block-kit/block-elements
  *
  * They do nothing by themselves. Each carries `data-action-id` and, where it has one, `data-value`,
- * inside its block's `data-block-id`: whoever wants presses listens for clicks and reads these.
+ * inside its block's `data-block-id`: `acting.js` listens for clicks and changes and reads these,
+ * `chosen.js` reads what is typed and chosen. What an input holds at first is its default alone, so
+ * no redraw takes away what somebody has typed or chosen since.
  */
-import { h } from "./dom.js";
-import { textObject, withEmoji } from "./mrkdwn.js";
+import { useId } from "./vendor/hooks.mjs";
+import { LINKED, h } from "./dom.js";
+import { drawnPlain, textObject, withEmoji } from "./mrkdwn.js";
 
 const KINDS = {
   button,
   workflow_button: button,
-  icon_button: (element, names) => button({ ...element, style: "plain" }, names),
+  icon_button: icon,
   feedback_buttons: feedback,
-  overflow,
+  overflow: (one, names) => h(Overflow, { one, names, key: one.action_id }),
   image: picture,
-  radio_buttons: (element, names, held) => choices("radio", element, names, [held?.selected_option ?? element.initial_option]),
-  checkboxes: (element, names, held) => choices("checkbox", element, names, held?.selected_options ?? element.initial_options),
-  plain_text_input: typed,
-  email_text_input: (element, names, held) => typed(element, names, held, "email"),
-  url_text_input: (element, names, held) => typed(element, names, held, "url"),
-  number_input: (element, names, held) => typed(element, names, held, "number"),
-  datepicker: (element, names, held) => typed({ ...element, initial_value: element.initial_date }, names, { value: held?.selected_date }, "date"),
-  timepicker: (element, names, held) => typed({ ...element, initial_value: element.initial_time }, names, { value: held?.selected_time }, "time"),
+  radio_buttons: (one, names, held, more) =>
+    h(Choices, {
+      ...{ type: "radio", one, names, key: one.action_id },
+      chosen: [holds(held, "selected_option", one.initial_option)],
+      more: { role: "radiogroup", ...more },
+    }),
+  checkboxes: (one, names, held, more) => {
+    const { "aria-invalid": _invalid, "aria-required": _required, ...rest } = more; // a group has neither
+    return h(Choices, {
+      ...{ type: "checkbox", one, names, key: one.action_id },
+      chosen: holds(held, "selected_options", one.initial_options),
+      more: { role: "group", ...rest },
+    });
+  },
+  plain_text_input: (one, names, held, more) => typed(one, holds(held, "value", one.initial_value), more),
+  email_text_input: (one, names, held, more) => typed(one, holds(held, "value", one.initial_value), { type: "email", ...more }),
+  url_text_input: (one, names, held, more) => typed(one, holds(held, "value", one.initial_value), { type: "url", ...more }),
+  number_input: (one, names, held, more) => {
+    const limits = { min: one.min_value, max: one.max_value, step: one.is_decimal_allowed ? "any" : 1 };
+    return typed(one, holds(held, "value", one.initial_value), { type: "number", ...limits, ...more });
+  },
+  datepicker: (one, names, held, more) => typed(one, holds(held, "selected_date", one.initial_date), { type: "date", ...more }),
+  timepicker: (one, names, held, more) => typed(one, holds(held, "selected_time", one.initial_time), { type: "time", ...more }),
+  datetimepicker: (one, names, held, more) =>
+    typed(one, clockTime(holds(held, "selected_date_time", one.initial_date_time)), { type: "datetime-local", ...more }),
+};
+
+// Each kind of menu: what its choice is called in a state, what is chosen at first, what it offers.
+const MENUS = {
+  static: (one) => ["option", groupsOf(one)],
+  users: (one, names) => ["user", [{ options: names.everybody().map(offered) }]],
+  conversations: (one, names) => ["conversation", [{ options: names.places().map(offered) }]],
+  channels: (one, names) => ["channel", [{ options: names.places().map(offered) }]],
 };
 
 /**
  * An element of a block.
  *
- * held: what it holds by now, as a view's state tells it.
+ * held: what it holds by now, as a view's state tells it; undefined where nobody knows.
+ * more: attributes of the field: its id, and what labels and describes it.
  */
-export function element(one, names, held) {
-  if (one.type === "mrkdwn" || one.type === "plain_text")
-    return h("span", {}, ...textObject(one, names));
-  if (/_select$/.test(one.type)) return menu(one, names, held);
-  return KINDS[one.type]?.(one, names, held) ?? h("span", { class: "unknown" }, `(${one.type})`);
+export function element(one, names, held, more = {}) {
+  if (one.type === "mrkdwn" || one.type === "plain_text") return h("span", {}, ...textObject(one, names));
+  const [, multiple, kind] = /^(multi_)?(\w+)_select$/.exec(one.type) ?? [];
+  if (kind in MENUS) return menu(one, MENUS[kind](one, names), held, Boolean(multiple), more);
+  return KINDS[one.type]?.(one, names, held, more) ?? h("span", { class: "unknown" }, `(${one.type})`);
+}
+
+/** Whether an element is several fields, which a label alone cannot name. */
+export function isGroup(one) {
+  return one.type === "radio_buttons" || one.type === "checkboxes";
 }
 
 /** A picture of ours, by its file; one from elsewhere is named, and never fetched. */
@@ -44,81 +78,150 @@ export function picture(one, names) {
   return h("img", { src: names.file(file), alt });
 }
 
-function button(one, names) {
+/** A label, hint or title: plain text, its emoji drawn. */
+export function words(object) {
+  return object ? withEmoji(object.text) : [];
+}
+
+/** What an element holds: what its view's state says, also where that is nothing; else its default. */
+function holds(held, name, initial) {
+  return held && name in held ? held[name] : initial;
+}
+
+/** What every element tells of itself to whoever listens. */
+function marks(one) {
+  return {
+    key: `${one.type} ${one.action_id}`,
+    "data-action-id": one.action_id,
+    "data-kind": one.type,
+    "data-confirm": one.confirm && JSON.stringify(one.confirm),
+  };
+}
+
+function button(one, names, _held, { label, ...more } = {}) {
   const kind = ["primary", "danger", "plain"].includes(one.style) ? one.style : "usual";
-  return h(
-    "button",
-    {
-      type: "button",
-      class: `button ${kind}`,
-      "data-action-id": one.action_id,
-      "data-value": one.value,
-      "data-url": one.url,
-      "data-confirm": one.confirm ? JSON.stringify(one.confirm) : null,
-      "aria-label": one.accessibility_label,
-    },
-    ...textObject(one.text, names),
-  );
+  const followed = LINKED.test(one.url ?? "");
+  const address = followed ? { href: one.url, target: "_blank", rel: "noopener noreferrer" } : { type: "button" };
+  const about = { "data-value": one.value, "data-url": followed && one.url, "aria-label": one.accessibility_label };
+  return h(followed ? "a" : "button", { ...marks(one), ...address, ...about, class: `button ${kind}`, ...more }, ...(label ?? textObject(one.text, names)));
+}
+
+/** An icon alone, its text beside it for those who point at it; an unknown icon stays a word. */
+function icon(one, names) {
+  const shown = { trash: "🗑" }[one.icon];
+  const text = one.text?.text;
+  const named = { ...one, style: "plain", accessibility_label: one.accessibility_label ?? text };
+  return button(named, names, null, shown ? { title: text, label: [shown] } : {});
 }
 
 function feedback(one, names) {
   const buttons = [one.positive_button, one.negative_button].map((each) =>
-    button({ ...each, action_id: one.action_id, style: "plain" }, names),
+    button({ ...each, type: one.type, action_id: one.action_id, style: "plain" }, names, null, { key: each.value }),
   );
-  return h("span", { class: "feedback" }, ...buttons);
+  return h("span", { class: "feedback", role: "group", "aria-label": "Rate this answer" }, ...buttons);
 }
 
-function overflow(one, names) {
+/** A menu behind three dots: a popover, so Escape, a click elsewhere and a choice close it. */
+function Overflow({ one, names }) {
+  const id = useId();
   const options = (one.options ?? []).map((option) =>
-    h("button", { type: "button", "data-action-id": one.action_id, "data-value": option.value }, ...textObject(option.text, names)),
+    button({ ...option, type: one.type, action_id: one.action_id, confirm: one.confirm }, names, null, {
+      key: option.value,
+      class: "option",
+      role: "menuitem",
+      tabindex: -1,
+    }),
   );
-  return h("details", { class: "overflow" }, h("summary", { "aria-label": "More" }, "⋯"), h("div", {}, ...options));
+  return h(
+    "span",
+    { class: "overflow" },
+    h("button", { type: "button", class: "button dots", popovertarget: id, "aria-haspopup": "menu", "aria-label": "More actions" }, "⋯"),
+    h("div", { id, class: "menu", popover: "auto", role: "menu", "aria-label": "More actions", onToggle: unfold, onKeyDown: walk }, ...options),
+  );
 }
 
-function choices(type, one, names, chosen = []) {
-  const values = new Set(chosen.filter(Boolean).map((option) => option.value));
+/** Put a menu that opens beneath its dots, and the focus on its first option. */
+function unfold(event) {
+  const list = event.currentTarget;
+  if (event.newState !== "open") return;
+  const dots = list.previousElementSibling.getBoundingClientRect();
+  const below = dots.bottom + 4 + list.offsetHeight <= innerHeight;
+  list.style.left = `${Math.max(8, Math.min(dots.left, innerWidth - list.offsetWidth - 8))}px`;
+  list.style.top = `${below ? dots.bottom + 4 : Math.max(8, dots.top - 4 - list.offsetHeight)}px`;
+  list.firstElementChild?.focus();
+}
+
+/** Arrows go around in a menu; Tab leaves it. */
+function walk(event) {
+  const list = event.currentTarget;
+  const all = [...list.children];
+  const at = all.indexOf(document.activeElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+  if (event.key === "Tab") list.hidePopover();
+  if (to === undefined) return;
+  event.preventDefault();
+  all.at(to % all.length)?.focus();
+}
+
+/** Radio buttons or checkboxes; their name is theirs alone, wherever the same ids stand again. */
+function Choices({ type, one, names, chosen, more }) {
+  const name = useId();
+  const values = new Set((chosen ?? []).filter(Boolean).map((option) => option.value));
   const rows = (one.options ?? []).map((option) =>
     h(
       "label",
-      { class: "choice" },
-      h("input", { type, name: one.action_id, value: option.value, checked: values.has(option.value), "data-action-id": one.action_id }),
+      { class: "choice", key: option.value },
+      h("input", { type, name, value: option.value, defaultChecked: values.has(option.value) }),
       h("span", {}, ...textObject(option.text, names), option.description && h("small", {}, ...textObject(option.description, names))),
     ),
   );
-  return h("div", { class: "choices" }, ...rows);
+  const label = more["aria-labelledby"] ? null : "Options";
+  return h("div", { ...marks(one), "aria-label": label, ...more, class: "choices" }, ...rows);
 }
 
-function menu(one, names, held) {
-  const multiple = one.type.startsWith("multi_");
-  const chosen = multiple
-    ? (held?.selected_options ?? one.initial_options ?? [])
-    : [held?.selected_option ?? one.initial_option].filter(Boolean);
-  const values = new Set(chosen.map((option) => option.value));
+function menu(one, [kind, groups], held, multiple, more) {
+  const values = multiple ? holds(held, `selected_${kind}s`, one[`initial_${kind}s`]) : [holds(held, `selected_${kind}`, one[`initial_${kind}`])];
+  const chosen = new Set((values ?? []).filter(Boolean).map((each) => each.value ?? each));
   const shown = (options) =>
     (options ?? []).map((option) =>
-      h("option", { value: option.value, selected: values.has(option.value) }, option.text.text),
+      h("option", { key: option.value, value: option.value, defaultSelected: chosen.has(option.value), title: option.description?.text }, drawnPlain(option.text.text)),
     );
-  const groups = (one.option_groups ?? []).map((group) =>
-    h("optgroup", { label: group.label?.text }, ...shown(group.options)),
+  const hint = one.placeholder?.text ?? (multiple ? "Choose options" : "Choose an option");
+  const listed = groups.flatMap((group) =>
+    group.label ? [h("optgroup", { key: `of ${group.label.text}`, label: group.label.text }, ...shown(group.options))] : shown(group.options),
   );
-  const empty = !multiple && h("option", { value: "", selected: !values.size }, one.placeholder?.text ?? "Choose an option");
-  return h("select", { class: "field", multiple, "data-action-id": one.action_id }, empty, ...shown(one.options), ...groups);
+  const empty = !multiple && h("option", { key: "", value: "" }, drawnPlain(hint));
+  const label = more.id ? null : hint;
+  return h("select", { ...marks(one), class: "field", multiple, autofocus: one.focus_on_load, "aria-label": label, ...more }, empty, ...listed);
 }
 
-function typed(one, names, held, type = "text") {
-  const value = held?.value ?? one.initial_value ?? "";
+function typed(one, value, more) {
+  const text = String(value ?? "");
   const shared = {
+    ...marks(one),
     class: "field",
     placeholder: one.placeholder?.text,
-    minlength: one.min_length,
-    maxlength: one.max_length,
-    "data-action-id": one.action_id,
+    autofocus: one.focus_on_load,
+    "aria-label": more.id ? null : (one.placeholder?.text ?? "Value"),
+    "data-dispatch": one.dispatch_action_config?.trigger_actions_on?.join(" "),
+    defaultValue: text,
   };
-  if (!one.multiline) return h("input", { ...shared, type, value });
-  return h("textarea", { ...shared, rows: Math.min(8, Math.max(2, Math.ceil(String(value).length / 58))) }, String(value));
+  if (!one.multiline) return h("input", { type: "text", ...shared, ...more });
+  return h("textarea", { ...shared, ...more, rows: Math.min(8, Math.max(3, Math.ceil(text.length / 58))) });
 }
 
-/** A label, hint or title: plain text, its emoji drawn. */
-export function words(object) {
-  return object ? withEmoji(object.text) : [];
+/** The options of a static menu, by group; what has no groups is one group without a label. */
+function groupsOf(one) {
+  return one.option_groups ?? [{ options: one.options }];
+}
+
+function offered({ id, name }) {
+  return { value: id, text: { text: name } };
+}
+
+/** Seconds since 1970 as an input of date and time takes them: the clock on this wall. */
+function clockTime(seconds) {
+  if (!seconds) return "";
+  const here = new Date(seconds * 1000);
+  return new Date(here - here.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -11,3 +11,10 @@ export async function learn() {
 export function face(name) {
   return Object.hasOwn(faces, name) ? faces[name] : null;
 }
+
+/** The names with `text` in them, those that begin with it first. */
+export function find(text) {
+  const wanted = text.toLowerCase().replaceAll(":", "").replaceAll(" ", "_");
+  const found = Object.keys(faces).filter((name) => name.includes(wanted));
+  return found.sort((a, b) => b.startsWith(wanted) - a.startsWith(wanted));
+}

@@ -11,6 +11,7 @@ import { learn } from "./emoji.js";
 import { connect } from "./live.js";
 import { go, onMove, place } from "./places.js";
 import { fresh, merge, roots, withHistory, withThread } from "./store.js";
+import { restore } from "./theme.js";
 import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";
 
@@ -132,8 +133,9 @@ async function mark(channel) {
     await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
 }
 
+restore();
 await learn();
 onMove(follow);
 document.addEventListener("visibilitychange", () => state.connected && mark(place().channel));
-listen(document.body, { state: () => state, place });
+listen(document.body, () => state.names);
 await follow();

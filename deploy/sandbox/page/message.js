@@ -1,12 +1,18 @@
 /** A message: who, when, what, what people made of it, and what one can do with it. */
+import { Actions, own, reply } from "./actions.js";
+import { avatar } from "./avatar.js";
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
-import { drawn, mrkdwn } from "./mrkdwn.js";
+import { Editor } from "./editing.js";
+import { mrkdwn } from "./mrkdwn.js";
 import { to } from "./places.js";
-import { Component } from "./vendor/preact.mjs";
+import { Reactions } from "./reactions.js";
+import { Component, createRef } from "./vendor/preact.mjs";
 
 const TOGETHER_S = 300; // messages of one person within this time share a name and a face
 const DRAWN_FROM = ["said", "names", "goesOn", "under", "status"];
+
+const dismissed = new Set(); // "channel:ts" of what only one saw, and wants to see no more
 
 /**
  * One message. It is drawn again only when it, or what stands around it, has changed.
@@ -15,30 +21,75 @@ const DRAWN_FROM = ["said", "names", "goesOn", "under", "status"];
  * goesOn: it follows one of the same person: name and face are not said again.
  * under: it stands in the channel: replies are counted and linked.
  * status: what the app shows that it is doing in the thread.
+ *
+ * What one can do with it is drawn only while the pointer or the focus is on it.
  */
 export class Message extends Component {
-  shouldComponentUpdate(next) {
-    return DRAWN_FROM.some((name) => next[name] !== this.props[name]) || next.state.me !== this.props.state.me;
+  state = { over: false, held: false, open: "", editing: false };
+  row = createRef();
+
+  shouldComponentUpdate(next, will) {
+    const { said, state } = this.props;
+    if (will !== this.state || DRAWN_FROM.some((name) => next[name] !== this.props[name])) return true;
+    return next.state.me !== state.me || isMember(next.said, next.state) !== isMember(said, state);
   }
 
-  render({ said, names, state, goesOn, under, status }) {
-    const body = said.blocks?.length ? blocks(said.blocks, names) : mrkdwn(said.text, names);
-    const classes = ["message", goesOn && "goes-on", said.ephemeral_to && "ephemeral", said.streaming && "streaming"];
+  over = () => this.setState({ over: true });
+  out = () => this.setState({ over: false });
+  held = (event) => this.setState({ held: event.target.matches(":focus-visible") });
+  left = (event) => !this.row.current?.contains(event.relatedTarget) && this.setState({ held: false });
+  setOpen = (open) => this.setState({ open });
+  edit = () => own(this.props.said, this.props.state) && this.setState({ editing: true, open: "" });
+  done = (before) => this.setState({ editing: false }, () => (before?.isConnected ? before : this.row.current).focus());
+
+  dismiss = () => {
+    dismissed.add(keyOf(this.props.said));
+    this.setState({ over: false });
+  };
+
+  keyed = (event) => {
+    const { said } = this.props;
+    if (event.target !== this.row.current || event.ctrlKey || event.metaKey || event.altKey || said.ephemeral_to || gone(said)) return;
+    const menu = () => this.setOpen("menu");
+    const act = { Enter: menu, " ": menu, r: () => this.setOpen("picker"), t: () => reply(said), e: this.edit }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  };
+
+  render({ said, names, state, goesOn, under, status }, { over, held, open, editing }) {
+    if (dismissed.has(keyOf(said))) return null;
+    const active = (over || held || open) && !editing && !said.ephemeral_to && !gone(said) && isMember(said, state);
+    const classes = ["message", goesOn && "goes-on", said.ephemeral_to && "ephemeral", said.streaming && "streaming", (active || editing) && "active"];
     return h(
       "li",
-      { class: classes.filter(Boolean).join(" "), "data-ts": said.ts, "data-channel": said.channel, "data-user": said.user },
-      goesOn ? h("span", { class: "gutter", "aria-hidden": "true" }, clock(said.ts)) : avatar(said.user, names),
+      {
+        ref: this.row,
+        class: classes.filter(Boolean).join(" "),
+        tabindex: "-1",
+        "data-ts": said.ts,
+        "data-channel": said.channel,
+        "data-user": said.user,
+        onMouseEnter: this.over,
+        onMouseLeave: this.out,
+        onFocusIn: this.held,
+        onFocusOut: this.left,
+        onKeyDown: this.keyed,
+        onedit: this.edit,
+      },
+      gone(said) ? bin() : goesOn ? h("span", { class: "gutter", "aria-hidden": "true" }, clock(said.ts)) : avatar(said.user, names),
       h(
         "div",
         { class: "said" },
-        said.ephemeral_to && h("div", { class: "only" }, "Only visible to you"),
-        goesOn ? h("span", { class: "hidden" }, names.user(said.user)) : byline(said, names),
-        h("div", { class: "body" }, ...body, said.edited && h("small", { class: "edited" }, "(edited)")),
+        said.ephemeral_to && only(this.dismiss),
+        goesOn || gone(said) ? !gone(said) && h("span", { class: "hidden" }, names.user(said.user)) : byline(said, names),
+        editing ? h(Editor, { said, state, names, done: this.done }) : body(said, names),
         ...(said.files ?? []).map((one) => file(one, names)),
-        said.reactions?.length > 0 && reactions(said.reactions, names, state.me),
+        said.reactions?.length > 0 && h(Reactions, { said, names, me: state.me, fixed: !isMember(said, state) }),
         under && said.reply_count > 0 && replyLink(said, names),
         under && status && h("p", { class: "status", role: "status" }, `${names.user(state.app.user)} ${status}`),
       ),
+      active && h(Actions, { said, state, names, open, setOpen: this.setOpen, edit: this.edit }),
     );
   }
 }
@@ -48,15 +99,6 @@ export function follows(before, one) {
   if (!before || before.reply_count || before.user !== one.user) return false;
   if (before.ephemeral_to !== one.ephemeral_to || before.reactions?.length) return false;
   return !one.blocks?.length && Number(one.ts) - Number(before.ts) < TOGETHER_S;
-}
-
-/** The face of somebody: a picture for the app, initials for people. */
-export function avatar(id, names, size = "") {
-  const who = names.person(id);
-  if (who?.is_bot) return h("img", { class: `avatar ${size}`, src: "/page/mynah.svg", alt: "" });
-  const shown = names.user(id);
-  const initials = shown.split(/[\s._-]+/).filter(Boolean).slice(0, 2).map((word) => word[0].toUpperCase());
-  return h("span", { class: `avatar ${size} hue-${hue(id)}`, "aria-hidden": "true" }, initials.join(""));
 }
 
 /** The time of a ts, as a clock shows it. */
@@ -93,13 +135,22 @@ function file(one, names) {
   );
 }
 
-function reactions(list, names, _me) {
-  const pills = list.map(({ name, users, count }) =>
-    h("span", { class: "reaction", title: users.map((id) => names.user(id)).join(", ") }, drawn(name.split("::")[0]), h("b", {}, String(count))),
-  );
-  return h("div", { class: "reactions" }, ...pills);
+const keyOf = (said) => `${said.channel}:${said.ts}`;
+const gone = (said) => said.subtype === "tombstone";
+const isMember = (said, state) => Boolean(state.channels[said.channel]?.is_member);
+
+function body(said, names) {
+  if (gone(said)) return h("div", { class: "body tombstone" }, "This message was deleted.");
+  const words = said.blocks?.length ? blocks(said.blocks, names) : mrkdwn(said.text, names);
+  const began = said.streaming && !words.length && h("div", { class: "rich" }, h("div", { class: "lines" })); // a caret alone
+  return h("div", { class: "body" }, ...words, began, said.edited && h("small", { class: "edited" }, "(edited)"));
 }
 
-function hue(id) {
-  return [...id].reduce((sum, letter) => (sum * 33 + letter.codePointAt(0)) % 1013, 7) % 6;
+/** What stands over a message that nobody else sees. */
+function only(dismiss) {
+  return h("div", { class: "only" }, "Only visible to you", h("button", { type: "button", class: "plain", onClick: dismiss }, "Dismiss message"));
+}
+
+function bin() {
+  return h("span", { class: "avatar bin", "aria-hidden": "true" }, h("svg", { viewBox: "0 0 18 18", class: "symbol" }, h("path", { d: "M3 5h12M7 5V3h4v2M5 5l.6 10h6.8L13 5M7.6 8v4.4M10.4 8v4.4" })));
 }

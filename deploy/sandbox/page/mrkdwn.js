@@ -1,5 +1,5 @@
 /**
- * Slack's mrkdwn as nodes. https://docs.slack.dev/messaging/formatting-message-text
+ * Slack's mrkdwn. https://docs.slack.dev/messaging/formatting-message-text
  *
  * `names` says what ids are called: `user(id)`, `channel(id)`, `group(id)`.
  */
@@ -20,7 +20,7 @@ const TAGS = { bold: "strong", italic: "em", strike: "s" };
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
 const QUOTED = /^(?:>|&gt;) ?/;
 
-/** The text as nodes: code blocks, quotes, and lines of words. */
+/** The text's parts: code blocks, quotes, and lines of words. */
 export function mrkdwn(text, names) {
   const nodes = [];
   text.split(/```\n?([\s\S]*?)```\n?/).forEach((part, at) => {
@@ -43,6 +43,11 @@ export function withEmoji(text) {
     .split(/(:[a-z0-9_+'-]+:)/)
     .filter(Boolean)
     .map((part) => drawn(part.slice(1, -1), part));
+}
+
+/** Plain text where no element may stand, as in a menu: its `:emoji:` are characters. */
+export function drawnPlain(text) {
+  return text.replace(/:([a-z0-9_+'-]+):/g, (whole, name) => face(name) ?? whole);
 }
 
 /** An emoji by its name; `otherwise` where nobody knows it. */

@@ -1,4 +1,4 @@
-/** Rich text blocks as nodes. https://docs.slack.dev/reference/block-kit/blocks/rich-text-block */
+/** Rich text blocks. https://docs.slack.dev/reference/block-kit/blocks/rich-text-block */
 import { h, link } from "./dom.js";
 import { drawn, mention } from "./mrkdwn.js";
 
@@ -19,15 +19,15 @@ const INLINE = {
   date: (one) => one.fallback || new Date(one.timestamp * 1000).toLocaleString(),
   color: (one) => h("code", {}, one.value),
 };
-const STYLES = [["code", "code"], ["strike", "s"], ["italic", "em"], ["bold", "strong"]];
+const STYLES = [["code", "code"], ["strike", "s"], ["underline", "u"], ["italic", "em"], ["bold", "strong"]];
 
 /** The block's parts, one under the other. */
 export function richText(block, names) {
-  return (block.elements ?? []).map((part) => WHOLE[part.type]?.(part, names) ?? "");
+  return (block.elements ?? []).map((part) => WHOLE[part.type]?.(part, names) ?? unknown(part));
 }
 
 function inline(part, names) {
-  return (part.elements ?? []).map((one) => styled(one, INLINE[one.type]?.(one, names) ?? ""));
+  return (part.elements ?? []).map((one) => styled(one, INLINE[one.type]?.(one, names) ?? unknown(one)));
 }
 
 function styled(one, node) {
@@ -41,4 +41,8 @@ function list(part, names) {
   const depth = Math.min(Number(part.indent) || 0, 8);
   const items = (part.elements ?? []).map((item) => h("li", {}, ...inline(item, names)));
   return h(tag, { start, class: `depth-${depth}` }, ...items);
+}
+
+function unknown(part) {
+  return h("span", { class: "unknown" }, `(${part.type})`);
 }

@@ -4,6 +4,7 @@ import { typingWords } from "./conversation.js";
 import { h } from "./dom.js";
 import { Message, follows } from "./message.js";
 import { to } from "./places.js";
+import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
 import { message, replies, typists } from "./store.js";
 
@@ -29,8 +30,8 @@ export function Thread(props) {
       Scroller,
       { label: "Messages in the thread", newest: under.at(-1)?.ts },
       h(
-        "ul",
-        { class: "messages" },
+        Messages,
+        {},
         root && h(Message, { key: root.ts, said: root, names, state, place }),
         !root && state.threads.has(key) && h("li", { class: "empty" }, "This message was deleted."),
         under.length > 0 && h("li", { class: "reply-line", role: "presentation" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),

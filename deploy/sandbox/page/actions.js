@@ -1,0 +1,119 @@
+/** What one can do with a message: react, reply, and the rest in a menu. */
+import { call, control } from "./api.js";
+import { h } from "./dom.js";
+import { Asking } from "./asking.js";
+import { writeIn } from "./drafts.js";
+import { Menu } from "./menu.js";
+import { mrkdwn } from "./mrkdwn.js";
+import { Picker } from "./picker.js";
+import { address, go } from "./places.js";
+import { toggle } from "./reactions.js";
+import { isReply } from "./store.js";
+import { toast } from "./toasts.js";
+import { useRef } from "./vendor/hooks.mjs";
+
+const QUICK = { white_check_mark: "✅ (right)", x: "❌ (wrong)", memo: "📝 (this is right)" };
+
+/** Open the thread that a message stands in or begins, and write there. */
+export function reply(said) {
+  const thread = said.thread_ts ?? said.ts;
+  go({ channel: said.channel, thread });
+  writeIn(`${said.channel}:${thread}`);
+}
+
+/**
+ * The buttons over a message.
+ *
+ * open: which part is open: "picker", "menu", "asking", or ""; `setOpen` opens another.
+ * edit: begins to edit, where it is one's own.
+ */
+export function Actions({ said, state, names, open, setOpen, edit }) {
+  const bar = useRef(null);
+  const before = useRef(""); // what was open when the pointer came down, which closes it
+  const beside = () => bar.current;
+  const close = () => setOpen("");
+  const react = (name) => toggle(said, name, state.me);
+
+  function opener(part, label, face) {
+    const pressed = () => {
+      setOpen(before.current === part ? "" : part);
+      before.current = "";
+    };
+    const down = () => (before.current = open);
+    return h("button", { type: "button", "aria-label": label, title: label, "aria-haspopup": part === "menu" ? "menu" : "dialog", "aria-expanded": String(open === part), tabindex: "-1", onPointerDown: down, onClick: pressed }, face);
+  }
+
+  const quick = Object.entries(QUICK).map(([name, meaning], at) =>
+    h("button", { type: "button", class: "emoji", "aria-label": `React with ${meaning}`, title: `React with ${meaning}`, tabindex: at ? "-1" : "0", onClick: () => react(name) }, meaning.split(" ")[0]),
+  );
+  return h(
+    "div",
+    { class: "actions-of", onKeyDown: (event) => moved(event, bar.current) },
+    h(
+      "div",
+      { ref: bar, class: "toolbar", role: "toolbar", "aria-label": "Message actions" },
+      ...quick,
+      opener("picker", "Add a reaction", symbol("face")),
+      h("button", { type: "button", "aria-label": "Reply in thread", title: "Reply in thread", tabindex: "-1", onClick: () => reply(said) }, symbol("thread")),
+      opener("menu", "More actions", symbol("more")),
+    ),
+    open === "picker" && h(Picker, { pick: react, beside, close }),
+    open === "menu" && h(Menu, { label: "More actions", items: items({ said, state, edit, setOpen }), beside, close }),
+    open === "asking" &&
+      h(
+        Asking,
+        { title: "Delete message", yes: "Delete", act: () => remove(said), close },
+        h("p", {}, "Are you sure you want to delete this message? This cannot be undone."),
+        h("blockquote", {}, ...mrkdwn(said.text, names)),
+      ),
+  );
+}
+
+/** Whether nobody but oneself may change it. */
+export const own = (said, state) => said.user === state.me && said.subtype !== "tombstone";
+
+function items({ said, state, edit, setOpen }) {
+  const shortcut = ({ name, callback_id }) => ({
+    name,
+    act: () => control("shortcut", { channel: said.channel, ts: said.ts, callback_id }).catch(toast),
+  });
+  const mine = [
+    { name: "Edit message", act: edit },
+    { name: "Delete message", danger: true, act: () => setOpen("asking") },
+  ];
+  const ofApp = state.shortcuts.map(shortcut);
+  const link = { name: "Copy link", act: () => copy(said) };
+  return [...ofApp, ...(ofApp.length ? [null] : []), link, ...(own(said, state) ? [null, ...mine] : [])];
+}
+
+async function copy(said) {
+  const thread = isReply(said) ? said.thread_ts : "";
+  try {
+    await navigator.clipboard.writeText(new URL(address({ channel: said.channel, thread, tab: "" }), location.href));
+    toast("The link is copied.");
+  } catch (error) {
+    toast(error);
+  }
+}
+
+const remove = (said) => call("chat.delete", { channel: said.channel, ts: said.ts }).catch(toast);
+
+/** The arrow keys go from button to button. */
+function moved(event, bar) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const all = [...bar.children];
+  const at = all.indexOf(event.target);
+  if (!step || at < 0) return;
+  event.preventDefault();
+  all.at((at + step) % all.length).focus();
+}
+
+const SHAPES = {
+  face: ["M9 2a7 7 0 1 0 7 7", "M6.4 10.6a3 3 0 0 0 5.2 0", "M6.6 7v.6M11.4 7v.6", "M14.5 1v5M12 3.5h5"],
+  thread: ["M3 3h12v9H8.5L5 15v-3H3z", "M6 6.4h6M6 8.8h4"],
+  more: ["M9 3.6v.8M9 8.6v.8M9 13.6v.8"],
+};
+
+function symbol(name) {
+  return h("svg", { viewBox: "0 0 18 18", class: `symbol ${name}`, "aria-hidden": "true" }, ...SHAPES[name].map((d) => h("path", { d })));
+}
