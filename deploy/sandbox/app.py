@@ -35,16 +35,11 @@ MANIFEST = Path(__file__).parents[1] / "slack-manifest.yaml"
 
 
 def build(
-    timing: Timing | None = None,
-    manifest: Path | None = MANIFEST,
-    *,
-    keep: Keep | None = None,
-    behind: Behind | None = None,
+    timing: Timing | None = None, *, keep: Keep | None = None, behind: Behind | None = None
 ) -> Starlette:
     """A local Slack: Web API at `/api/`, Socket Mode, response URLs, control API, a page.
 
     Args:
-        manifest: the app's, whose commands people may type; without one it has none.
         keep: where it outlives this process, and what is there; without it nothing was said yet,
             and nothing stays.
         behind: tells the page what happens behind the scenes.
@@ -52,7 +47,7 @@ def build(
     Raises:
         NotKept: what was kept cannot be read.
     """
-    worlds = Worlds(timing, AppManifest.read(manifest) if manifest else None)
+    worlds = Worlds(timing, AppManifest.read(MANIFEST))
     courier, uploads = worlds.home.courier, FileEndpoints(worlds)
     if keep is not None:
         keep.restore(worlds)
@@ -65,7 +60,10 @@ def build(
 
     return Starlette(
         lifespan=lifespan,
-        middleware=[Middleware(Guard), *([Middleware(WrittenFirst, keep=keep)] if keep else [])],
+        middleware=[
+            Middleware(Guard),
+            *([] if keep is None else [Middleware(WrittenFirst, keep=keep)]),
+        ],
         routes=[
             Route("/api/{method:path}", WebApi(worlds).endpoint, methods=["GET", "POST"]),
             WebSocketRoute("/link/", courier.sockets.endpoint),

@@ -32,6 +32,7 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
     "message": TypeAdapter(Message),
     "file": TypeAdapter(File),
     "home": TypeAdapter(View),
+    "read": TypeAdapter(str),
 }
 
 
@@ -61,6 +62,9 @@ def restore(world: World, found: Iterable[tuple[str, str, str]]) -> list[Deliver
     world.installed = by_kind["installed"].get("", world.installed)
     world.files.restore(by_kind["file"].values())
     world.views.restore(by_kind["home"].values())
+    for place, ts in by_kind["read"].items():
+        user, _, channel = place.partition(":")
+        world.reads[user, channel] = ts
     return [Delivery(**fields) for fields in by_kind["delivery"].values()]
 
 
@@ -98,6 +102,10 @@ def _home(world: World, user: str) -> Iterator[Row]:
         yield _row("home", user, view)
 
 
+def _read(world: World, user: str, channel: str) -> Iterator[Row]:
+    yield _row("read", f"{user}:{channel}", world.reads[user, channel])
+
+
 def _delivery(world: World, event_id: str) -> Iterator[Row]:
     """An event until the app has acknowledged it, or was given up; afterwards nothing."""
     one, body = world.courier.underway.get(event_id), None
@@ -112,5 +120,6 @@ _ROWS: dict[str, Callable[..., Iterator[Row]]] = {
     "message": _message,
     "file": _file,
     "views": _home,
+    "read": _read,
     "delivery": _delivery,
 }
