@@ -17,16 +17,12 @@ from sqlmodel import Session
 
 from bot.store.database import open_engine, reading, transaction
 from deploy.local import LocalSet, Ports, SetFailed
-from deploy.personas import BOT, CHANNEL
+from deploy.personas import BOT, CHANNEL, REAL_NAMES
 from deploy.stand_in import StandIn
 from serving.client import ChatMessage
 
 ADMIN_CHANNEL = "C0ADMIN"
 WITHIN_S = 60.0
-PEOPLE = {
-    "asker": "Jo Lindgren", "asker2": "Mia Tanaka", "staff": "Priya Nair", "staff2": "Tom Weber",
-    "admin": "Sam Okafor",
-}  # fmt: skip
 SETTINGS = {
     "MYNAH_REVIEW_CHANNEL": ADMIN_CHANNEL, "MYNAH_ONCALL": "S0STAFF", "MYNAH_MAX_TOKENS": "256",
 }  # fmt: skip
@@ -163,8 +159,9 @@ class House:
                 "name": name,
                 "real_name": real,
                 "is_admin": name == "admin",
+                "is_restricted": name == "guest",
             }
-            for name, real in PEOPLE.items()
+            for name, real in REAL_NAMES.items()
         ]
         await self._post("seed", {"users": users})
 

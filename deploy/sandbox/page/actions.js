@@ -2,7 +2,7 @@
 import { call, control } from "./api.js";
 import { confirmed } from "./confirming.js";
 import { h } from "./dom.js";
-import { focusReply } from "./drafts.js";
+import { writeIn } from "./drafts.js";
 import { Menu } from "./menu.js";
 import { Picker } from "./picker.js";
 import { address, go } from "./places.js";
@@ -17,7 +17,7 @@ const QUICK = { white_check_mark: "✅ (right)", x: "❌ (wrong)", memo: "📝 (
 export function reply(said) {
   const thread = said.thread_ts ?? said.ts;
   go({ channel: said.channel, thread });
-  focusReply(`${said.channel}:${thread}`);
+  writeIn(`${said.channel}:${thread}`);
 }
 
 /**
