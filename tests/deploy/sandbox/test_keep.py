@@ -191,6 +191,16 @@ async def test_the_app_stays_where_it_was_installed_and_out_of_where_it_was_not(
         assert (await sandbox.state(parts="counts"))["counts"]["waiting"] == 4
 
 
+async def test_a_token_that_was_revoked_stays_revoked(tmp_path: Path) -> None:
+    """Also one that every sandbox starts with."""
+    path = tmp_path / NAME
+    async with kept(path) as sandbox:
+        await sandbox.client("xoxb-mynah").auth_revoke()
+    async with kept(path) as sandbox:
+        with pytest.raises(SlackApiError, match="token_revoked"):
+            await sandbox.client("xoxb-mynah").auth_test()
+
+
 async def test_what_one_person_alone_saw_is_not_kept(tmp_path: Path) -> None:
     """Slack forgets ephemeral messages when a client loads anew."""
     path = tmp_path / NAME
@@ -227,6 +237,7 @@ def _junk(path: Path) -> None:
 def _foreign(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE recipe (name TEXT)")
+        other.execute("PRAGMA user_version=1")
     other.close()
 
 
