@@ -108,9 +108,7 @@ async def test_names_are_offered_and_taken_by_keys(sandbox: Sandbox, page_as: Pa
     assert (await newest(sandbox))["text"] == "Hello <@U0STAFF2> :tada: <#C0OPS> @my"
 
 
-async def test_a_name_typed_to_its_end_is_sent_by_enter(
-    sandbox: Sandbox, page_as: PageAs
-) -> None:
+async def test_a_name_typed_to_its_end_is_sent_by_enter(sandbox: Sandbox, page_as: PageAs) -> None:
     """Who types all of it need not choose it first."""
     page = await page_as("asker", channel=HELP)
     await box(page).press_sequentially("@Mynah")
@@ -193,9 +191,7 @@ async def test_others_see_that_somebody_types(sandbox: Sandbox, page_as: PageAs)
     assert await asker.get_by_text("is typing").count() == 0
 
 
-async def test_the_apps_suggestions_speak_for_the_person(
-    sandbox: Sandbox, page_as: PageAs
-) -> None:
+async def test_the_apps_suggestions_speak_for_the_person(sandbox: Sandbox, page_as: PageAs) -> None:
     """A suggested prompt posts its message in the thread, as the person's."""
     opened = await sandbox.client("xoxp-asker").conversations_open(users="U0MYNAH")
     direct = opened["channel"]["id"]

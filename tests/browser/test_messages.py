@@ -218,9 +218,7 @@ async def test_new_messages_begin_at_a_line(sandbox: Sandbox, page_as: PageAs) -
     assert await line.count() == 0
 
 
-async def test_a_tap_shows_what_one_can_do(
-    sandbox: Sandbox, browser: Any, page_as: PageAs
-) -> None:
+async def test_a_tap_shows_what_one_can_do(sandbox: Sandbox, browser: Any, page_as: PageAs) -> None:
     """On a telephone the buttons come with a tap, stay on the screen and are large enough."""
     ts = await say(sandbox, "staff", "7411")
     size = {"width": 390, "height": 780}
@@ -241,9 +239,7 @@ async def test_a_tap_shows_what_one_can_do(
     await context.close()
 
 
-async def test_a_row_is_drawn_again_only_when_it_changed(
-    sandbox: Sandbox, page_as: PageAs
-) -> None:
+async def test_a_row_is_drawn_again_only_when_it_changed(sandbox: Sandbox, page_as: PageAs) -> None:
     """Another's new message draws its own row, and none of those that are there."""
     await say(sandbox, "staff", "first")
     page = await page_as("asker", channel=HELP)

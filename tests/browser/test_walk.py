@@ -36,9 +36,7 @@ async def do_it(page: Any) -> str:
     return str(await filled.input_value())
 
 
-async def test_three_steps_from_a_question_to_its_answer(
-    page_as: PageAs, sandbox: Sandbox
-) -> None:
+async def test_three_steps_from_a_question_to_its_answer(page_as: PageAs, sandbox: Sandbox) -> None:
     """Each prepares what to send as the right person, and goes on when it has happened."""
     bot = sandbox.client("xoxb-mynah")
     page = await page_as("guest", channel=HELP)
@@ -53,7 +51,9 @@ async def test_three_steps_from_a_question_to_its_answer(
     await page.keyboard.press("Enter")
     reply = await said(page, ANSWER)
     assert (reply["user"], reply["thread_ts"]) == ("U0STAFF", asked["ts"])
-    await sandbox.client("xoxp-staff").reactions_add(channel=HELP, timestamp=reply["ts"], name="memo")
+    await sandbox.client("xoxp-staff").reactions_add(
+        channel=HELP, timestamp=reply["ts"], name="memo"
+    )
     await done(page, "Correct it as staff")
 
     assert await do_it(page) == f"@Mynah {AGAIN}"
@@ -122,7 +122,10 @@ async def reached(page: Any, *said: Json, walk: Json | None = None, **state: Any
         ],
         "behind": None,
     }
-    given = [{**begun, "live": 0, "hidden": False, **(walk or {})}, {**fixed, "said": said, **state}]
+    given = [
+        {**begun, "live": 0, "hidden": False, **(walk or {})},
+        {**fixed, "said": said, **state},
+    ]
     found = await page.evaluate(REACHED, given)
     return list(found["done"])
 
