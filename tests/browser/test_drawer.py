@@ -155,3 +155,28 @@ async def test_the_strip_tells_who_is_connected(page_as: PageAs, sandbox: Sandbo
     async with connected(sandbox, Listener(sandbox).app):
         await strip.get_by_role("listitem").filter(has_text="Mynah connected").wait_for()
     await strip.get_by_role("listitem").filter(has_text="No bot connected").wait_for()
+
+
+async def test_the_strip_tells_what_happens_behind_the_scenes(browser: Any) -> None:
+    """Who answers, how much is learned, the run's progress and the last verdict, as they change."""
+    gate = {"run": 2, "passed": True, "score": "10/20"}
+    facts = {"live": "v1 · base", "memory": 188, "run": None, "gate": None, "paused": False}
+    with Sandbox(behind=lambda: dict(facts)) as sandbox:
+        page = await browser.new_page(viewport={"width": 390, "height": 800})
+        await page.goto(f"{sandbox.url}/?as=admin&channel={HELP}")
+        strip = page.get_by_role("region", name="Behind the scenes")
+        items, told = strip.get_by_role("listitem"), strip.get_by_role("status")
+        await items.filter(has_text="v1 · base answers").wait_for()
+        await items.filter(has_text="188 learned").wait_for()
+        facts |= {"run": {"id": 3, "phase": "training", "progress": 0.4}, "gate": gate}
+        await items.filter(has_text="run 3 training").filter(has_text="40 %").wait_for()
+        await items.filter(has_text="last gate: passed 10/20").wait_for()
+        bar = strip.get_by_role("progressbar", name="Run 3")
+        assert await bar.get_attribute("value") == "0.4"
+        assert "40" not in await told.inner_text()  # nobody wants to hear each step
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        facts |= {"run": None, "gate": {**gate, "run": 3, "passed": False}, "paused": True}
+        await items.filter(has_text="last gate: not passed 10/20").wait_for()
+        await items.filter(has_text="paused").wait_for()
+        await bar.wait_for(state="hidden")
+        await page.close()

@@ -63,7 +63,7 @@ export function Personas({ state, names, place }) {
       },
       h("span", { class: `persona-bar hue-${hue(state.me)}`, "aria-hidden": "true" }),
       avatar(state.me, names),
-      h("span", { class: "persona-words" }, h("small", {}, `You are the ${role(names.person(state.me))}`), h("strong", {}, names.user(state.me))),
+      h("span", { class: "persona-words" }, h("small", {}, `You are · ${role(names.person(state.me))}`), h("strong", {}, names.user(state.me))),
       h("span", { class: "persona-turn", "aria-hidden": "true" }, "Switch ▾"),
     ),
     open && h("ul", { class: "persona-menu", role: "menu", "aria-label": "Be somebody else" }, ...state.personas.map((one) => row(one, names, place, become))),
