@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from bot.settings import StoreSettings
+    from deploy.sandbox.keep import Keep
     from deploy.settings import OperatorSettings
 
 app = typer.Typer(
@@ -101,14 +102,23 @@ def worker() -> None:
 def sandbox(
     host: Annotated[str, typer.Option(envvar="MYNAH_HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="MYNAH_PORT", min=1, max=65535)] = 3100,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what was said before.")] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Nothing was said yet, and nothing is kept.")
+    ] = False,
 ) -> None:
-    """Run a local Slack, to try things out."""
+    """Run a local Slack, to try things out: a help desk with a past, kept in MYNAH_DATA_DIR."""
     import asyncio
 
+    from deploy.behind import looking
+    from deploy.sandbox.app import listen
     from deploy.sandbox.app import serve as serve_sandbox
 
-    _say(f"A local Slack on http://{host}:{port} (Web API under /api/, control under /_control/)")
-    asyncio.run(serve_sandbox(host, port))
+    settings = _store_settings()
+    with listen(host, port) as taken, _kept(settings.data_dir, reset=reset, empty=empty) as keep:
+        at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        _say(f"A local Slack: open http://{at}/ (Web API under /api/, control under /_control/)")
+        asyncio.run(serve_sandbox(taken, keep=keep, behind=looking(settings.database_url)))
 
 
 @app.command()
@@ -249,11 +259,27 @@ def demo(
 @app.command()
 def play(
     home: Annotated[Path, typer.Option(help="Where its data goes.")] = Path(".mynah/play"),
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Forget what was said and learned before.")
+    ] = False,
 ) -> None:
-    """Start the same set of processes as the demo, and leave it up."""
+    """Start the same set of processes as the demo, with a page to try it, and leave it up."""
     from deploy.play import play as start_play
 
-    start_play(home=home)
+    start_play(home=home, reset=reset)
+
+
+@contextmanager
+def _kept(directory: Path, *, reset: bool, empty: bool) -> Iterator[Keep | None]:
+    """Where the sandbox's state lies, if it is to stay."""
+    from deploy import lived_in
+    from deploy.sandbox import keep
+
+    if empty:
+        yield None
+        return
+    with keep.Keep(directory / keep.NAME, reset=reset, plant=lived_in.plant) as kept:
+        yield kept
 
 
 def _prepare(settings: StoreSettings) -> None:

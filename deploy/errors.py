@@ -14,7 +14,7 @@ from bot.store.database import BadDatabaseUrl
 from deploy.facts import BadInput
 from deploy.local import SetFailed
 from deploy.migrate import StoreNotReady
-from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.errors import NotKept, NotLoopback, PortTaken
 from serving.base import NoBaseModel
 from serving.command import NoVllm
 from serving.engine import EngineFailed
@@ -30,6 +30,8 @@ _STATUS: dict[type[Exception], int] = {
     NoBaseModel: BAD_INPUT,
     BadInput: BAD_INPUT,
     PortTaken: BAD_INPUT,
+    NotLoopback: BAD_INPUT,
+    NotKept: FAILED,
     StoreNotReady: FAILED,
     ReleaseError: FAILED,
     EngineFailed: FAILED,

@@ -72,6 +72,7 @@ class LocalSet:
     ports: Ports
     say: Say = print
     database_url: str = ""  # the set's own SQLite store, unless given
+    lived_in: bool = False  # the local Slack has a past, and what is said there stays
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,13 +101,13 @@ class LocalSet:
             "MYNAH_MIN_NEW_EXAMPLES": "1000",
         }
 
-    def start(self, name: str, port: int, **extra: str) -> None:
-        """Start `mynah NAME` with its port and further settings; its output goes to its log."""
+    def start(self, name: str, port: int, *words: str, **extra: str) -> None:
+        """Start `mynah NAME WORDS` with its port and more settings; its output goes to its log."""
         env = {**_clean(os.environ), **self.env, "MYNAH_PORT": str(port), **extra}
         env["DATABASE_URL"] = self.database_url
         log = (self.home / "logs" / f"{name}.log").open("ab")
         self.children[name] = subprocess.Popen(
-            [sys.executable, "-m", "deploy", name],
+            [sys.executable, "-m", "deploy", name, *words],
             env=env,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -127,7 +128,8 @@ class LocalSet:
 
     async def start_sandbox(self) -> None:
         """Start the local Slack and wait until it is there."""
-        self.start("sandbox", self.ports.sandbox)
+        words = () if self.lived_in else ("--empty",)
+        self.start("sandbox", self.ports.sandbox, *words)
         await self.ready("sandbox", f"{self.sandbox_url}/_control/state", 30)
 
     async def start_bot(self, **extra: str) -> None:

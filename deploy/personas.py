@@ -15,6 +15,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 BOT = "U0MYNAH"
 CHANNEL = "C0HELP"
 ANSWER_WITHIN_S = 180.0
+REAL_NAMES = {
+    "asker": "Jo Lindgren", "asker2": "Mia Tanaka", "staff": "Priya Nair", "staff2": "Tom Weber",
+    "admin": "Sam Okafor", "guest": "Lee Novak",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

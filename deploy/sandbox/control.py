@@ -194,6 +194,8 @@ class Control:
         world = self._worlds.of_team(seed.team)
         planted = plant(world.workspace, seed)
         world.changed("people")
+        for channel in seed.channels:
+            world.changed("channel", channel.id)
         return planted
 
     async def command(self, request: Request) -> dict[str, Any]:

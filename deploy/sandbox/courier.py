@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -78,6 +78,11 @@ class Delivery:
             "acked_s": self.acked_s,
         }
 
+    @property
+    def team(self) -> str:
+        """The workspace in which it happened."""
+        return str(self.payload.get("team_id", ""))
+
     def acked(self, answer: Any) -> None:
         """The app has it."""
         self.status, self.answer = Status.ACKED, answer
@@ -91,6 +96,8 @@ class Courier:
         self.sockets = Sockets(app_id, self.acknowledge, ledger)
         self.timing = timing
         self.deliveries: list[Delivery] = []
+        self.underway: dict[str, Delivery] = {}  # events that are neither acknowledged nor given up
+        self.changed: Callable[[Delivery], None] = lambda _delivery: None
         self.request_url: RequestUrl | None = None  # what waits for a socket stays with sockets
         self._faults = faults
         self._ledger = ledger
@@ -100,6 +107,8 @@ class Courier:
     def send(self, delivery: Delivery) -> asyncio.Task[None]:
         """Carry an event in the background until it is acknowledged or given up."""
         self.deliveries.append(delivery)
+        self.underway[delivery.id] = delivery
+        self.changed(delivery)
         return self._start(self._carry(delivery))
 
     def send_aside(self, delivery: Delivery) -> asyncio.Task[None]:
@@ -124,6 +133,7 @@ class Courier:
         self._ledger.acked(envelope_id, payload, LOST if lost else "")
         if delivery is not None and waits and not lost:
             delivery.acked(payload)
+            self._done(delivery)
             _end(delivery, _End.ACKED)
 
     def counts(self) -> dict[str, int]:
@@ -169,7 +179,7 @@ class Courier:
         if self.request_url is None:
             self._hand_over(delivery, await self.sockets.next(), "timeout")
             return
-        retry = (len(delivery.envelopes), "http_timeout")
+        retry = (max(1, len(delivery.envelopes)), "http_timeout")  # it may overtake the first
         await self._post_once(delivery, self.request_url, retry)
 
     async def _insist(self, delivery: Delivery) -> None:
@@ -184,6 +194,7 @@ class Courier:
 
     def _give_up(self, delivery: Delivery) -> None:
         delivery.status = Status.GAVE_UP
+        self._done(delivery)
         self._ledger.gave_up(delivery)
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -207,6 +218,7 @@ class Courier:
             delivery.failure = reply.failure
             if not delivery.failure:
                 delivery.acked(reply.answer)
+                self._done(delivery)
 
     async def _post_once(
         self, delivery: Delivery, request_url: RequestUrl, retry: tuple[int, str]
@@ -243,7 +255,7 @@ class Courier:
 
     def _hand_over(self, delivery: Delivery, connection: Connection, reason: str) -> str:
         envelope_id = str(uuid.uuid4())
-        number = len(delivery.envelopes) if reason else 0
+        number = max(1, len(delivery.envelopes)) if reason else 0
         attempt = {"retry_attempt": number, "retry_reason": reason}
         event = delivery.kind == "events_api"
         delivery.envelopes.append(envelope_id)
@@ -261,6 +273,10 @@ class Courier:
             }
         )
         return envelope_id
+
+    def _done(self, delivery: Delivery) -> None:
+        if self.underway.pop(delivery.id, None) is not None:
+            self.changed(delivery)
 
     def _close(self, delivery: Delivery) -> None:
         for envelope_id in delivery.envelopes:

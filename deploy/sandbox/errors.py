@@ -22,5 +22,13 @@ class PortTaken(Exception):
     """The port that the sandbox should listen on is not free; the message names it."""
 
 
+class NotLoopback(Exception):
+    """The sandbox has no passwords: it listens on this machine's own addresses alone."""
+
+
+class NotKept(Exception):
+    """What a sandbox kept on disk cannot be used; the message names the file and what to do."""
+
+
 class Impossible(Exception):
     """What nobody could do in Slack's client; the message says why."""

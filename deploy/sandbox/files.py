@@ -5,15 +5,21 @@ from __future__ import annotations
 import itertools
 import mimetypes
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
+
+from pydantic import ConfigDict
+
+from deploy.sandbox.state import numbers_after
 
 
 @dataclass
 class File:
     """One file; it can be shared once its content has come."""
+
+    __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     id: str
     name: str
@@ -53,9 +59,17 @@ class File:
 class Files:
     """Every file, and where uploads go."""
 
+    changed: Callable[[File], None] = lambda _file: (
+        None
+    )  # is told whose content came, or was shared
     by_id: dict[str, File] = field(default_factory=dict)
     _uploads: dict[str, File] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def restore(self, files: Iterable[File]) -> None:
+        """Put back what was there before a restart."""
+        self.by_id.update((file.id, file) for file in files)
+        self._numbers = numbers_after(self.by_id)
 
     def announce(self, name: str, length: int, user: str, now: int) -> tuple[File, str]:
         """A new file, and the path to which its content goes."""
@@ -71,4 +85,15 @@ class Files:
             return False
         del self._uploads[key]
         file.content = content
+        self.changed(file)
         return True
+
+    def complete(self, file: File, title: str) -> None:
+        """Its owner finished the upload."""
+        file.complete, file.title = True, title
+        self.changed(file)
+
+    def share(self, file: File, channel: str, ts: str) -> None:
+        """A message of the channel shows it."""
+        file.shares[channel] = ts
+        self.changed(file)

@@ -16,6 +16,7 @@ MOST = 1_000  # entries
 MOST_CHARS = 64_000  # of a payload; the rest of it is not kept
 _SECRET_NAMES = ("token", "access_token", "refresh_token", "client_secret", "code")
 _SECRET = re.compile(r"\b(xox[a-z](?:\.xox[a-z])?-|xapp-|ticket=)[\w-]+")
+_NAMED = re.compile(rf'"({"|".join(_SECRET_NAMES)})": "[^"]*"?')
 _HIDDEN = "…"
 
 
@@ -73,6 +74,11 @@ class Ledger:
         self._entries: deque[Entry] = deque(maxlen=MOST)
         self._handed: dict[str, Entry] = {}  # envelope id → how it left, while that is kept
         self._last = 0
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry; 0 before there is one."""
+        return self._last
 
     def since(self, n: int) -> list[Entry]:
         """What was written after entry `n`, as far as it is still kept."""
@@ -231,14 +237,17 @@ def _unfolded(value: Any) -> Any:
 
 def _kept(value: Any) -> str:
     """What is kept of a payload, as it is now: nothing that changes later changes it."""
-    text = json.dumps(masked(value), ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
     if len(text) <= MOST_CHARS:
         return text
     return f"{text[:MOST_CHARS]}… (cut: {len(text):,} characters)"
 
 
 def _read(kept: str | None) -> Any:
+    """What was kept, for somebody's eyes: masked here, for few entries are ever looked at."""
+    if kept is None:
+        return None
     try:
-        return json.loads(kept) if kept is not None else None
-    except ValueError:
-        return kept  # it was cut
+        return masked(json.loads(kept))
+    except ValueError:  # it was cut
+        return _NAMED.sub(rf'"\1": "{_HIDDEN}"', str(masked(kept)))

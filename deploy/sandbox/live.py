@@ -11,13 +11,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
-from deploy.sandbox.feed import Change, Watcher
+from deploy.sandbox.feed import Watcher
 from deploy.sandbox.seen import Eyes
 from deploy.sandbox.worlds import Worlds
 
 AT_MOST_EVERY_S = 0.05  # an answer that is streamed changes more often than anybody can read
 LOOK_EVERY_S = 1.0
 NOT_HERE = 4004  # a close code of ours: there is no such person or workspace
+
+SHARED = ("behind", "sockets", "faults", "log")
 
 Behind = Callable[[], Json | None]
 
@@ -56,12 +58,17 @@ class Live:
                 self._somebody_leaves()
 
     async def _tell(self, websocket: WebSocket, eyes: Eyes, watcher: Watcher) -> None:
-        everything = eyes.everything() | self._of_all(eyes)
+        manifest = self._worlds.manifest
+        offers = {"commands": manifest.commands, "shortcuts": manifest.shortcuts}
+        read = self._worlds.ledger.last
+        everything = eyes.everything() | offers | self._shared(SHARED, 0)
         await websocket.send_json({"kind": "all", **everything})
         while True:
             await watcher.wait()
             changes = watcher.take()
-            found = eyes.of(changes) | self._changed(changes)
+            kinds = {change[1] for change in changes if not change[0]}
+            found = eyes.of(changes) | self._shared(kinds, read)
+            read = self._worlds.ledger.last
             if found:
                 await websocket.send_json({"kind": "more", **found})
             await asyncio.sleep(AT_MOST_EVERY_S)
@@ -79,17 +86,16 @@ class Live:
             if channel in eyes.world.workspace.channels:
                 eyes.world.changed("typing", channel, thread, eyes.user.id)
 
-    def _of_all(self, _eyes: Eyes) -> Json:
-        return {"behind": self._behind, "sockets": len(self._worlds.home.courier.sockets.live())}
-
-    def _changed(self, changes: Iterable[Change]) -> Json:
-        """The parts that belong to no workspace and are the same for everybody."""
-        kinds = {change[1] for change in changes if not change[0]}
+    def _shared(self, kinds: Iterable[str], read: int) -> Json:
+        """What is the same for everybody; `read` is the last entry that a page knows."""
+        home, ledger = self._worlds.home, self._worlds.ledger
         tellers: dict[str, Callable[[], Any]] = {
             "behind": lambda: self._behind,
-            "sockets": lambda: len(self._worlds.home.courier.sockets.live()),
+            "sockets": lambda: len(home.courier.sockets.live()),
+            "faults": home.faults.as_json,
+            "log": lambda: [entry.as_json() for entry in ledger.since(read)],
         }
-        return {kind: tell() for kind, tell in tellers.items() if kind in kinds}
+        return {kind: tellers[kind]() for kind in kinds if kind in tellers}
 
     def _somebody_looks(self) -> None:
         self._watchers += 1

@@ -63,7 +63,7 @@ class Consents:
             raise SlackError("invalid_code")
         if grant.redirect_uri != redirect_uri:
             raise SlackError("bad_redirect_uri")
-        grant.world.installed = True
+        grant.world.installed = True  # … which issuing the token tells
         return self._issue(grant) | {"authed_user": {"id": grant.user.id}}
 
     def refresh(self, refresh_token: str) -> dict[str, Any]:
@@ -82,6 +82,7 @@ class Consents:
             rotates = {"expires_in": self.lives_s, "refresh_token": f"xoxe-1-{secrets.token_hex()}"}
             self._refresh[str(rotates["refresh_token"])] = grant
         space.tokens[secret] = Token(TokenKind.BOT, space.app.user_id, grant.scopes, until)
+        grant.world.changed("people")
         return {
             "access_token": secret,
             "token_type": "bot",

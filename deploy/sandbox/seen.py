@@ -11,6 +11,7 @@ from deploy.sandbox.feed import Change
 from deploy.sandbox.markdown import to_blocks
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, TokenKind, User
+from deploy.sandbox.reading import unread
 from deploy.sandbox.views import View
 from deploy.sandbox.world import World
 
@@ -115,6 +116,7 @@ class Eyes:
             found.setdefault("typing", []).append(there)
 
     def _channel(self, channel: Channel) -> Json:
+        total, calling = unread(self.world, self.user.id, channel)
         return {
             "id": channel.id,
             "name": channel.name,
@@ -122,9 +124,9 @@ class Eyes:
             "is_private": channel.private,
             "is_member": self.user.id in channel.members,
             "members": list(channel.members),
-            "unread": 0,
-            "mentions": 0,
-            "last_read": "",
+            "unread": total,
+            "mentions": calling,
+            "last_read": self.world.reads.get((self.user.id, channel.id), ""),
         }
 
     def _part(self, what: str) -> Json:

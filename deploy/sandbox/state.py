@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, Token, User, UserGroup
+
+
+def numbers_after(ids: Iterable[str]) -> Iterator[int]:
+    """Numbers for new ids, greater than those in `ids`: after ``D000000007`` comes 8."""
+    return itertools.count(1 + max((int(i[2:]) for i in ids if i[2:].isdecimal()), default=0))
 
 
 class Clock:
@@ -23,6 +28,11 @@ class Clock:
         """The next timestamp."""
         self._last_us = max(self._last_us + 1, int(self._time_s() * 1_000_000))
         return f"{self._last_us // 1_000_000}.{self._last_us % 1_000_000:06d}"
+
+    def not_before(self, ts: str) -> None:
+        """Give none that is `ts` or less, whatever the time."""
+        seconds, _, micro = ts.partition(".")
+        self._last_us = max(self._last_us, int(seconds) * 1_000_000 + int(micro))
 
     def seconds(self) -> int:
         """The time in whole seconds since the epoch."""
@@ -61,6 +71,15 @@ class Workspace:
         self.channels[channel.id] = channel
         self.messages.setdefault(channel.id, {})
         return channel
+
+    def restore(self, channels: Iterable[Channel], messages: Iterable[Message]) -> None:
+        """Put back what was there before a restart."""
+        for channel in channels:
+            self.add_channel(channel)
+        for message in sorted(messages, key=lambda one: one.ts):
+            self.messages[message.channel][message.ts] = message
+            self.clock.not_before(max(message.ts, message.touched))
+        self._numbers = numbers_after(c.id for c in self.channels.values() if c.im)
 
     def revoke(self, secret: str, error: str) -> Token:
         """End a token; its calls are answered with `error` from now on."""

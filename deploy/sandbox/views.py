@@ -15,7 +15,7 @@ from typing import Any
 from deploy.sandbox.blocks import HOME, MODAL, faults_of, with_ids
 from deploy.sandbox.elements import Json, check_length, check_text_object, kind_of
 from deploy.sandbox.errors import Impossible, SlackError
-from deploy.sandbox.state import App
+from deploy.sandbox.state import App, numbers_after
 from deploy.sandbox.widgets import Values, states
 
 MOST_BYTES = 250_000
@@ -83,6 +83,11 @@ class Views:
     _homes: dict[str, View] = field(default_factory=dict)
     _published: dict[str, asyncio.Event] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def restore(self, homes: Iterable[View]) -> None:
+        """Put back the Home tabs that were there before a restart."""
+        self._homes.update((view.user, view) for view in homes)
+        self._numbers = numbers_after(view.id for view in self.all_homes())
 
     def open(self, user: str, body: Json) -> View:
         """Show a modal, in the place of what was open."""

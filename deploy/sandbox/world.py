@@ -57,6 +57,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.views.changed = lambda user: self.changed("views", user)
+        self.files.changed = lambda file: self.changed("file", file.id)
 
     @classmethod
     def fresh(cls, timing: Timing | None = None) -> World:
@@ -202,6 +203,7 @@ class World:
     def revoke(self, secret: str) -> None:
         """End one token."""
         token = self.workspace.revoke(secret, "token_revoked")
+        self.changed("people")
         kind = "bot" if token.kind is TokenKind.BOT else "oauth"
         self.announce(events.tokens_revoked(self.workspace, kind, [token.user_id]))
 
@@ -214,6 +216,7 @@ class World:
         self.announce(events.tokens_revoked(space, "bot", [bot]))
         self.announce(events.app_uninstalled(space))
         self.installed = False
+        self.changed("people")
 
     def touched(self, message: Message) -> None:
         """A message is new or not as it was; the count of replies on its thread's root, too."""

@@ -29,6 +29,7 @@ class Worlds:
         faults = Faults(feed=feed)
         home = workspace()
         courier = Courier(home.app.id, faults, timing or Timing(), self.ledger)
+        courier.changed = lambda delivery: feed.tell(delivery.team, "delivery", delivery.id)
         self.home = World(home, courier, faults, feed=feed)
         other = World(
             neighbour(), courier, faults, calls=self.home.calls, feed=feed, installed=False

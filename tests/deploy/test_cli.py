@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -323,13 +325,50 @@ def fake_base(tmp_path: Path) -> Path:
 
 
 def test_a_taken_sandbox_port_is_one_line(mynah: Mynah) -> None:
-    """The sandbox says which port is taken, and where."""
+    """The sandbox says which port is taken, where, by whom, and how to choose another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, _, err = mynah("sandbox", MYNAH_PORT=str(port))
     assert status == 2
-    assert str(port) in err
+    assert f"127.0.0.1:{port} is taken by pid {os.getpid()} (" in err
+    assert "MYNAH_PORT or --port" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_sandbox_for_others_is_refused(mynah: Mynah) -> None:
+    """There are no passwords in it: one line says so, and nothing was made."""
+    status, out, err = mynah("sandbox", "--host", "0.0.0.0")
+    assert (status, out) == (2, "")
+    assert err.startswith("mynah: 0.0.0.0 may be reached from elsewhere")
+    assert len(err.splitlines()) == 1
+    assert not Path(".mynah").exists()
+
+
+def test_a_foreign_file_in_place_of_the_sandboxs_is_one_line(mynah: Mynah, tmp_path: Path) -> None:
+    """It is named, and left as it is."""
+    (tmp_path / "sandbox.db").write_text("my notes " * 99)
+    status, _, err = mynah("sandbox", MYNAH_DATA_DIR=str(tmp_path), MYNAH_PORT=str(free_port()))
+    assert status == 1
+    assert str(tmp_path / "sandbox.db") in err
+    assert "--reset" in err
+    assert len(err.splitlines()) == 1
+    assert (tmp_path / "sandbox.db").read_text() == "my notes " * 99
+
+
+def test_a_second_play_says_so_before_anything_starts(tmp_path: Path) -> None:
+    """Every port that is taken is named with who has it, within a second, and nothing is made."""
+    with ExitStack() as held:
+        for port in (3100, 3001):
+            with suppress(OSError):  # it may be somebody else's
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+        words = [sys.executable, "-m", "deploy", "play", "--home", str(tmp_path / "play")]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1
+    assert re.search(r"3100 by (pid \d+ \(|a process)", ended.stderr)
+    assert re.search(r"3001 by (pid \d+ \(|a process)", ended.stderr)
+    assert "open http://127.0.0.1:3100/" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (tmp_path / "play").exists()
 
 
 @pytest.mark.parametrize("words", ["", "flap", "status --flap", "sandbox --port x"])

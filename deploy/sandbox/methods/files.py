@@ -8,7 +8,6 @@ from deploy.sandbox.errors import SlackError
 from deploy.sandbox.files import File
 from deploy.sandbox.methods.chat import thread_root
 from deploy.sandbox.methods.method import Call, Method
-from deploy.sandbox.people import Channel
 from deploy.sandbox.world import Content
 
 
@@ -29,12 +28,13 @@ def complete_upload(call: Call) -> dict[str, Any]:
     roots = [thread_root(call, channel) for channel in channels]
     files = [_uploaded(call, item) for item in _items(call)]
     for file, title in files:
-        file.complete, file.title = True, title
+        call.world.files.complete(file, title)
     whole = [file.as_json(call.base_url) for file, _ in files]
     for channel, root in zip(channels, roots, strict=True):
         content = Content(call.args.text("initial_comment"), files=whole)
         message = call.world.post(call.caller, channel, content, root=root)
-        _share([file for file, _ in files], channel, message.ts)
+        for file, _ in files:
+            call.world.files.share(file, channel.id, message.ts)
     return {"files": [{**one, "channels": named} for one in whole]}
 
 
@@ -51,11 +51,6 @@ def _uploaded(call: Call, item: dict[str, Any]) -> tuple[File, str]:
     if file is None or file.user != call.caller.id or file.content is None or file.complete:
         raise SlackError("file_not_found")
     return file, str(item.get("title") or "")
-
-
-def _share(files: list[File], channel: Channel, ts: str) -> None:
-    for file in files:
-        file.shares[channel.id] = ts
 
 
 METHODS = (

@@ -10,6 +10,7 @@ export function avatar(id, names, size = "") {
   return h("span", { class: `avatar ${size} hue-${hue(id)}`, "aria-hidden": "true" }, initials.join(""));
 }
 
-function hue(id) {
+/** Which of the six colours somebody has. */
+export function hue(id) {
   return [...id].reduce((sum, letter) => (sum * 33 + letter.codePointAt(0)) % 1013, 7) % 6;
 }

@@ -1,7 +1,7 @@
 /** Where one writes. */
 import { call, control } from "./api.js";
 import { h } from "./dom.js";
-import { draft, isWanted, keep } from "./drafts.js";
+import { draft, isDrawn, keep, takeWanted } from "./drafts.js";
 import { editNewest } from "./editing.js";
 import { encode } from "./encode.js";
 import { Field } from "./field.js";
@@ -11,16 +11,17 @@ const TYPING_EVERY_MS = 2000;
 
 /** channel: where it goes; thread: the ts of the thread, or "". */
 export function Composer({ state, names, place, ask, channel, thread }) {
-  const kept = `${place.as}:${channel.id}:${thread}`;
-  const [text, setText] = useState(() => draft(kept));
+  const here = `${channel.id}:${thread}`;
+  const [wanted] = useState(() => takeWanted(here));
+  const [text, setText] = useState(() => wanted?.text ?? draft(place.as, here));
   const [why, setWhy] = useState(""); // the last text was not sent
   const [too, setToo] = useState(false); // also to the channel
-  const [focused] = useState(() => Boolean(thread) && isWanted(`${channel.id}:${thread}`));
   const form = useRef(null);
   const sending = useRef({ now: false, again: false });
   const typed = useRef(0);
   const latest = useRef(text);
-  useLayoutEffect(() => keep(kept, text), [kept, text]);
+  useLayoutEffect(() => keep(place.as, here, text), [here, text]);
+  useLayoutEffect(() => isDrawn(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
 
   function change(next) {
     latest.current = next;
@@ -53,7 +54,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
   function rest(left) {
     latest.current = left;
     setText(left);
-    keep(kept, left);
+    keep(place.as, here, left);
   }
 
   async function said(words) {
@@ -90,7 +91,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
         change,
         enter: send,
         up: () => editNewest(form.current.closest(".panel"), state.me),
-        focused,
+        focused: Boolean(wanted),
         state,
         names,
       }),

@@ -11,6 +11,7 @@ import { learn } from "./emoji.js";
 import { connect } from "./live.js";
 import { go, onMove, place } from "./places.js";
 import { fresh, merge, roots, withHistory, withThread } from "./store.js";
+import { restore } from "./theme.js";
 import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";
 
@@ -126,12 +127,14 @@ async function read({ messages = [] }) {
   if (document.visibilityState === "visible" && messages.some((one) => one.channel === channel)) await mark(channel);
 }
 
+/** What one has seen is read; who comes for the first time has read all that is there. */
 async function mark(channel) {
   const newest = roots(state, channel).at(-1);
-  if (newest && state.channels[channel]?.is_member && state.channels[channel].unread)
-    await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
+  const { is_member: member, unread, last_read: before } = state.channels[channel] ?? {};
+  if (newest && member && (unread || !before)) await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
 }
 
+restore();
 await learn();
 onMove(follow);
 document.addEventListener("visibilitychange", () => state.connected && mark(place().channel));

@@ -1,8 +1,121 @@
-/** Who one is, and becoming somebody else. */
+/** Who one is, and becoming somebody else: in this window, or in another one beside it. */
 import { h } from "./dom.js";
-import { to } from "./places.js";
+import { avatar, hue } from "./avatar.js";
+import { address, go } from "./places.js";
+import { may, role } from "./roles.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
-/** The switcher. */
+let came = false; // by the menu, which a new person's page begins without
+
+/** The switcher: a button that says who one is, and a menu of everybody whom one can be. */
 export function Personas({ state, names, place }) {
-  return h("div", { class: "personas" }, ...state.personas.map(({ name, id }) => h("a", { key: id, "aria-current": place.as === name ? "true" : null, ...to({ as: name, thread: "" }) }, names.user(id))));
+  const [open, setOpen] = useState(false);
+  const box = useRef(null);
+  const button = useRef(null);
+  useLayoutEffect(() => {
+    const items = open ? [...box.current.querySelectorAll("[role=menuitemradio]")] : [];
+    (items.find((one) => one.ariaChecked === "true") ?? items[0])?.focus();
+  }, [open]);
+  useEffect(() => {
+    const away = (event) => !box.current?.contains(event.target) && setOpen(false);
+    document.addEventListener("pointerdown", away);
+    return () => document.removeEventListener("pointerdown", away);
+  }, []);
+
+  useEffect(() => {
+    if (came) button.current.focus();
+    came = false;
+  }, []);
+
+  const close = () => {
+    setOpen(false);
+    button.current.focus();
+  };
+  const keys = (event) => {
+    const to = open && moved(box.current, event.key);
+    if (to) to.focus();
+    else if (open && event.key === "Escape") close();
+    else if (open && event.key === "Tab") return setOpen(false);
+    else if (!open && ["ArrowDown", "ArrowUp"].includes(event.key)) setOpen(true);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const become = (name) => {
+    close();
+    came = true;
+    go({ as: name }); // the place stays; `main.js` looks for another where they do not see it
+  };
+
+  return h(
+    "div",
+    { class: "personas", ref: box, onKeyDown: keys },
+    h(
+      "button",
+      {
+        type: "button",
+        class: "persona-now",
+        ref: button,
+        "aria-haspopup": "menu",
+        "aria-expanded": open ? "true" : "false",
+        "aria-label": `You are ${called(state.me, names)}`,
+        onClick: () => setOpen(!open),
+      },
+      h("span", { class: `persona-bar hue-${hue(state.me)}`, "aria-hidden": "true" }),
+      avatar(state.me, names),
+      h("span", { class: "persona-words" }, h("small", {}, `You are · ${role(names.person(state.me))}`), h("strong", {}, names.user(state.me))),
+      h("span", { class: "persona-turn", "aria-hidden": "true" }, "Switch ▾"),
+    ),
+    open && h("ul", { class: "persona-menu", role: "menu", "aria-label": "Be somebody else" }, ...state.personas.map((one) => row(one, names, place, become))),
+  );
+}
+
+function row({ name, id }, names, place, become) {
+  return h(
+    "li",
+    { key: id, role: "none" },
+    h(
+      "button",
+      {
+        type: "button",
+        role: "menuitemradio",
+        tabindex: "-1",
+        "aria-checked": place.as === name ? "true" : "false",
+        "aria-label": called(id, names),
+        onClick: () => become(name),
+      },
+      avatar(id, names, "small"),
+      h("span", { class: "persona-words" }, h("strong", {}, names.user(id)), h("small", {}, may(names.person(id)))),
+    ),
+    h(
+      "a",
+      {
+        role: "menuitem",
+        tabindex: "-1",
+        href: address({ as: name }),
+        target: "_blank",
+        rel: "noopener",
+        title: "Open in a new window",
+        "aria-label": `Open in a new window as ${names.user(id)}`,
+      },
+      "↗",
+    ),
+  );
+}
+
+/** "Jo Lindgren (asker)" */
+function called(id, names) {
+  return `${names.user(id)} (${role(names.person(id))})`;
+}
+
+/** Where a key leads in the menu: up and down its rows, right to a row's link and left again. */
+function moved(box, key) {
+  const rows = [...box.querySelectorAll("[role=menu] > li")];
+  const at = rows.findIndex((one) => one.contains(document.activeElement));
+  const [, link] = rows[at]?.children ?? [];
+  const column = link === document.activeElement ? 1 : 0;
+  const line = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[key];
+  if (line !== undefined) return rows.at(line % rows.length).children[column];
+  if (key === "ArrowRight") return link;
+  return key === "ArrowLeft" ? rows[at]?.children[0] : null;
 }

@@ -5,17 +5,17 @@ import { h } from "./dom.js";
 import { Personas } from "./personas.js";
 import { go, to } from "./places.js";
 import { toast } from "./toasts.js";
-import { Walk } from "./walk.js";
+import { Walk, WalkBack } from "./walk.js";
 
 /** The list. `closeMenu` puts it away in a narrow window. */
 export function Sidebar(props) {
-  const { state, names, place, closeMenu } = props;
+  const { state, names, place, narrow, closeMenu } = props;
   const channels = Object.values(state.channels);
   const rooms = channels.filter((one) => one.type !== "im").sort((a, b) => a.name.localeCompare(b.name));
   const direct = channels.filter((one) => one.type === "im" && one.is_member && !withApp(one, state));
   return h(
     "nav",
-    { class: "side", "aria-label": "Conversations" },
+    { class: "side", "aria-label": "Conversations", onKeyDown: (event) => event.key === "Escape" && closeMenu() },
     h(
       "header",
       {},
@@ -24,7 +24,8 @@ export function Sidebar(props) {
       h("button", { type: "button", class: "plain only-narrow", "aria-label": "Close the list", onClick: closeMenu }, "✕"),
     ),
     h(Personas, props),
-    h(Walk, props),
+    !narrow && h(Walk, props),
+    h(WalkBack, props),
     h("h2", {}, "Channels"),
     h("ul", {}, ...rooms.map((one) => h("li", { key: one.id }, entry(one, sign(one), names.channel(one.id), place)))),
     h("h2", {}, "Direct messages"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import httpx
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from deploy.sandbox.app import listen, serve
-from deploy.sandbox.errors import PortTaken
+from deploy.sandbox.app import listen
+from deploy.sandbox.errors import NotLoopback, PortTaken
 from deploy.sandbox.report import report
 from deploy.sandbox.world import Content, World
 from tests.deploy.sandbox.bolt import Listener
@@ -118,12 +119,26 @@ async def test_the_state_of_three_thousand_messages_is_cheap() -> None:
     assert end - middle < 0.05
 
 
-async def test_a_taken_port_is_one_clear_line() -> None:
-    """The line names address and port; nothing has started."""
+def test_a_taken_port_is_one_clear_line() -> None:
+    """The line names address and port, who has it, and what else to do."""
     with listen(port=0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"127.0.0.1:{port} is taken"):
-            await serve(port=port)
+        by_us = rf"127.0.0.1:{port} is taken by pid {os.getpid()} \(.+\).*--port"
+        with pytest.raises(PortTaken, match=by_us):
+            listen(port=port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+def test_only_this_machine_reaches_it(host: str) -> None:
+    """An address that others could reach is refused; there are no passwords here."""
+    with pytest.raises(NotLoopback, match="MYNAH_HOST"):
+        listen(host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost"])
+def test_this_machine_has_several_addresses(host: str) -> None:
+    """Each loopback address will do."""
+    listen(host, 0).close()
 
 
 async def test_a_sandbox_stops_while_events_wait() -> None:

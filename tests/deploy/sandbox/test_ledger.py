@@ -230,11 +230,12 @@ def test_the_ledger_forgets_what_is_old() -> None:
 def test_a_long_payload_is_cut() -> None:
     """It keeps no more of it, says how long it was, and the list shows none of it."""
     ledger = Ledger(Feed())
-    ledger.called("chat.postMessage", {"text": "x" * MOST_CHARS}, {"ok": True})
+    given = {"token": "abc", "to": "xoxb-mynah", "text": "x" * MOST_CHARS}
+    ledger.called("chat.postMessage", given, {"ok": True})
     [entry] = ledger.since(0)
     whole = entry.whole_json()
-    assert whole["payload"].startswith('{"text": "xxx')
-    assert whole["payload"].endswith("… (cut: 64,012 characters)")
+    assert whole["payload"].startswith('{"token": "…", "to": "xoxb-…", "text": "xxx')
+    assert whole["payload"].endswith("… (cut: 64,048 characters)")
     assert len(whole["payload"]) < MOST_CHARS + 50
     assert whole["answer"] == {"ok": True}
     assert "payload" not in entry.as_json()
