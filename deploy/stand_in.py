@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from serving import http
 from serving.client import BASE, ChatMessage
 
 Script = Callable[[Sequence[ChatMessage]], str]
+Pace = Callable[[str], Awaitable[None]]
 LOGPROB = -0.01  # of each token: it is sure of what it says
 ROLES = frozenset({"system", "user", "assistant"})
 
@@ -24,7 +25,8 @@ ROLES = frozenset({"system", "user", "assistant"})
 class StandIn:
     """Serves the base model's name alone; `script` makes an answer of the messages.
 
-    `logprob` may be changed at any time: how sure it is of each token.
+    `logprob` may be changed at any time: how sure it is of each token. So may `pace`: it is awaited
+    before each token that is streamed, with that token.
     """
 
     def __init__(self, script: Script, *, api_key: str) -> None:
@@ -32,6 +34,7 @@ class StandIn:
         self._authorization = f"Bearer {api_key}"
         self.asked = 0
         self.logprob = LOGPROB
+        self.pace: Pace = _at_once
 
     @asynccontextmanager
     async def served(self, port: int) -> AsyncIterator[None]:
@@ -78,9 +81,10 @@ class StandIn:
         choice = {"index": 0, "message": message, "finish_reason": reason}
         return JSONResponse({"model": BASE, "choices": [choice | self._logprobs(words)]})
 
-    def _events(self, words: Sequence[str], reason: str) -> Iterator[str]:
+    async def _events(self, words: Sequence[str], reason: str) -> AsyncIterator[str]:
         yield _event({"delta": {"role": "assistant", "content": ""}})
         for word in words:
+            await self.pace(word)
             yield _event({"delta": {"content": word}} | self._logprobs([word]))
         yield _event({"delta": {"content": ""}, "finish_reason": reason})
         yield "data: [DONE]\n\n"
@@ -92,6 +96,10 @@ class StandIn:
     def _stranger(self, request: Request) -> Response | None:
         known = request.headers.get("authorization") == self._authorization
         return None if known else _error(401, "Unauthorized")
+
+
+async def _at_once(_word: str) -> None:
+    pass
 
 
 def _complaint(body: Any) -> str | None:

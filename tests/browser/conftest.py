@@ -1,49 +1,60 @@
-"""The page in a real browser, against a real local Slack."""
+"""A real browser, and what it looks at: a `sandbox` by itself, or a `house` with the real bot."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
-from deploy.pictures.camera import NoBrowser, browser_path
-from tests.sandbox_server import Sandbox
+from tests.browser.driver import Windows, launched
+from tests.browser.house import House, opened
 
-PageAs = Callable[..., Awaitable[Any]]
+HERE = Path(__file__).parent
+PageAs = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Any]:
-    """A browser without a window; the test is skipped where none is installed."""
-    try:
-        path = browser_path()
-    except NoBrowser as missing:
-        pytest.skip(str(missing) or str(NoBrowser.__doc__))
-    playwright = importlib.import_module("playwright.async_api")
-    async with playwright.async_playwright() as driver:
-        running = await driver.chromium.launch(executable_path=path)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder share one event loop, because they share one browser."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for all tests of a process."""
+    async with launched() as running:
         yield running
-        await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(browser: Browser, tmp_path: Path) -> AsyncIterator[House]:
+    """A whole house; not built where there is no browser to look at it."""
+    async with opened(tmp_path) as built:
+        yield built
 
 
 @pytest.fixture
-async def page_as(browser: Any, sandbox: Sandbox) -> AsyncIterator[PageAs]:
-    """Opens windows of one browser: `await page_as("staff", channel="C0HELP", width=390)`."""
-    context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-    errors: list[str] = []
+def url(request: pytest.FixtureRequest) -> str:
+    """Where the page is: the house's, where a test asks for a house."""
+    name = "house" if "house" in request.fixturenames else "sandbox"
+    return str(request.getfixturevalue(name).url)
 
-    async def opened(name: str, *, width: int = 1280, **place: str) -> Any:
-        page = await context.new_page()
-        page.set_default_timeout(10_000)
-        await page.set_viewport_size({"width": width, "height": 800})
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        query = "&".join(f"{key}={value}" for key, value in {"as": name, **place}.items())
-        await page.goto(f"{sandbox.url}/?{query}")
-        await page.wait_for_selector("body[data-ready]")
-        return page
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def windows(browser: Browser, url: str) -> AsyncIterator[Windows]:
+    """Windows of this test; it fails when a page complained, or asked another host."""
+    opened = Windows(browser, url)
     yield opened
-    await context.close()
-    assert errors == []
+    await opened.close()
+    assert opened.complaints == []
+
+
+@pytest.fixture
+def page_as(windows: Windows) -> PageAs:
+    """`await page_as("staff", width=390, theme="dark", channel="C0HELP")`: a window of theirs."""
+    return windows.page_as

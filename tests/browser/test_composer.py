@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.browser.conftest import PageAs
 from tests.deploy.sandbox.acts import HELP
-from tests.sandbox_server import Sandbox
+from tests.deploy.sandbox.bolt import Listener
+from tests.sandbox_server import Sandbox, connected
 
 NAMES = """{
     user: (id) => ({ U1: "Jo Lindgren", U2: "Jo", U3: "Mynah" })[id] ?? id,
     channel: (id) => ({ C1: "help", C2: "help-it" })[id] ?? id,
     group: (id) => ({ S1: "staff" })[id] ?? id,
-    everybody: () => [{ id: "U2", name: "Jo" }, { id: "U1", name: "Jo Lindgren" }, { id: "U3", name: "Mynah" }],
+    everybody: () => [
+        { id: "U2", name: "Jo" },
+        { id: "U1", name: "Jo Lindgren" },
+        { id: "U3", name: "Mynah" },
+    ],
     places: () => [{ id: "C1", name: "help" }, { id: "C2", name: "help-it" }],
     groups: () => [{ id: "S1", name: "staff" }],
 }"""
@@ -132,6 +135,30 @@ async def test_an_unknown_command_stays_and_says_why(sandbox: Sandbox, page_as: 
     assert (await newest(sandbox))["text"] == "/nope at all"
 
 
+async def test_a_command_is_offered_and_reaches_the_app(sandbox: Sandbox, page_as: PageAs) -> None:
+    """The slash opens the app's commands; what the app answers is seen, what fails is said."""
+    listener = Listener(sandbox)
+    page = await page_as("admin", channel=HELP)
+    await box(page).fill("/mynah status")
+    await box(page).press("Enter")
+    await page.get_by_role("alert").get_by_text("dispatch_failed").wait_for()
+    assert await box(page).input_value() == "/mynah status"
+
+    async def told(ack: Any, command: dict[str, Any]) -> None:
+        await ack(f"you typed {command['text']}")
+
+    listener.app.command("/mynah")(told)
+    await box(page).fill("")
+    async with connected(sandbox, listener.app):
+        await box(page).press_sequentially("/my")
+        await page.get_by_role("option", name="/mynah").wait_for()
+        await page.keyboard.press("Enter")
+        await page.keyboard.type("train & wait")
+        await page.keyboard.press("Enter")
+        await page.locator("main li.ephemeral", has_text="you typed train & wait").wait_for()
+    assert await box(page).input_value() == ""
+
+
 async def test_what_could_not_be_sent_is_not_lost(sandbox: Sandbox, page_as: PageAs) -> None:
     """A refusal keeps the text and says why; the next try goes through."""
     page = await page_as("asker", channel=HELP)
@@ -207,15 +234,12 @@ async def test_the_apps_suggestions_speak_for_the_person(sandbox: Sandbox, page_
     assert (said["user"], said["thread_ts"]) == ("U0ASKER", asked["ts"])
 
 
-@pytest.mark.parametrize("name", ["Message #help"])
-async def test_what_is_typed_while_it_is_sent_stays(
-    sandbox: Sandbox, page_as: PageAs, name: str
-) -> None:
+async def test_what_is_typed_while_it_is_sent_stays(sandbox: Sandbox, page_as: PageAs) -> None:
     """Two messages one right after the other are two, in order."""
     page = await page_as("asker", channel=HELP)
     for words in ("first", "second", "third"):
-        await box(page, name).fill(words)
-        await box(page, name).press("Enter")
+        await box(page).fill(words)
+        await box(page).press("Enter")
     await page.locator("main li.message", has_text="third").wait_for()
     texts = [one["text"] for one in await sandbox.messages()]
     assert texts == ["first", "second", "third"]

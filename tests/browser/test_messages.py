@@ -6,7 +6,10 @@ from typing import Any
 
 from tests.browser.conftest import PageAs
 from tests.deploy.sandbox.acts import HELP
-from tests.sandbox_server import Sandbox
+from tests.deploy.sandbox.bolt import Listener
+from tests.sandbox_server import Sandbox, connected, until
+
+SHORTCUTS = ["Why this answer?", "Correct this answer"]
 
 
 async def say(sandbox: Sandbox, who: str, text: str, **more: Any) -> str:
@@ -101,7 +104,7 @@ async def test_reply_in_thread_is_ready_to_be_written(sandbox: Sandbox, page_as:
 
 
 async def test_one_edits_what_one_typed(sandbox: Sandbox, page_as: PageAs) -> None:
-    """The editor shows names for ids; what is saved has ids, is marked, and Escape saves nothing."""
+    """The editor shows names for ids; what is saved has ids and a mark; Escape saves nothing."""
     ts = await say(sandbox, "asker", "<@U0MYNAH> which port &amp; host?")
     page = await page_as("asker", channel=HELP)
     await choose(page, ts, "Edit message")
@@ -144,7 +147,27 @@ async def test_others_messages_are_theirs(sandbox: Sandbox, page_as: PageAs) -> 
     await page.keyboard.press("e")
     await page.keyboard.press("Enter")
     entries = page.get_by_role("menu", name="More actions").get_by_role("menuitem")
-    assert await entries.all_inner_texts() == ["Copy link"]
+    assert await entries.all_inner_texts() == [*SHORTCUTS, "Copy link"]
+
+
+async def test_the_apps_shortcuts_reach_it(sandbox: Sandbox, page_as: PageAs) -> None:
+    """An entry of the menu tells the app which message; while nobody is there one is told so."""
+    ts = await say(sandbox, "staff", "7411")
+    page = await page_as("asker", channel=HELP)
+    await choose(page, ts, "Why this answer?")
+    await page.get_by_role("status").get_by_text("dispatch_failed").wait_for()
+    heard: list[dict[str, Any]] = []
+
+    async def asked(ack: Any, body: dict[str, Any]) -> None:
+        await ack()
+        heard.append(body)
+
+    listener = Listener(sandbox)
+    listener.app.shortcut("why_answer")(asked)
+    async with connected(sandbox, listener.app):
+        await choose(page, ts, "Why this answer?")
+        await until(lambda: len(heard) == 1)
+    assert (heard[0]["message"]["ts"], heard[0]["user"]["id"]) == (ts, "U0ASKER")
 
 
 async def test_the_link_leads_to_the_message(sandbox: Sandbox, page_as: PageAs) -> None:

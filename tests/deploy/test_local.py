@@ -44,7 +44,7 @@ async def test_the_callers_own_settings_do_not_reach_the_set(
 async def test_only_where_people_play_the_local_slack_has_a_past(
     tmp_path: Path, lived_in: bool
 ) -> None:
-    """What is measured begins with nothing said and leaves nothing; the other keeps what is said."""
+    """What is measured begins with nothing said and leaves nothing; the other keeps all of it."""
     local = LocalSet(tmp_path, tmp_path, Ports.free(), say=lambda _: None, lived_in=lived_in)
     with local:
         await local.start_sandbox()

@@ -9,8 +9,6 @@ import { to } from "./places.js";
 import { Reactions } from "./reactions.js";
 import { Component, createRef } from "./vendor/preact.mjs";
 
-export { avatar, hue } from "./avatar.js";
-
 const TOGETHER_S = 300; // messages of one person within this time share a name and a face
 const DRAWN_FROM = ["said", "names", "goesOn", "under", "status"];
 

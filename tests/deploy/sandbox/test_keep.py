@@ -22,6 +22,7 @@ from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import NotKept
 from deploy.sandbox.keep import NAME, Keep
 from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 from tests.deploy.sandbox.acts import HELP, actions, button, control, home
 from tests.deploy.sandbox.bolt import Listener
 from tests.deploy.sandbox.test_oauth import access, press_allow
@@ -137,6 +138,9 @@ async def test_everything_that_somebody_made_is_kept(tmp_path: Path) -> None:
             channels=[{"id": "C1", "name": "new", "members": ["U1", "U0MYNAH"]}],
             usergroups=[{"id": "S1", "handle": "them", "users": ["U1"]}],
         )
+        said = await asker.chat_postMessage(channel=HELP, text="read until here")
+        await sandbox.client("xoxp-staff").conversations_mark(channel=HELP, ts=str(said["ts"]))
+        await asker.chat_postMessage(channel=HELP, text="and no further")
         direct = (await asker.conversations_open(users="U0MYNAH"))["channel"]["id"]
         await asker.chat_postMessage(channel=direct, text="psst")
         await asker.conversations_join(channel="C1")
@@ -157,6 +161,9 @@ async def test_everything_that_somebody_made_is_kept(tmp_path: Path) -> None:
         await ann.files_upload_v2(channel="C1", content="b", filename="b.txt")
         files = [one["files"][0]["id"] for one in await sandbox.messages("C1") if one.get("files")]
         assert len(set(files)) == 2
+    with Keep(path) as keep:
+        keep.restore(worlds := Worlds())
+        assert worlds.home.reads == {("U0STAFF", HELP): said["ts"]}
 
 
 async def _fetched(sandbox: Sandbox, link: str) -> bytes:

@@ -18,7 +18,7 @@ from bot.store.schema import (
     RunTrigger,
     now,
 )
-from deploy.pictures.house import ADMIN_CHANNEL
+from tests.browser.house import ADMIN_CHANNEL
 from training.picture import draw
 
 TEAM, NAME = "T0MYNAH", "mynah-7a39fc932069"

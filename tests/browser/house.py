@@ -1,4 +1,4 @@
-"""Where the scenes are played: a local Slack, the real bot, and a model that says its lines."""
+"""Where the stories are played: a local Slack, the real bot, and a model that says its lines."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from typing import Any, TypeVar
 import httpx
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Engine
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from bot.store.database import open_engine, reading, transaction
-from deploy.local import LocalSet, Ports, SetFailed
+from bot.store.schema import Example, ExampleStatus
+from deploy.local import LocalSet, Ports
 from deploy.personas import BOT, CHANNEL, REAL_NAMES
 from deploy.stand_in import StandIn
 from serving.client import ChatMessage
 
 ADMIN_CHANNEL = "C0ADMIN"
-WITHIN_S = 60.0
+WITHIN_S = 60.0  # only a test that fails, or a machine that is very busy, waits this long
 SETTINGS = {
     "MYNAH_REVIEW_CHANNEL": ADMIN_CHANNEL, "MYNAH_ONCALL": "S0STAFF", "MYNAH_MAX_TOKENS": "256",
+    "MYNAH_EMBEDDER": "none",
 }  # fmt: skip
 Message = dict[str, Any]
 Found = TypeVar("Found")
 
 
-class NotShown(SetFailed):
-    """A scene came to nothing; the message says what was awaited."""
-
-
 @dataclass
 class House:
-    """The parts, and what people do with them."""
+    """The processes, and what people do and see without a browser."""
 
-    url: str
-    server_url: str
+    local: LocalSet
     engine: Engine
     model: StandIn
     lines: dict[str, str] = field(default_factory=dict)  # what the model answers, by question
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox is."""
+        return self.local.sandbox_url
 
     def client(self, who: str) -> AsyncWebClient:
         """Somebody's Slack client."""
@@ -63,17 +65,27 @@ class House:
         """
         self.lines[question], self.model.logprob = answer, logprob
         ts = await self.say(who, f"<@{BOT}> {question}")
-        await self.shown("answer", ts)
+        await self.shown(ts)
         return ts
 
-    async def react(self, who: str, name: str, ts: str) -> None:
-        """Put a reaction on a message of the help channel."""
-        await self.client(who).reactions_add(channel=CHANNEL, timestamp=ts, name=name)
+    async def teach(self, question: str, right: str) -> None:
+        """Somebody asks, and staff say what is right."""
+        known = self.known()
+        ts = await self.ask("asker2", question, "Please ask your manager.")
+        reply = await self.say("staff", right, ts)
+        await self.client("staff").reactions_add(channel=CHANNEL, timestamp=reply, name="memo")
+        await self.until(f"example {known + 1}", lambda: self.known() > known)
 
     async def control(self, what: str, who: str, **body: Any) -> dict[str, Any]:
         """Do as somebody what only a client can do."""
-        body["token"] = f"xoxp-{who}"
-        return await self._post(what, body)
+        return await self.order(what, token=f"xoxp-{who}", **body)
+
+    async def order(self, what: str, **body: Any) -> dict[str, Any]:
+        """Do what nobody in Slack can do: seed, or order bad luck."""
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = await http.post(f"{self.url}/_control/{what}", json=body)
+        assert answer.is_success, f"{what}: {answer.text}"
+        return dict(answer.json())
 
     async def press(self, who: str, message: Message, action_id: str) -> None:
         """Press a button of a message."""
@@ -81,44 +93,34 @@ class House:
             "action", who, channel=message["channel"], ts=message["ts"], action_id=action_id
         )
 
-    async def shown(
-        self, what: str, thread_ts: str, fits: Callable[[Message], bool] = bool
-    ) -> Message:
-        """Wait for a message of the bot in a thread of the help channel.
-
-        Raises:
-            NotShown: it did not come in time.
-        """
+    async def shown(self, thread_ts: str, fits: Callable[[Message], bool] = bool) -> Message:
+        """Wait for a message of the bot in a thread of the help channel."""
         return await self.posted(
-            what, lambda one: one.get("thread_ts") == thread_ts and fits(one), CHANNEL
+            lambda one: one.get("thread_ts") == thread_ts and fits(one), CHANNEL
         )
 
-    async def posted(self, what: str, fits: Callable[[Message], bool], channel: str) -> Message:
-        """Wait for a message of the bot in a channel.
+    async def posted(self, fits: Callable[[Message], bool], channel: str) -> Message:
+        """Wait for a message of the bot in a channel."""
+        found: list[Message] = []
 
-        Raises:
-            NotShown: it did not come in time.
-        """
-
-        async def found() -> Message | None:
-            messages = (await self._state("messages")).get(channel, [])
+        async def there() -> bool:
+            messages = (await self.state("messages")).get(channel, [])
             whole = [one for one in messages if one["user"] == BOT and not one.get("streaming")]
-            return next(({**one, "channel": channel} for one in whole if fits(one)), None)
+            found.extend({**one, "channel": channel} for one in whole if fits(one))
+            return bool(found)
 
-        return await self.until(what, found)
+        await self.until(f"a message in {channel}", there)
+        return found[0]
 
-    async def until(self, what: str, find: Callable[[], Awaitable[Found | None]]) -> Found:
-        """Wait until something is there.
-
-        Raises:
-            NotShown: it did not come in time.
-        """
+    async def until(self, what: str, true: Callable[[], bool | Awaitable[bool]]) -> None:
+        """Wait until something is so."""
         end = time.monotonic() + WITHIN_S
-        while (found := await find()) is None:
-            if time.monotonic() > end:
-                raise NotShown(f"not there: {what}, within {WITHIN_S:.0f} s")
-            await asyncio.sleep(0.1)
-        return found
+        while True:
+            found = true()
+            if found if isinstance(found, bool) else await found:
+                return
+            assert time.monotonic() < end, f"not there: {what}, within {WITHIN_S:.0f} s"
+            await asyncio.sleep(0.05)
 
     def write(self, change: Callable[[Session], None]) -> None:
         """Change the store, as the worker would."""
@@ -130,58 +132,45 @@ class House:
         with reading(self.engine) as session:
             return look(session)
 
-    async def window(self, who: str, kind: str = "modals") -> dict[str, Any]:
-        """Wait for what stands in front of somebody: of "modals", or of "homes"."""
+    def known(self) -> int:
+        """How many examples are in memory."""
+        live = select(Example).where(Example.status == ExampleStatus.LIVE)
+        return self.read(lambda session: len(session.exec(live).all()))
 
-        async def found() -> dict[str, Any] | None:
-            view: dict[str, Any] | None = (await self._state("views"))[kind].get(f"U0{who.upper()}")
-            return view
-
-        return await self.until(f"{who}'s {kind}", found)
-
-    async def _state(self, part: str) -> dict[str, Any]:
+    async def state(self, part: str) -> dict[str, Any]:
+        """A part of what the sandbox tells."""
         async with httpx.AsyncClient(timeout=30) as http:
             answer = await http.get(f"{self.url}/_control/state", params={"parts": part})
         return dict(answer.json()[part])
 
-    async def _post(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with httpx.AsyncClient(timeout=30) as http:
-            answer = await http.post(f"{self.url}/_control/{what}", json=body)
-        if answer.is_error:
-            raise NotShown(f"{what}: {answer.json().get('detail') or answer.text}")
-        return dict(answer.json())
-
     async def name_people(self) -> None:
         """Give the personas the names of people."""
         users = [
-            {
-                "id": f"U0{name.upper()}",
-                "name": name,
-                "real_name": real,
-                "is_admin": name == "admin",
-                "is_restricted": name == "guest",
-            }
+            {"id": f"U0{name.upper()}", "name": name, "real_name": real,
+             "is_admin": name == "admin", "is_restricted": name == "guest"}
             for name, real in REAL_NAMES.items()
-        ]
-        await self._post("seed", {"users": users})
+        ]  # fmt: skip
+        await self.order("seed", users=users)
 
 
 @asynccontextmanager
-async def house(home: Path) -> AsyncIterator[House]:
+async def opened(home: Path) -> AsyncIterator[House]:
     """Everything up, and nothing said yet."""
-    with LocalSet(home, home, Ports.free()) as local:
-        lines: dict[str, str] = {}
+    lines: dict[str, str] = {}
+    with LocalSet(home, home, Ports.free(), say=lambda _text: None) as local:
         key = local.env["MYNAH_VLLM_API_KEY"]
         model = StandIn(lambda messages: _line(lines, messages), api_key=key)
         async with model.served(local.ports.server):
             await local.start_sandbox()
             engine = open_engine(local.database_url)
-            opened = House(local.sandbox_url, local.server_url, engine, model, lines)
+            house = House(local, engine, model, lines)
             try:
-                await opened.name_people()
+                await house.name_people()
                 await local.start_bot(**SETTINGS)
-                yield opened
+                yield house
             finally:
+                for name in list(local.children):
+                    local.kill(name)  # what they would say at their end is for nobody
                 engine.dispose()
 
 
