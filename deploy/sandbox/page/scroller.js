@@ -15,7 +15,7 @@ export function Scroller({ label, more = false, bringMore, newest, children }) {
   const atEnd = useRef(true);
   const bringing = useRef(false);
 
-  const toEnd = () => atEnd.current && (box.current.scrollTop = box.current.scrollHeight);
+  const toEnd = () => atEnd.current && box.current?.scrollTo({ top: box.current.scrollHeight });
   useLayoutEffect(() => void toEnd(), [newest]);
   useEffect(() => {
     const grown = new ResizeObserver(toEnd); // an answer that is streamed, a picture that has come
