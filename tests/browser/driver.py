@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlencode
 
 import pytest
@@ -21,6 +22,8 @@ ARGUMENTS = (
     # Nobody else's name has an address here: what asks for another host gets nothing.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+
+Theme = Literal["light", "dark"]
 
 
 def browser_path() -> str:
@@ -59,14 +62,20 @@ class Windows:
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def page_as(
-        self, name: str, *, width: int = 1280, height: int = 900, theme: str = "light", **place: str
+        self,
+        name: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        theme: Theme = "light",
+        **place: str,
     ) -> Page:
         """A window in which `name` looks at a place ("channel", "thread", "tab")."""
         page = await self.blank(width=width, height=height, theme=theme)
         await self.visit(page, **{"as": name}, **place)
         return page
 
-    async def blank(self, *, width: int = 1280, height: int = 900, theme: str = "light") -> Page:
+    async def blank(self, *, width: int = 1280, height: int = 900, theme: Theme = "light") -> Page:
         """A window in which nobody looks at anything yet."""
         context = await self.browser.new_context(
             color_scheme=theme, viewport={"width": width, "height": height},

@@ -28,6 +28,7 @@ SETTINGS = {
     "MYNAH_REVIEW_CHANNEL": ADMIN_CHANNEL, "MYNAH_ONCALL": "S0STAFF", "MYNAH_MAX_TOKENS": "256",
     "MYNAH_EMBEDDER": "none",
 }  # fmt: skip
+SLOW_S = 0.4  # a word: the bot shows what takes longer than 2 s while it is written
 Message = dict[str, Any]
 Found = TypeVar("Found")
 
@@ -67,6 +68,18 @@ class House:
         ts = await self.say(who, f"<@{BOT}> {question}")
         await self.shown(ts)
         return ts
+
+    def write_slowly(self, until: str) -> asyncio.Event:
+        """Let the model take its time, and stop before it says a word until the event is set."""
+        held = asyncio.Event()
+
+        async def pace(said: str) -> None:
+            await asyncio.sleep(SLOW_S)
+            if until in said:
+                await held.wait()
+
+        self.model.pace = pace
+        return held
 
     async def teach(self, question: str, right: str) -> None:
         """Somebody asks, and staff say what is right."""

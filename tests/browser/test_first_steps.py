@@ -39,6 +39,7 @@ async def test_ask_correct_ask_again(house: House, page_as: PageAs) -> None:
     form = staff.get_by_role("dialog", name="Correct this answer")
     await expect(form.get_by_label("Question")).to_have_value(QUESTION)
     await form.get_by_label("Answer").fill(RIGHT)
+    await form.get_by_label("What was wrong?").select_option("It is wrong")
     await form.get_by_role("button", name="Correct").click()
     await expect(form).to_be_hidden()
     await expect(message(thread(asker), RIGHT)).to_be_visible()
