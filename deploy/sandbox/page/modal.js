@@ -35,7 +35,7 @@ function Stack({ stack, names }) {
     "dialog",
     { ref: dialog, class: "over", "aria-labelledby": `title-${front.id}`, onKeyDown, onCancel: (event) => event.preventDefault() },
     // In a section a header and a footer are its own, and none of the page's landmarks.
-    h("section", {}, ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: stack[0], names }))),
+    h("section", {}, ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: view === stack[0], names }))),
     h(Toasts),
   );
 }
@@ -95,9 +95,9 @@ function head(view, first) {
   return h(
     "header",
     {},
-    view === first ? h("img", { class: "avatar small", src: "/page/mynah.svg", alt: "" }) : back,
+    first ? h("img", { class: "avatar small", src: "/page/mynah.svg", alt: "" }) : back,
     h("h2", { id: `title-${view.id}` }, ...words(view.title)),
-    h("button", { type: "button", class: "close", "aria-label": "Close", onClick: () => close(first) }, "✕"),
+    h("button", { type: "button", class: "close", "aria-label": "Close", onClick: () => close(view, { whole: true }) }, "✕"),
   );
 }
 
@@ -111,10 +111,11 @@ function foot(view, busy) {
   );
 }
 
-/** Close a view and what lies on it; the state then says that it is gone. */
-async function close(view) {
+/** Close the view in front, with `whole` those below it as well; the state then says that it is gone. */
+async function close(view, { whole = false } = {}) {
   try {
-    await control("close", { view_id: view.id });
+    const { view: next } = await control("close", { view_id: view.id });
+    if (whole && next) await close(next, { whole });
   } catch (error) {
     toast(trouble(error));
   }

@@ -1,10 +1,11 @@
-"""A real browser in which the page's parts are drawn by themselves, without the page around them."""
+"""A real browser that draws the page's parts by themselves, without the page around them."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,45 +20,16 @@ except NoBrowser as missing:
 playwright = importlib.import_module("playwright.async_api")
 
 Json = dict[str, Any]
-HTML = """<!doctype html><html lang="en"><title>Parts</title>
-<link rel="stylesheet" href="/page/theme.css"><link rel="stylesheet" href="/page/page.css"><link rel="stylesheet" href="/page/blocks.css">
-<main id="root"></main></html>"""
-# The server's side of `api.js`: writes down what is sent, and answers as a test has said.
-API = """
-export class Refused extends Error {
-  constructor(code) { super(code); this.code = code; }
-}
-window.sent = [];
-export async function control(what, body) {
-  window.sent.push({ what, ...body });
-  const answer = await window.answer;
-  if (answer?.error) throw new Refused(answer.error);
-  return answer ?? {};
-}
-"""
-DRAW = """async () => {
-  const at = (name) => import(`/page/${name}`);
-  const [{ render }, { h }, { learn }] = [await at("vendor/preact.mjs"), await at("dom.js"), await at("emoji.js")];
-  const [{ blocks }, { mrkdwn }] = [await at("blocks.js"), await at("mrkdwn.js")];
-  const [{ Modals }, { Home }] = [await at("modal.js"), await at("home.js")];
-  const [{ listen }, { Toasts }] = [await at("acting.js"), await at("toasts.js")];
-  await learn();
-  const people = { U0STAFF: "staff", U0ASKER: "asker" };
-  const names = {
-    user: (id) => window.people?.[id] ?? people[id] ?? id,
-    channel: (id) => ({ C0OPS: "ops" })[id] ?? id,
-    group: (id) => ({ S0STAFF: "staff" })[id] ?? id,
-    file: (id) => `/page/file/T0MYNAH/${id}`,
-    everybody: () => Object.entries(people).map(([id, name]) => ({ id, name })),
-    places: () => [{ id: "C0OPS", name: "ops" }],
-  };
-  const said = ({ ts, text, blocks: list }) =>
-    h("article", { key: ts, "data-channel": "C0HELP", "data-ts": ts }, h("div", { class: "body" }, ...(list ? blocks(list, names) : mrkdwn(text, names))));
-  const Page = ({ messages = [], modals = [], home = null, tab }) =>
-    h("div", {}, ...messages.map(said), tab && h(Home, { state: { home }, names }), h(Modals, { state: { modals }, names }), h(Toasts));
-  listen(document.body, () => names);
-  window.show = (state) => render(h(Page, state), document.getElementById("root"));
-}"""
+HERE = Path(__file__).parent
+HTML = """<!doctype html>
+<html lang="en">
+  <title>Parts</title>
+  <link rel="stylesheet" href="/page/theme.css">
+  <link rel="stylesheet" href="/page/page.css">
+  <link rel="stylesheet" href="/page/blocks.css">
+  <script type="module" src="/canvas.js"></script>
+  <main id="root"></main>
+</html>"""
 
 
 class Canvas:
@@ -110,9 +82,11 @@ async def canvas(sandbox: Sandbox) -> AsyncIterator[Canvas]:
         page.on("pageerror", lambda error: asked.append(f"error: {error}"))
         page.on("console", lambda said: asked.append(said.text) if said.type == "error" else None)
         await _serve(page, f"{sandbox.url}/parts", "text/html", HTML)
-        await _serve(page, f"{sandbox.url}/page/api.js", "text/javascript", API)
+        for path, name in (("canvas.js", "canvas.js"), ("page/api.js", "canvas_api.js")):
+            script = (HERE / name).read_text()
+            await _serve(page, f"{sandbox.url}/{path}", "text/javascript", script)
         await page.goto(f"{sandbox.url}/parts")
-        await page.evaluate(DRAW)
+        await page.wait_for_function("() => Boolean(window.show)")
         yield Canvas(page, asked)
         await browser.close()
 

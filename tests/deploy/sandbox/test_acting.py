@@ -68,7 +68,7 @@ async def test_a_press_says_which_button_and_is_busy_until_the_app_has_heard(
 
 
 async def test_an_act_that_was_not_heard_is_told(sandbox: Sandbox) -> None:
-    """No acknowledgement: a line that a screen reader reads, and the button may be pressed again."""
+    """No acknowledgement: a line that a screen reader reads; the button may be pressed again."""
     async with canvas(sandbox) as drawing:
         await drawing.show(messages=[message(button("go"))])
         await drawing.answers({"error": "operation_timeout"})
@@ -187,7 +187,9 @@ async def test_a_menu_behind_dots_by_keyboard(sandbox: Sandbox) -> None:
         await opened.wait_for(state="hidden")
         await drawing.focus_is_on("More actions")
         await keys.press("Enter")
+        await drawing.focus_is_on("One")
         await keys.press("ArrowDown")
+        await drawing.focus_is_on("Two")
         await keys.press("Enter")
         (sent,) = await acts(drawing, 1)
         assert (sent["action_id"], sent["value"]) == ("o", "two")
@@ -207,7 +209,7 @@ async def test_a_button_with_an_address_opens_it_and_tells(sandbox: Sandbox) -> 
 
 
 async def test_typing_outlives_what_else_happens(sandbox: Sandbox) -> None:
-    """A redraw, and the app's new view with more blocks, leave what is typed, chosen and focused."""
+    """A redraw, and the app's new view with more in it, leave what is typed, chosen, focused."""
     options = [option("one"), option("two")]
     why, which = question("why", initial_value="because"), labelled("which", menu(options=options))
     async with canvas(sandbox) as drawing:
@@ -339,6 +341,22 @@ async def test_escape_closes_one_view_after_the_other(sandbox: Sandbox) -> None:
         await drawing.focus_is_on("Press")
 
 
+async def test_the_cross_closes_all_that_is_open(sandbox: Sandbox) -> None:
+    """A pushed view has an arrow back; its cross closes what lies below it, too."""
+    below, above = view(question("a")), view(question("b"), view_id="V2")
+    async with canvas(sandbox) as drawing:
+        await drawing.show(modals=[below, above])
+        await drawing.page.get_by_role("button", name="Back").click()
+        assert [one["view_id"] for one in await acts(drawing, 1)] == ["V2"]
+        await drawing.page.evaluate(
+            "view => { window.answer = { get view() { return window.sent.at(-1).view_id === 'V2' ?"
+            " view : null; } }; }",
+            below,
+        )
+        await drawing.page.get_by_role("button", name="Close").click()
+        assert [one["view_id"] for one in await acts(drawing, 3)] == ["V2", "V2", "V1"]
+
+
 async def test_escape_in_a_menu_of_a_view_closes_the_menu_alone(sandbox: Sandbox) -> None:
     """The view stays; the next Escape is the view's."""
     dots = {"type": "overflow", "action_id": "o", "options": [option("one")]}
@@ -353,7 +371,7 @@ async def test_escape_in_a_menu_of_a_view_closes_the_menu_alone(sandbox: Sandbox
 
 
 async def test_an_element_of_a_view_tells_by_the_view(sandbox: Sandbox) -> None:
-    """Menus outside of inputs, and inputs that dispatch, are told at once; Enter submits nothing."""
+    """Menus outside of inputs, and inputs that dispatch, tell at once; Enter submits nothing."""
     options = [option("one"), option("two")]
     asks = labelled("which", menu(options=options), dispatch_action=True)
     types = {**question("typed"), "dispatch_action": True}

@@ -1,4 +1,4 @@
-"""What the page makes of Block Kit, in a real browser: every kind of block, and no more than it says."""
+"""What the page makes of Block Kit, in a real browser: every kind of block, as it stands."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_hostile_words_stay_words(sandbox: Sandbox) -> None:
     fields = (kinds(HOSTILE)[k][0] for k in ("section", "context", "actions", "header", "input"))
     async with canvas(sandbox) as drawing:
         await drawing.page.evaluate("name => { window.people = { U0EVIL: name }; }", HOSTILE)
-        await drawing.show(messages=said, tab=True, home={**home(*fields), "id": "V1"})
+        await drawing.show(messages=said, home={**home(*fields), "id": "V1"})
         assert await drawing.page.locator('img[src="x"], [onerror], body script').count() == 0
         for ts, shown in seen.items():
             assert "".join(shown.split()) in "".join((await drawn(drawing, ts)).split()), ts
