@@ -88,7 +88,10 @@ function Step({ number, title, text, done, open, toggle, start }) {
 function useWalk(state) {
   const name = `walk:${state.team}`;
   const [, again] = useState({});
-  useEffect(() => onKept(name, () => again({})), [name]);
+  useEffect(() => {
+    again({}); // it may have been kept since this was drawn
+    return onKept(name, () => again({}));
+  }, [name]);
   useEffect(() => {
     const before = kept(name, null);
     const now = reached(before ?? begun(Date.now() / 1000), state);
