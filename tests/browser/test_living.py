@@ -48,7 +48,11 @@ async def test_the_home_tab_acts(house: House, page_as: PageAs) -> None:
     """What waits for review is rated by a press there, and waits no more."""
     await house.ask("asker", QUESTION, ANSWER)
     page = await page_as("staff", channel=CHANNEL)
-    await page.get_by_role("navigation", name="Conversations").get_by_role("button", name="Mynah", exact=True).click()
+    await (
+        page.get_by_role("navigation", name="Conversations")
+        .get_by_role("button", name="Mynah", exact=True)
+        .click()
+    )
     await page.get_by_role("link", name="Home").click()
     home = page.locator(".home")
     await expect(home).to_contain_text(ANSWER)
