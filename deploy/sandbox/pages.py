@@ -46,7 +46,7 @@ class Pages:
             Route("/page/history", self.history, methods=["GET"]),
             Route("/page/thread", self.thread, methods=["GET"]),
             Route("/page/log/{n:int}", self.log, methods=["GET"]),
-            Route("/page/file/{team}/{file_id}", self.file, methods=["GET"]),
+            Route("/page/file/{file_id}", self.file, methods=["GET"]),
             Mount("/page", app=_Files(directory=DIRECTORY)),
         ]
 
@@ -83,12 +83,11 @@ class Pages:
         return JSONResponse(entry.whole_json(), headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
-        """A picture that somebody uploaded. Other files are not for a browser to show."""
-        named = request.path_params
+        """A picture for those who see it. Other files are not for a browser to show."""
         try:
-            file = self._worlds.of_team(named["team"]).files.by_id[named["file_id"]]
-        except (Impossible, KeyError):
-            return PlainTextResponse("no such picture", 404)
+            file = self._eyes(request).file(request.path_params["file_id"])
+        except Impossible as error:
+            return PlainTextResponse(str(error), 404)
         kind = mimetypes.guess_type(file.name)[0]
         if file.content is None or kind not in ("image/png", "image/jpeg"):
             return PlainTextResponse("no such picture", 404)

@@ -8,6 +8,7 @@ from typing import Any
 from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.feed import Change
+from deploy.sandbox.files import File
 from deploy.sandbox.markdown import to_blocks
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, TokenKind, User
@@ -78,6 +79,21 @@ class Eyes:
         there = self._messages(channel_id)
         of_thread = (m for m in there if ts in (m.ts, m.thread_ts))
         return {"messages": [drawable(m) for m in of_thread if self._sees(m)]}
+
+    def file(self, file_id: str) -> File:
+        """A file of theirs, or one that was shared where they are, or may go.
+
+        Raises:
+            Impossible: there is none, or they do not see it.
+        """
+        file, channels = self.world.files.by_id.get(file_id), self.world.workspace.channels
+        if file is not None:
+            shared = any(self.sees_channel(channels[channel]) for channel in file.shares)
+            # What the app shares nowhere is for its blocks, which name it.
+            of_app = file.user == self.world.workspace.app.user_id and not file.shares
+            if shared or of_app or file.user == self.user.id:
+                return file
+        raise Impossible(f"{self.user.name} does not see a file {file_id}")
 
     def sees_channel(self, channel: Channel) -> bool:
         """Whether it is in their list: theirs, or a public one for anybody but guests."""

@@ -117,7 +117,17 @@ async def test_only_pictures_are_shown(sandbox: Sandbox) -> None:
         announced = await bot.files_getUploadURLExternal(filename=name, length=3)
         async with httpx.AsyncClient(trust_env=False) as http:
             await http.post(announced["upload_url"], content=b"abc")
-        found = await get(sandbox, f"/page/file/T0MYNAH/{announced['file_id']}")
+        found = await get(sandbox, f"/page/file/{announced['file_id']}?as=asker")
         assert found.status_code == status
-    for path in ("T0MYNAH/F0NONE", f"T0NONE/{announced['file_id']}"):
+    for path in ("F0NONE?as=asker", f"{announced['file_id']}?as=asker&team=T0NONE"):
         assert (await get(sandbox, f"/page/file/{path}")).status_code == 404
+
+
+async def test_a_picture_is_for_those_who_see_it(sandbox: Sandbox) -> None:
+    """One of a private channel is there for its members, and for nobody who asks by its number."""
+    staff = sandbox.client("xoxp-staff")
+    shared = await staff.files_upload_v2(filename="chart.png", content=b"abc", channel="C0PRIV")
+    path = f"/page/file/{shared['file']['id']}"
+    for name, status in (("staff", 200), ("asker", 200), ("asker2", 404), ("guest", 404)):
+        assert (await get(sandbox, f"{path}?as={name}")).status_code == status, name
+    assert (await get(sandbox, path)).status_code == 404
