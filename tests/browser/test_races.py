@@ -68,3 +68,44 @@ async def test_somebody_without_a_channel(windows: Windows, sandbox: Sandbox) ->
     await expect(page.get_by_role("button", name="You are guest")).to_be_visible()
     await page.get_by_role("navigation").get_by_role("button", name="Mynah", exact=True).click()
     await expect(page.get_by_role("textbox", name="Message Mynah")).to_be_visible()
+
+
+async def test_what_one_typed_is_never_said_by_another(windows: Windows, sandbox: Sandbox) -> None:
+    """A second text that waits for the first stays a draft where its writer has become another."""
+    page = await windows.page_as("asker", channel=HELP)
+    box = page.get_by_role("textbox", name="Message #help")
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        held.set()
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/api/chat.postMessage", slow)
+    await box.fill("one ")
+    await box.press("Enter")
+    await held.wait()
+    await box.press_sequentially("two")
+    await box.press("Enter")
+    await page.evaluate("import('/page/places.js').then(({ go }) => go({ as: 'staff' }))")
+    await expect(page.get_by_role("button", name="You are staff")).to_be_visible()
+    async with page.expect_response("**/api/chat.postMessage"):
+        go_on.set()
+    await expect(page.get_by_text("one", exact=True)).to_be_visible()
+    await page.go_back()
+    await expect(box).to_have_value("two")
+    said = [(one["user"], one["text"]) for one in await sandbox.messages()]
+    assert said == [("U0ASKER", "one")]
+
+
+async def test_pressing_twice_is_no_mistake(windows: Windows, sandbox: Sandbox) -> None:
+    """A reaction that is there already when the second press comes is not complained of."""
+    said = await sandbox.client("xoxb-mynah").chat_postMessage(channel=HELP, text="so")
+    page = await windows.page_as("asker", channel=HELP)
+    act = f"""import('/page/reactions.js').then(({{ toggle }}) => {{
+        const said = {{ channel: "{HELP}", ts: "{said["ts"]}" }};
+        return Promise.all([toggle(said, "x", "U0ASKER"), toggle(said, "x", "U0ASKER")]);
+    }})"""
+    await page.evaluate(act)
+    await expect(page.get_by_role("button", name="❌ 1, you reacted")).to_be_visible()
+    await expect(page.locator(".toast")).to_have_count(0)

@@ -19,8 +19,10 @@ export function Composer({ state, names, place, ask, channel, thread }) {
   const form = useRef(null);
   const sending = useRef({ now: false, again: false });
   const typed = useRef(0);
+  const left = useRef(false); // whoever looks elsewhere by now may be somebody else
   const latest = useRef(text);
   useLayoutEffect(() => keep(place.as, here, text), [here, text]);
+  useLayoutEffect(() => () => (left.current = true), []);
   useLayoutEffect(() => isDrawn(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
 
   function change(next) {
@@ -48,7 +50,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
       setWhy(reason(words, error));
     }
     sending.current.now = false;
-    if (sending.current.again) await send();
+    if (sending.current.again && !left.current) await send();
   }
 
   function rest(left) {
