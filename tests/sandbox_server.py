@@ -20,17 +20,23 @@ from starlette.applications import Starlette
 from deploy.sandbox.app import listen, server
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.keep import Keep
+from deploy.sandbox.live import Behind
 from serving import http
 
 
 class Sandbox:
     """A running sandbox; `with Sandbox() as sandbox:` starts and stops it."""
 
-    def __init__(self, timing: Timing | None = None, keep: Keep | None = None) -> None:
+    def __init__(
+        self,
+        timing: Timing | None = None,
+        keep: Keep | None = None,
+        behind: Behind | None = None,
+    ) -> None:
         self._socket = listen(port=0)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.api_url = f"{self.url}/api/"
-        self._server = server(timing, keep=keep)
+        self._server = server(timing, keep=keep, behind=behind)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
 
     def __enter__(self) -> Self:

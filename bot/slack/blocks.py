@@ -10,6 +10,7 @@ from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, Markdown
 
 from bot import confidence
 from bot.answering import Reply
+from bot.grounding import grounded
 from bot.mrkdwn import escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
 from bot.slack.rating import thumbs
@@ -89,10 +90,15 @@ def receipt(reply: Reply) -> str:
 
 
 def _origin(reply: Reply) -> str:
-    if reply.match is None:
+    match = reply.match
+    if match is None:
         return "not verified"
-    how = "quoted," if reply.mode is AnswerMode.QUOTED else "written from an answer"
-    return f"{how} verified by <@{reply.match.approved_by}>"
+    by = f"verified by <@{match.approved_by}>"
+    if reply.mode is AnswerMode.QUOTED:
+        return f"quoted, {by}"
+    if not grounded(reply.text, match.answer, match.question):
+        return f"not verified; a similar question has an answer {by}"
+    return f"written from an answer {by}"
 
 
 def _message(about: Mapping[str, Any], text: str, shown: Sequence[Block]) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class Courier:
         if self.request_url is None:
             self._hand_over(delivery, await self.sockets.next(), "timeout")
             return
-        retry = (len(delivery.envelopes), "http_timeout")
+        retry = (max(1, len(delivery.envelopes)), "http_timeout")  # it may overtake the first
         await self._post_once(delivery, self.request_url, retry)
 
     async def _insist(self, delivery: Delivery) -> None:
@@ -255,7 +255,7 @@ class Courier:
 
     def _hand_over(self, delivery: Delivery, connection: Connection, reason: str) -> str:
         envelope_id = str(uuid.uuid4())
-        number = len(delivery.envelopes) if reason else 0
+        number = max(1, len(delivery.envelopes)) if reason else 0
         attempt = {"retry_attempt": number, "retry_reason": reason}
         event = delivery.kind == "events_api"
         delivery.envelopes.append(envelope_id)

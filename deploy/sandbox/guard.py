@@ -7,7 +7,7 @@ import re
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+_LOOPBACK = re.compile(r"(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _OWN_FETCHES = ("same-origin", "none")  # none: typed into the address bar
 REFUSED = "The local Slack answers this machine alone, and its own page."
 

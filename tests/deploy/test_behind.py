@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from bot import pausing, releases
-from bot.store.database import transaction
+from bot.store.database import open_engine, transaction
 from bot.store.schema import Example, ExampleStatus, Run, RunStatus, RunTrigger
 from deploy.behind import looking
+from deploy.migrate import upgrade
 from tests.deploy.test_cli import TEAM, released
 
 
@@ -59,11 +60,18 @@ def test_a_run_its_verdict_and_a_pause(engine: Engine) -> None:
 
 
 def test_looking_makes_no_store(tmp_path: Path) -> None:
-    """No file and no directory comes of it; once there is one, the same look sees it."""
-    path = tmp_path / "there" / "mynah.db"
+    """No file comes of it; once there is one, the same look sees it."""
+    path = tmp_path / "mynah.db"
     look = looking(f"sqlite:///{path}")
     assert look() is None
-    assert not path.parent.exists()
+    assert not list(tmp_path.iterdir())
+    upgrade(f"sqlite:///{path}")
+    engine = open_engine(f"sqlite:///{path}")
+    assert look() is None
+    with transaction(engine) as session:
+        releases.ensure_team(session, TEAM)
+    engine.dispose()
+    assert (look() or {})["live"] == "v1 · base"
 
 
 @pytest.mark.parametrize("tables", ["", "CREATE TABLE team (team_id TEXT)", "not a database"])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.local import LocalSet, Ports, SetFailed
@@ -37,3 +38,17 @@ async def test_the_callers_own_settings_do_not_reach_the_set(
         local.start("worker", local.ports.worker)
         await local.ready("worker", f"http://127.0.0.1:{local.ports.worker}/healthz", within_s=60)
         assert local.env["SLACK_BOT_TOKEN"] == "xoxb-mynah"
+
+
+@pytest.mark.parametrize("lived_in", [False, True])
+async def test_only_where_people_play_the_local_slack_has_a_past(
+    tmp_path: Path, lived_in: bool
+) -> None:
+    """What is measured begins with nothing said and leaves nothing; the other keeps all of it."""
+    local = LocalSet(tmp_path, tmp_path, Ports.free(), say=lambda _: None, lived_in=lived_in)
+    with local:
+        await local.start_sandbox()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            state = (await http.get(f"{local.sandbox_url}/_control/state")).json()
+    assert bool(state["messages"]["C0HELP"]) == lived_in
+    assert (tmp_path / "sandbox.db").exists() == lived_in

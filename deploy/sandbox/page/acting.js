@@ -10,7 +10,8 @@ import { chosen, kept, reset } from "./chosen.js";
 import { confirmed } from "./confirming.js";
 import { toast } from "./toasts.js";
 
-const TROUBLE = "We had some trouble connecting. Try again?";
+/** What Slack says of a view that could not be submitted. */
+export const TROUBLE = "We had some trouble connecting. Try again?";
 const SILENCE = "The app did not answer in time. Try again?";
 const told = new WeakMap(); // input → what puts back what the app has last heard
 
@@ -34,10 +35,10 @@ export function listen(root, names) {
   });
 }
 
-/** What to say of an act that did not work. */
-export function trouble(error) {
+/** What to say of an act that did not work; `late`: of one that the app was too slow for. */
+export function trouble(error, late = SILENCE) {
   if (!(error instanceof Refused)) console.error(error);
-  return error.code === "operation_timeout" ? SILENCE : TROUBLE;
+  return error.code === "operation_timeout" ? late : TROUBLE;
 }
 
 async function press(event, pressed, names) {

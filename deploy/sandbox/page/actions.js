@@ -1,16 +1,15 @@
 /** What one can do with a message: react, reply, and the rest in a menu. */
 import { call, control } from "./api.js";
+import { confirmed } from "./confirming.js";
 import { h } from "./dom.js";
-import { Asking } from "./asking.js";
 import { writeIn } from "./drafts.js";
 import { Menu } from "./menu.js";
-import { mrkdwn } from "./mrkdwn.js";
 import { Picker } from "./picker.js";
 import { address, go } from "./places.js";
 import { toggle } from "./reactions.js";
 import { isReply } from "./store.js";
 import { toast } from "./toasts.js";
-import { useRef } from "./vendor/hooks.mjs";
+import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
 
 const QUICK = { white_check_mark: "✅ (right)", x: "❌ (wrong)", memo: "📝 (this is right)" };
 
@@ -24,14 +23,15 @@ export function reply(said) {
 /**
  * The buttons over a message.
  *
- * open: which part is open: "picker", "menu", "asking", or ""; `setOpen` opens another.
+ * open: which part is open: "picker", "menu" or ""; `setOpen` opens another, `shut` closes one.
  * edit: begins to edit, where it is one's own.
  */
-export function Actions({ said, state, names, open, setOpen, edit }) {
+export function Actions({ said, state, names, open, setOpen, shut, edit }) {
   const bar = useRef(null);
   const before = useRef(""); // what was open when the pointer came down, which closes it
   const beside = () => bar.current;
-  const close = () => setOpen("");
+  const close = () => shut(open);
+  useLayoutEffect(() => intoView(bar.current), []);
   const react = (name) => toggle(said, name, state.me);
 
   function opener(part, label, face) {
@@ -58,28 +58,21 @@ export function Actions({ said, state, names, open, setOpen, edit }) {
       opener("menu", "More actions", symbol("more")),
     ),
     open === "picker" && h(Picker, { pick: react, beside, close }),
-    open === "menu" && h(Menu, { label: "More actions", items: items({ said, state, edit, setOpen }), beside, close }),
-    open === "asking" &&
-      h(
-        Asking,
-        { title: "Delete message", yes: "Delete", act: () => remove(said), close },
-        h("p", {}, "Are you sure you want to delete this message? This cannot be undone."),
-        h("blockquote", {}, ...mrkdwn(said.text, names)),
-      ),
+    open === "menu" && h(Menu, { label: "More actions", items: items({ said, state, names, edit }), beside, close }),
   );
 }
 
 /** Whether nobody but oneself may change it. */
 export const own = (said, state) => said.user === state.me && said.subtype !== "tombstone";
 
-function items({ said, state, edit, setOpen }) {
+function items({ said, state, names, edit }) {
   const shortcut = ({ name, callback_id }) => ({
     name,
     act: () => control("shortcut", { channel: said.channel, ts: said.ts, callback_id }).catch(toast),
   });
   const mine = [
     { name: "Edit message", act: edit },
-    { name: "Delete message", danger: true, act: () => setOpen("asking") },
+    { name: "Delete message", danger: true, act: () => remove(said, names) },
   ];
   const ofApp = state.shortcuts.map(shortcut);
   const link = { name: "Copy link", act: () => copy(said) };
@@ -96,7 +89,19 @@ async function copy(said) {
   }
 }
 
-const remove = (said) => call("chat.delete", { channel: said.channel, ts: said.ts }).catch(toast);
+/** Delete a message, once somebody has said that they mean it. */
+async function remove(said, names) {
+  const quoted = said.text.replace(/^/gm, "> ");
+  const question = {
+    title: plain("Delete message"),
+    text: { type: "mrkdwn", text: `Are you sure you want to delete this message? This cannot be undone.\n${quoted}` },
+    confirm: plain("Delete"),
+    style: "danger",
+  };
+  if (await confirmed(question, names)) await call("chat.delete", { channel: said.channel, ts: said.ts }).catch(toast);
+}
+
+const plain = (text) => ({ type: "plain_text", text });
 
 /** The arrow keys go from button to button. */
 function moved(event, bar) {
@@ -106,6 +111,12 @@ function moved(event, bar) {
   if (!step || at < 0) return;
   event.preventDefault();
   all.at((at + step) % all.length).focus();
+}
+
+/** Over the first row there is no room for the bar: it goes down into it. */
+function intoView(bar) {
+  const hidden = bar.closest(".scroller").getBoundingClientRect().top - bar.getBoundingClientRect().top;
+  if (hidden > 0) bar.style.top = `${bar.offsetTop + hidden + 2}px`;
 }
 
 const SHAPES = {

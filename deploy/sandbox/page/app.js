@@ -30,6 +30,7 @@ export function App(props) {
     if (drawer) document.getElementById("drawer-button").focus();
   };
   useEffect(() => setMenu(false), [place.channel, place.thread, place.tab, place.as]);
+  useEffect(() => void (document.title = title(props)));
   if (state.refused) return h(Nobody, { why: state.refused });
   if (!state.me) return h("p", { class: "waiting", role: "status" }, "Connecting …");
   const parts = { ...props, openMenu: () => setMenu(true) };
@@ -52,6 +53,11 @@ export function App(props) {
     h(Toasts, {}),
     !state.connected && h("p", { class: "lost", role: "alert" }, "The sandbox does not answer. Trying again …"),
   );
+}
+
+/** So that windows with different people can be told apart where only their names are shown. */
+function title({ state, names, place }) {
+  return [state.me && names.user(state.me), state.channels[place.channel] && names.channel(place.channel), "Mynah’s local Slack"].filter(Boolean).join(" · ");
 }
 
 function Nobody({ why }) {

@@ -40,13 +40,13 @@ export function Offers({ id, options, at, take, beside }) {
       { key: one.key, id: `${id}-${index}`, role: "option", "aria-selected": String(index === at), onClick: () => take(one) },
       h("span", { class: "face", "aria-hidden": "true" }, one.face),
       h("strong", {}, one.name),
-      one.hint && h("span", { class: "hint" }, one.hint),
+      one.hint && h("span", { class: "about" }, one.hint),
     );
   // The field keeps the focus: a press in the list must not take it.
   const press = (event) => event.preventDefault();
   return h(
     Popover,
-    { kind: "manual", beside, class: "over", "data-start": true, onMouseDown: press },
+    { kind: "manual", beside, class: "pop", "data-start": true, onMouseDown: press },
     h("ul", { ref: list, id, class: "offers", role: "listbox", "aria-label": "Suggestions" }, ...options.map(option)),
   );
 }
@@ -64,13 +64,20 @@ function commands(begun, state) {
 
 function people(begun, state, names) {
   const users = state.users.filter((user) => !user.deleted && (matches(names.user(user.id), begun) || matches(user.name, begun)));
+  const sorted = users.sort((a, b) => b.is_bot - a.is_bot || names.user(a.id).localeCompare(names.user(b.id)));
   const groups = names.groups().filter(({ name }) => matches(name, begun));
   const everybody = Object.keys(EVERYBODY).filter((name) => matches(name, begun));
   return [
-    ...users.map((user) => ({ key: user.id, face: avatar(user.id, names, "tiny"), name: names.user(user.id), hint: user.is_bot ? "App" : user.name, text: `@${names.user(user.id)} ` })),
+    ...sorted.map((user) => person(user, names)),
     ...groups.map(({ id, name }) => ({ key: id, face: "👥", name: `@${name}`, hint: "Group", text: `@${name} ` })),
     ...everybody.map((name) => ({ key: name, face: "📣", name: `@${name}`, hint: EVERYBODY[name], text: `@${name} ` })),
   ];
+}
+
+function person({ id, name, is_bot }, names) {
+  const shown = names.user(id);
+  const hint = is_bot ? "App" : name !== shown && name;
+  return { key: id, face: avatar(id, names, "tiny"), name: shown, hint, text: `@${shown} ` };
 }
 
 function channels(begun, state, names) {

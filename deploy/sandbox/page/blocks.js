@@ -4,9 +4,8 @@
  * Pure: blocks in, elements out. A `markdown` block is expected as the blocks that the sandbox makes
  * of it (`deploy/sandbox/markdown.py`); as it is, it is shown as plain lines.
  */
-import { useId } from "./vendor/hooks.mjs";
 import { h, link } from "./dom.js";
-import { element, isGroup, picture, words } from "./elements.js";
+import { element, isGroup, picture, useOwnId, words } from "./elements.js";
 import { textObject } from "./mrkdwn.js";
 import { richText } from "./rich_text.js";
 
@@ -68,7 +67,7 @@ function row(block, names, held) {
 
 /** A label with its field, and beneath it what is wrong, else what it is for. */
 function Input({ block, names, held, error }) {
-  const id = useId();
+  const id = useOwnId();
   const group = isGroup(block.element);
   const described = [error && `${id}-error`, block.hint && `${id}-hint`].filter(Boolean).join(" ");
   const about = {

@@ -38,7 +38,7 @@ function Question({ object, names, answered }) {
     "dialog",
     { ref: dialog, class: "over asking", role: "alertdialog", "aria-labelledby": "asked-title", "aria-describedby": "asked-text", onCancel: (event) => (event.preventDefault(), no()) },
     h(
-      "div",
+      "section",
       { class: "modal" },
       h("header", {}, h("h2", { id: "asked-title" }, ...words(object.title)), h("button", { type: "button", class: "close", "aria-label": "Close", onClick: no }, "✕")),
       h("div", { class: "form", id: "asked-text" }, ...textObject(object.text, names)),

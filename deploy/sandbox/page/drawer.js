@@ -125,7 +125,7 @@ class Row extends Component {
         h("time", {}, moment(entry.at)),
         h("span", { class: "entry-sign", "aria-hidden": "true" }, SIGNS[kind]),
         h("span", { class: "entry-title" }, h("span", { class: "hidden" }, `${SAID[kind]} `), h("b", {}, title), detail && ` ${detail}`, ...notes(entry)),
-        ms !== undefined && h("span", { class: "entry-ms" }, `${Math.round(ms)} ms`),
+        ms !== undefined && h("span", { class: "entry-ms" }, ms < 1 ? "<1 ms" : `${Math.round(ms)} ms`),
         error && h("span", { class: "entry-error" }, error),
       ),
       open && h(Whole, { n: entry.n, id, only }),

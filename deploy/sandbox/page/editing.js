@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { decode, encode } from "./encode.js";
 import { Field } from "./field.js";
 import { toast } from "./toasts.js";
-import { useState } from "./vendor/hooks.mjs";
+import { useEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 const EDIT = "edit"; // the event by which others ask a message to be edited
 
@@ -21,7 +21,9 @@ export function editNewest(element, user) {
 export function Editor({ said, state, names, done }) {
   const [text, setText] = useState(() => decode(said.text, names));
   const [before] = useState(() => document.activeElement);
-  const id = `edit-${said.ts}`;
+  const form = useRef(null);
+  // After the list has followed its end, which has gone down.
+  useEffect(() => form.current.scrollIntoView({ block: "nearest" }), []);
 
   const leave = () => done(before);
 
@@ -39,8 +41,8 @@ export function Editor({ said, state, names, done }) {
 
   return h(
     "form",
-    { class: "composer editor", onSubmit: save },
-    h("div", { class: "box" }, h(Field, { id, label: "Edit message", text, change: setText, enter: save, escape: leave, focused: true, state, names })),
+    { ref: form, class: "composer editor", onSubmit: save },
+    h("div", { class: "box" }, h(Field, { id: `edit-${said.ts}`, label: "Edit message", text, change: setText, enter: save, escape: leave, focused: true, state, names })),
     h(
       "div",
       { class: "editor-end" },

@@ -6,7 +6,7 @@
  * `chosen.js` reads what is typed and chosen. What an input holds at first is its default alone, so
  * no redraw takes away what somebody has typed or chosen since.
  */
-import { useId } from "./vendor/hooks.mjs";
+import { useState } from "./vendor/hooks.mjs";
 import { LINKED, h } from "./dom.js";
 import { drawnPlain, textObject, withEmoji } from "./mrkdwn.js";
 
@@ -44,6 +44,8 @@ const KINDS = {
     typed(one, clockTime(holds(held, "selected_date_time", one.initial_date_time)), { type: "datetime-local", ...more }),
 };
 
+let ids = 0;
+
 // Each kind of menu: what its choice is called in a state, what is chosen at first, what it offers.
 const MENUS = {
   static: (one) => ["option", groupsOf(one)],
@@ -63,6 +65,11 @@ export function element(one, names, held, more = {}) {
   const [, multiple, kind] = /^(multi_)?(\w+)_select$/.exec(one.type) ?? [];
   if (kind in MENUS) return menu(one, MENUS[kind](one, names), held, Boolean(multiple), more);
   return KINDS[one.type]?.(one, names, held, more) ?? h("span", { class: "unknown" }, `(${one.type})`);
+}
+
+/** An id that nothing else on the page has; Preact's own come again once its root is drawn anew. */
+export function useOwnId() {
+  return useState(() => `own-${(ids += 1)}`)[0];
 }
 
 /** Whether an element is several fields, which a label alone cannot name. */
@@ -123,7 +130,7 @@ function feedback(one, names) {
 
 /** A menu behind three dots: a popover, so Escape, a click elsewhere and a choice close it. */
 function Overflow({ one, names }) {
-  const id = useId();
+  const id = useOwnId();
   const options = (one.options ?? []).map((option) =>
     button({ ...option, type: one.type, action_id: one.action_id, confirm: one.confirm }, names, null, {
       key: option.value,
@@ -165,7 +172,7 @@ function walk(event) {
 
 /** Radio buttons or checkboxes; their name is theirs alone, wherever the same ids stand again. */
 function Choices({ type, one, names, chosen, more }) {
-  const name = useId();
+  const name = useOwnId();
   const values = new Set((chosen ?? []).filter(Boolean).map((option) => option.value));
   const rows = (one.options ?? []).map((option) =>
     h(

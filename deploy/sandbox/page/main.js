@@ -127,10 +127,11 @@ async function read({ messages = [] }) {
   if (document.visibilityState === "visible" && messages.some((one) => one.channel === channel)) await mark(channel);
 }
 
+/** What one has seen is read; who comes for the first time has read all that is there. */
 async function mark(channel) {
   const newest = roots(state, channel).at(-1);
-  if (newest && state.channels[channel]?.is_member && state.channels[channel].unread)
-    await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
+  const { is_member: member, unread, last_read: before } = state.channels[channel] ?? {};
+  if (newest && member && (unread || !before)) await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
 }
 
 restore();

@@ -39,8 +39,13 @@ export class Message extends Component {
   held = (event) => this.setState({ held: event.target.matches(":focus-visible") });
   left = (event) => !this.row.current?.contains(event.relatedTarget) && this.setState({ held: false });
   setOpen = (open) => this.setState({ open });
+  shut = (part) => this.state.open === part && this.setState({ open: "" }); // unless another one is open by now
   edit = () => own(this.props.said, this.props.state) && this.setState({ editing: true, open: "" });
-  done = (before) => this.setState({ editing: false }, () => (before?.isConnected ? before : this.row.current).focus());
+  /** Afterwards one is where one was before: in the composer, or on the message. */
+  done = (before) => {
+    const back = () => (before.isConnected && before !== document.body ? before : this.row.current)?.focus();
+    this.setState({ editing: false }, back);
+  };
 
   dismiss = () => {
     dismissed.add(keyOf(this.props.said));
@@ -89,7 +94,7 @@ export class Message extends Component {
         under && said.reply_count > 0 && replyLink(said, names),
         under && status && h("p", { class: "status", role: "status" }, `${names.user(state.app.user)} ${status}`),
       ),
-      active && h(Actions, { said, state, names, open, setOpen: this.setOpen, edit: this.edit }),
+      active && h(Actions, { said, state, names, open, setOpen: this.setOpen, shut: this.shut, edit: this.edit }),
     );
   }
 }

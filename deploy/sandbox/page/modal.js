@@ -1,6 +1,6 @@
 /** The modals in front of somebody: the app's views, one on another, of which the last is seen. */
 import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
-import { trouble } from "./acting.js";
+import { TROUBLE, trouble } from "./acting.js";
 import { control } from "./api.js";
 import { blocks } from "./blocks.js";
 import { chosen } from "./chosen.js";
@@ -34,7 +34,8 @@ function Stack({ stack, names }) {
   return h(
     "dialog",
     { ref: dialog, class: "over", "aria-labelledby": `title-${front.id}`, onKeyDown, onCancel: (event) => event.preventDefault() },
-    ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: stack[0], names })),
+    // In a section a header and a footer are its own, and none of the page's landmarks.
+    h("section", {}, ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: view === stack[0], names }))),
     h(Toasts),
   );
 }
@@ -44,6 +45,7 @@ function View({ view, below, first, names }) {
   const [errors, setErrors] = useState({});
   const [busy, setBusy] = useState(false);
   const [failed, setFailed] = useState("");
+  const [refused, setRefused] = useState(0); // how often; the focus goes to what is wrong once each time
   const form = useRef(null);
 
   async function submit(event) {
@@ -56,20 +58,22 @@ function View({ view, below, first, names }) {
     try {
       tellErrors((await control("submit", { view_id: view.id, values })).errors ?? {});
     } catch (error) {
-      setFailed(trouble(error));
+      setFailed(trouble(error, TROUBLE));
     }
     setBusy(false);
   }
 
   function tellErrors(found) {
+    const any = Object.keys(found).length > 0;
     setErrors(found);
-    return Object.keys(found).length > 0;
+    if (any) setRefused((times) => times + 1);
+    return any;
   }
 
   useLayoutEffect(() => {
     const block = form.current.querySelector(".wrong")?.closest(".input");
     block?.querySelector("input, select, textarea")?.focus();
-  }, [errors]);
+  }, [refused]);
 
   // What somebody mends is not wrong any more before it is submitted again.
   const mended = (event) => {
@@ -91,9 +95,9 @@ function head(view, first) {
   return h(
     "header",
     {},
-    view === first ? h("img", { class: "avatar small", src: "/page/mynah.svg", alt: "" }) : back,
+    first ? h("img", { class: "avatar small", src: "/page/mynah.svg", alt: "" }) : back,
     h("h2", { id: `title-${view.id}` }, ...words(view.title)),
-    h("button", { type: "button", class: "close", "aria-label": "Close", onClick: () => close(first) }, "✕"),
+    h("button", { type: "button", class: "close", "aria-label": "Close", onClick: () => close(view, { whole: true }) }, "✕"),
   );
 }
 
@@ -107,10 +111,11 @@ function foot(view, busy) {
   );
 }
 
-/** Close a view and what lies on it; the state then says that it is gone. */
-async function close(view) {
+/** Close the view in front, with `whole` those below it as well; the state then says that it is gone. */
+async function close(view, { whole = false } = {}) {
   try {
-    await control("close", { view_id: view.id });
+    const { view: next } = await control("close", { view_id: view.id });
+    if (whole && next) await close(next, { whole });
   } catch (error) {
     toast(trouble(error));
   }

@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { avatar, hue } from "./avatar.js";
 import { address, go } from "./places.js";
 import { may, role } from "./roles.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.mjs";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 let came = false; // by the menu, which a new person's page begins without
 
@@ -12,7 +12,7 @@ export function Personas({ state, names, place }) {
   const [open, setOpen] = useState(false);
   const box = useRef(null);
   const button = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const items = open ? [...box.current.querySelectorAll("[role=menuitemradio]")] : [];
     (items.find((one) => one.ariaChecked === "true") ?? items[0])?.focus();
   }, [open]);
@@ -63,7 +63,7 @@ export function Personas({ state, names, place }) {
       },
       h("span", { class: `persona-bar hue-${hue(state.me)}`, "aria-hidden": "true" }),
       avatar(state.me, names),
-      h("span", { class: "persona-words" }, h("small", {}, `You are the ${role(names.person(state.me))}`), h("strong", {}, names.user(state.me))),
+      h("span", { class: "persona-words" }, h("small", {}, `You are · ${role(names.person(state.me))}`), h("strong", {}, names.user(state.me))),
       h("span", { class: "persona-turn", "aria-hidden": "true" }, "Switch ▾"),
     ),
     open && h("ul", { class: "persona-menu", role: "menu", "aria-label": "Be somebody else" }, ...state.personas.map((one) => row(one, names, place, become))),

@@ -33,7 +33,7 @@ export function Picker({ pick, beside, close }) {
   const one = (name) => h("button", { key: name, type: "button", class: "emoji", title: `:${name}:`, "aria-label": name, onClick: () => take(name) }, face(name));
   return h(
     Popover,
-    { beside, close, class: "over" },
+    { beside, close, class: "pop" },
     h(
       "div",
       { ref: box, class: "picker", role: "dialog", "aria-label": "Add a reaction", onKeyDown: keyed },

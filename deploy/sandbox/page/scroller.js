@@ -15,7 +15,9 @@ export function Scroller({ label, more = false, bringMore, newest, children }) {
   const atEnd = useRef(true);
   const bringing = useRef(false);
 
-  const toEnd = () => atEnd.current && box.current?.scrollTo({ top: box.current.scrollHeight });
+  // Whoever changes a message has it before their eyes, whatever comes below.
+  const edits = () => inner.current?.contains(document.activeElement?.closest(".editor") ?? null);
+  const toEnd = () => atEnd.current && box.current && !edits() && (box.current.scrollTop = box.current.scrollHeight);
   useLayoutEffect(() => void toEnd(), [newest]);
   useEffect(() => {
     const grown = new ResizeObserver(toEnd); // an answer that is streamed, a picture that has come

@@ -135,7 +135,7 @@ function sentences(state, names) {
     ask: { title: "Ask", text: ["As ", person("asker"), ", ask Mynah something that it cannot know yet."] },
     correct: {
       title: "Correct it as staff",
-      text: ["As ", person("staff"), ", reply with the right answer, then press 📝 on your reply. Or use “Correct this answer” in More actions (⋯) of Mynah’s."],
+      text: ["As ", person("staff"), ", send the right answer as a reply, then press 📝 on it. Or: More actions → “Correct this answer” on Mynah’s."],
     },
     again: { title: "Ask again in other words", text: ["As ", person("asker", 1), ", ask the same differently: Mynah quotes what ", person("staff"), " wrote."] },
     train: { title: "Train", text: ["As ", person("admin"), ", let Mynah learn it by heart. It goes live only if it passes the gate; watch the line at the top."] },

@@ -1,34 +1,13 @@
-"""What the page draws, in a real browser: every kind of block, and nothing that a text says."""
+"""What the page makes of Block Kit, in a real browser: every kind of block, as it stands."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-
-from deploy.pictures.camera import NoBrowser, browser_path
-from tests.deploy.sandbox.acts import (
-    HELP,
-    actions,
-    button,
-    control,
-    feedback,
-    home,
-    modal,
-    option,
-    plain,
-    question,
-)
+from deploy.sandbox.markdown import to_blocks
+from tests.deploy.sandbox.acts import actions, button, feedback, home, option, plain, question
+from tests.deploy.sandbox.canvas import Canvas, canvas
 from tests.sandbox_server import Sandbox
-
-try:
-    BROWSER = browser_path()
-except NoBrowser as missing:
-    pytest.skip(str(missing) or str(NoBrowser.__doc__), allow_module_level=True)
-playwright = importlib.import_module("playwright.async_api")
 
 HOSTILE = "</div><img src=x onerror=alert(1)><script>alert(2)</script>"
 Json = dict[str, Any]
@@ -99,56 +78,60 @@ def kinds(text: str) -> dict[str, tuple[Json, str]]:
     }  # fmt: skip
 
 
-@asynccontextmanager
-async def looking(sandbox: Sandbox, query: str) -> AsyncIterator[tuple[Any, list[str]]]:
-    """The page in a browser, and what it has asked for."""
-    asked: list[str] = []
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=BROWSER)
-        page = await browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: asked.append(f"error: {error}"))
-        await page.goto(f"{sandbox.url}/?{query}")
-        await page.wait_for_selector("body[data-ready]")
-        yield page, asked
-        await browser.close()
+def messages(text: str) -> tuple[list[Json], dict[str, str]]:
+    """A message for each kind of block, and what is to be seen of each, by ts."""
+    said, seen = [], {}
+    for name, (block, shown) in kinds(text).items():
+        made = to_blocks(block["text"]) if block["type"] == "markdown" else [block]
+        said.append({"ts": name, "blocks": made})
+        seen[name] = shown
+    return said, seen
 
 
-async def post(sandbox: Sandbox, text: str) -> dict[str, str]:
-    """Post each kind of block as the bot; returns what is to be seen, by ts."""
-    bot, seen = sandbox.client("xoxb-mynah"), {}
-    for block, shown in kinds(text).values():
-        said = await bot.chat_postMessage(channel=HELP, text="so", blocks=[block])
-        seen[str(said["ts"])] = shown
-    return seen
-
-
-async def drawn(page: Any, ts: str) -> str:
+async def drawn(drawing: Canvas, ts: str) -> str:
     """The words of a message, as one line."""
-    text = await page.locator(f'[data-ts="{ts}"] .body').inner_text()
+    text = await drawing.page.locator(f'[data-ts="{ts}"] .body').inner_text()
     return " ".join(text.split())
 
 
 async def test_each_kind_of_block_shows_its_words(sandbox: Sandbox) -> None:
     """All that a message may hold is drawn, and nothing of it as unsupported."""
-    seen = await post(sandbox, "Port 7411 is right")
-    async with looking(sandbox, f"channel={HELP}") as (page, _asked):
+    said, seen = messages("Port 7411 is right")
+    async with canvas(sandbox) as drawing:
+        await drawing.show(messages=said)
         for ts, shown in seen.items():
-            assert shown in await drawn(page, ts)
-        assert await page.locator(".block > .unknown").count() == 0
-        assert await page.locator("select option, .choice, .overflow button").count() == 5
+            assert shown in await drawn(drawing, ts), ts
+        assert await drawing.page.locator(".block > .unknown").count() == 0
+        assert await drawing.page.locator("select option, .choice, .overflow .option").count() == 5
+        assert [one for one in drawing.asked if one.startswith("error")] == []
+
+
+async def test_what_nobody_knows_is_named(sandbox: Sandbox) -> None:
+    """A block, an element and a piece of rich text of an unknown type keep a visible place."""
+    odd = [
+        {"type": "carousel"},
+        actions({"type": "dial", "action_id": "d"}),
+        rich({"type": "rich_text_poem"}, part("section", {"type": "sound"})),
+    ]
+    async with canvas(sandbox) as drawing:
+        await drawing.show(messages=[{"ts": "1", "blocks": odd}])
+        assert await drawn(drawing, "1") == "(carousel) (dial) (rich_text_poem) (sound)"
 
 
 async def test_hostile_words_stay_words(sandbox: Sandbox) -> None:
     """Wherever a text may stand, markup in it is shown as it is; nothing is loaded or run."""
-    seen = await post(sandbox, HOSTILE)
-    await sandbox.client("xoxp-asker").chat_postMessage(channel=HELP, text=HOSTILE)
-    await sandbox.seed(users=[{"id": "U0EVIL", "name": HOSTILE, "real_name": HOSTILE}])
-    async with looking(sandbox, f"channel={HELP}") as (page, asked):
-        assert await page.locator('img[src="x"], [onerror], body script').count() == 0
+    said, seen = messages(HOSTILE)
+    said.append({"ts": "plain", "text": f"{HOSTILE} <@U0EVIL>"})
+    fields = (kinds(HOSTILE)[k][0] for k in ("section", "context", "actions", "header", "input"))
+    async with canvas(sandbox) as drawing:
+        await drawing.page.evaluate("name => { window.people = { U0EVIL: name }; }", HOSTILE)
+        await drawing.show(messages=said, home={**home(*fields), "id": "V1"})
+        assert await drawing.page.locator('img[src="x"], [onerror], body script').count() == 0
         for ts, shown in seen.items():
-            assert "".join(shown.split()) in "".join((await drawn(page, ts)).split())
-        assert [url for url in asked if not url.startswith(sandbox.url)] == []
+            assert "".join(shown.split()) in "".join((await drawn(drawing, ts)).split()), ts
+        assert HOSTILE in await drawing.page.locator(".home").inner_text()
+        asked = [one for one in drawing.asked if not one.startswith(sandbox.url)]
+        assert asked == []
 
 
 async def test_mrkdwn_as_slack_reads_it(sandbox: Sandbox) -> None:
@@ -157,62 +140,28 @@ async def test_mrkdwn_as_slack_reads_it(sandbox: Sandbox) -> None:
         "*bold* _it_ ~no~ `*c*` a_b_c 2*3*4 <@U0STAFF> <#C0OPS> <!subteam^S0STAFF> <!here> :tada:\n"
         "> quoted\n```\ncode *x*\n```<https://x.test|label> <javascript:alert(1)|bad>"
     )
-    bot = sandbox.client("xoxb-mynah")
     block = {"type": "section", "text": mrkdwn(text)}
-    said = await bot.chat_postMessage(channel=HELP, text="so", blocks=[block])
-    async with looking(sandbox, f"channel={HELP}") as (page, _asked):
-        shown = await drawn(page, said["ts"])
-        assert shown == (
+    async with canvas(sandbox) as drawing:
+        await drawing.show(messages=[{"ts": "1", "blocks": [block]}])
+        assert await drawn(drawing, "1") == (
             "bold it no *c* a_b_c 2*3*4 @staff #ops @staff @here 🎉 quoted code *x* label "
             "<javascript:alert(1)|bad>"
         )
         for tag, words_in in (("strong", "bold"), ("em", "it"), ("s", "no"), ("code", "*c*")):
-            assert await page.locator(f".body {tag}").all_inner_texts() == [words_in]
-        assert await page.locator(".body a").all_inner_texts() == ["label"]
+            assert await drawing.page.locator(f".body {tag}").all_inner_texts() == [words_in]
+        assert await drawing.page.locator(".body a").all_inner_texts() == ["label"]
 
 
-async def test_a_thread_with_its_marks(sandbox: Sandbox) -> None:
-    """Replies stand under their question; the badge, reactions, and that it was edited show."""
-    asker, bot = sandbox.client("xoxp-asker"), sandbox.client("xoxb-mynah")
-    asked = await asker.chat_postMessage(channel=HELP, text="Which port?")
-    await asker.chat_postMessage(channel=HELP, text="something else")
-    said = await bot.chat_postMessage(channel=HELP, text="7411", thread_ts=asked["ts"])
-    await bot.chat_update(channel=HELP, ts=said["ts"], text="7412")
-    await asker.reactions_add(channel=HELP, timestamp=said["ts"], name="white_check_mark")
-    async with looking(sandbox, f"channel={HELP}&thread={asked['ts']}&alone") as (page, _asked):
-        shown = " ".join((await page.locator(".messages").inner_text()).split())
-        assert "something else" not in shown
-        assert shown.startswith("A asker")
-        assert "1 reply Mynah APP" in shown
-        assert shown.endswith("✅ 1")
-        assert "7412" in shown
-        await bot.chat_update(channel=HELP, ts=said["ts"], text="7413")
-        await page.get_by_text("7413").wait_for()  # without anybody's help
-
-
-async def test_modals_and_home_tabs(sandbox: Sandbox) -> None:
-    """Each is drawn with what it holds, and its parts carry the ids to act by."""
-    bot = sandbox.client("xoxb-mynah")
-    await bot.views_publish(user_id="U0ADMIN", view=home(*(kinds(HOSTILE)[k][0] for k in (
-        "section", "context", "actions", "header", "rich_text", "input"))))  # fmt: skip
-    posted = await bot.chat_postMessage(channel=HELP, text="so", blocks=[actions(button("go"))])
-    pressed = await _trigger(sandbox, str(posted["ts"]))
-    view = modal(question("why", initial_value="because", multiline=True))
-    await bot.views_open(trigger_id=pressed, view=view)
-    async with looking(sandbox, "modal=U0STAFF&alone") as (page, _asked):
-        assert await page.locator("form[data-view-id] h2").inner_text() == "Correct"
-        field = page.locator('[data-block-id="why"] [data-action-id="why_typed"]')
-        assert await field.input_value() == "because"
-        assert await page.locator("button[type=submit]").inner_text() == "Save"
-    async with looking(sandbox, "home=U0ADMIN") as (page, asked):
-        assert HOSTILE in await page.locator(".home").inner_text()
-        assert await page.locator('img[src="x"], body script').count() == 0
-        assert [url for url in asked if not url.startswith(sandbox.url)] == []
-
-
-async def _trigger(sandbox: Sandbox, ts: str) -> str:
-    await control(sandbox, "faults", ack_s=0.1, trigger_s=60)
-    answer = await control(
-        sandbox, "action", token="xoxp-staff", channel=HELP, ts=ts, action_id="go"
-    )
-    return str(answer["trigger_id"])
+async def test_a_step_names_where_it_read(sandbox: Sandbox) -> None:
+    """A task card shows its details and links its sources; an address of no web is no link."""
+    sources = [
+        {"type": "url", "url": "https://x.test/a", "text": "Ports"},
+        {"type": "url", "url": "javascript:alert(1)", "text": "Bad"},
+    ]
+    step = task("Read", "in_progress", details=rich(part("section", words("page 2"))))
+    async with canvas(sandbox) as drawing:
+        shown = [{"ts": "1", "blocks": [{**step, "sources": sources}]}]
+        await drawing.show(messages=shown)
+        assert await drawn(drawing, "1") == "Read page 2 Ports Bad"
+        assert await drawing.page.locator(".source a").all_inner_texts() == ["Ports"]
+        await drawing.page.get_by_role("img", name="in progress").wait_for()

@@ -22,6 +22,7 @@ from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import NotKept
 from deploy.sandbox.keep import NAME, Keep
 from deploy.sandbox.world import World
+from deploy.sandbox.worlds import Worlds
 from tests.deploy.sandbox.acts import HELP, actions, button, control, home
 from tests.deploy.sandbox.bolt import Listener
 from tests.deploy.sandbox.test_oauth import access, press_allow
@@ -137,6 +138,9 @@ async def test_everything_that_somebody_made_is_kept(tmp_path: Path) -> None:
             channels=[{"id": "C1", "name": "new", "members": ["U1", "U0MYNAH"]}],
             usergroups=[{"id": "S1", "handle": "them", "users": ["U1"]}],
         )
+        said = await asker.chat_postMessage(channel=HELP, text="read until here")
+        await sandbox.client("xoxp-staff").conversations_mark(channel=HELP, ts=str(said["ts"]))
+        await asker.chat_postMessage(channel=HELP, text="and no further")
         direct = (await asker.conversations_open(users="U0MYNAH"))["channel"]["id"]
         await asker.chat_postMessage(channel=direct, text="psst")
         await asker.conversations_join(channel="C1")
@@ -157,6 +161,9 @@ async def test_everything_that_somebody_made_is_kept(tmp_path: Path) -> None:
         await ann.files_upload_v2(channel="C1", content="b", filename="b.txt")
         files = [one["files"][0]["id"] for one in await sandbox.messages("C1") if one.get("files")]
         assert len(set(files)) == 2
+    with Keep(path) as keep:
+        keep.restore(worlds := Worlds())
+        assert worlds.home.reads == {("U0STAFF", HELP): said["ts"]}
 
 
 async def _fetched(sandbox: Sandbox, link: str) -> bytes:
@@ -189,6 +196,16 @@ async def test_the_app_stays_where_it_was_installed_and_out_of_where_it_was_not(
         await sandbox.client("xoxp-other-asker").chat_postMessage(channel="C0OHELP", text="bye")
         # Two messages and the two last events; of what is said now it hears nothing.
         assert (await sandbox.state(parts="counts"))["counts"]["waiting"] == 4
+
+
+async def test_a_token_that_was_revoked_stays_revoked(tmp_path: Path) -> None:
+    """Also one that every sandbox starts with."""
+    path = tmp_path / NAME
+    async with kept(path) as sandbox:
+        await sandbox.client("xoxb-mynah").auth_revoke()
+    async with kept(path) as sandbox:
+        with pytest.raises(SlackApiError, match="token_revoked"):
+            await sandbox.client("xoxb-mynah").auth_test()
 
 
 async def test_what_one_person_alone_saw_is_not_kept(tmp_path: Path) -> None:
@@ -227,6 +244,7 @@ def _junk(path: Path) -> None:
 def _foreign(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE recipe (name TEXT)")
+        other.execute("PRAGMA user_version=1")
     other.close()
 
 
