@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from playwright.async_api import Locator, Page, expect
 
-__all__ = ["act", "answers", "ask", "choose", "expect", "message", "open_thread", "reply", "thread", "write"]
+__all__ = [
+    "act",
+    "answers",
+    "ask",
+    "choose",
+    "expect",
+    "message",
+    "open_thread",
+    "reply",
+    "thread",
+    "write",
+]
 
 
 async def write(page: Page, text: str, box: str = "Message #help") -> None:
