@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.feed import Watcher
+from deploy.sandbox.reading import begin
 from deploy.sandbox.seen import Eyes
 from deploy.sandbox.worlds import Worlds
 
@@ -47,6 +48,7 @@ class Live:
         except Impossible as error:
             await websocket.close(NOT_HERE, str(error))
             return
+        begin(eyes.world, eyes.user.id)
         self._somebody_looks()
         with self._worlds.feed.watch() as watcher:
             telling = asyncio.create_task(self._tell(websocket, eyes, watcher))
