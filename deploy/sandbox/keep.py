@@ -98,6 +98,9 @@ class Keep:
         assert self._worlds is not None
         home = self._worlds.home
         with self._worlds.feed.watch() as self._watcher:
+            for world in self._worlds:  # of a new workspace also what nobody has changed yet
+                for channel in world.workspace.channels:
+                    world.changed("channel", channel)
             if self._plant is not None:
                 self._plant(home)
             for delivery in self._waiting:

@@ -42,6 +42,7 @@ class Eyes:
             "me": self.user.id,
             "token": self.token,
             "app": {"user": space.app.user_id, "id": space.app.id},
+            "born": min(channel.created for channel in space.channels.values()),
         }
         channels = {channel.id: self._channel(channel) for channel in self._channels()}
         parts = [self._part(what) for what in ("people", "statuses", "prompts", "views")]

@@ -40,11 +40,11 @@ async def test_becoming_somebody_keeps_what_is_looked_at(page_as: PageAs, sandbo
 
 
 async def test_a_place_that_they_do_not_see_is_left(page_as: PageAs) -> None:
-    """An admin's private channel becomes the first channel of the guest."""
+    """An admin's private channel becomes the help channel of whoever is not in it."""
     page = await page_as("admin", channel=ADMIN)
-    await become(page, "guest (guest)")
+    await become(page, "asker2 (asker)")
     await page.get_by_role("heading", name="help", exact=True).wait_for()
-    assert place(page) == {"as": "guest", "channel": HELP}
+    assert place(page) == {"as": "asker2", "channel": HELP}
 
 
 async def test_everybody_says_what_they_may_do(page_as: PageAs) -> None:

@@ -112,7 +112,13 @@ def message(ts: int, user: str, text: str = "", thread: int = 0, **more: Any) ->
 
 async def reached(page: Any, *said: Json, walk: Json | None = None, **state: Any) -> list[str]:
     """The steps that are done, by the page's own rule, after a walk that began at 100."""
-    begun = {"since": "100.000000", "done": [], "question": None, "corrected": "", "gate": None}
+    begun: Json = {
+        "since": "100.000000",
+        "done": [],
+        "question": None,
+        "corrected": "",
+        "gate": None,
+    }
     fixed: Json = {
         "app": {"user": "U0MYNAH"},
         "channels": {},
@@ -156,7 +162,7 @@ async def test_what_ticks_a_step_off(page_as: PageAs) -> None:
 
 
 async def test_training_and_rolling_back_are_ticked_off(page_as: PageAs) -> None:
-    """A gate that is newer than the walk; a version that is older than the highest, or the words."""
+    """A gate that is newer than the walk; a version older than the highest, or the words."""
     page = await page_as("asker", channel=HELP)
 
     def behind(run: int, live: str) -> Json:

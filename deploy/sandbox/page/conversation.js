@@ -26,7 +26,7 @@ export function Conversation(props) {
       "header",
       { class: "top" },
       h("button", { type: "button", class: "plain only-narrow", "aria-label": "Show the list", onClick: props.openMenu }, "☰"),
-      h("h1", {}, h("span", { class: "sign", "aria-hidden": "true" }, sign(channel)), names.channel(channel.id)),
+      h("h1", {}, sign(channel) && h("span", { class: "sign", "aria-hidden": "true" }, sign(channel)), names.channel(channel.id)),
       ofApp ? tabs(place) : h("span", { class: "members" }, `${channel.members.length} members`),
     ),
     home ? h("div", { class: "scroller" }, h(Home, props)) : h(Said, { ...props, channel }),

@@ -17,7 +17,7 @@ export function Scroller({ label, more = false, bringMore, newest, children }) {
 
   // Whoever changes a message has it before their eyes, whatever comes below.
   const edits = () => inner.current?.contains(document.activeElement?.closest(".editor") ?? null);
-  const toEnd = () => atEnd.current && box.current && !edits() && (box.current.scrollTop = box.current.scrollHeight);
+  const toEnd = () => atEnd.current && !edits() && box.current?.scrollTo({ top: box.current.scrollHeight });
   useLayoutEffect(() => void toEnd(), [newest]);
   useEffect(() => {
     const grown = new ResizeObserver(toEnd); // an answer that is streamed, a picture that has come

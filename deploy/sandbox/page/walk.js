@@ -86,9 +86,12 @@ function Step({ number, title, text, done, open, toggle, start }) {
 
 /** How far this browser has come in the workspace, and how to say otherwise. */
 function useWalk(state) {
-  const name = `walk:${state.team}`;
+  const name = `walk:${state.team}:${state.born}`; // a workspace that was begun anew is walked anew
   const [, again] = useState({});
-  useEffect(() => onKept(name, () => again({})), [name]);
+  useEffect(() => {
+    again({}); // it may have been kept since this was drawn
+    return onKept(name, () => again({}));
+  }, [name]);
   useEffect(() => {
     const before = kept(name, null);
     const now = reached(before ?? begun(Date.now() / 1000), state);

@@ -314,3 +314,14 @@ async def test_a_full_disk_is_told_once_and_stops_nobody(
         await asker.chat_postMessage(channel=HELP, text="room again")
     async with kept(path) as sandbox:
         assert len(await sandbox.messages()) == 13
+
+
+async def test_a_workspace_knows_when_it_was_begun(tmp_path: Path) -> None:
+    """Channels keep the time of their making, by which a page knows a new workspace from an old."""
+    made = []
+    for _ in range(2):
+        async with kept(tmp_path / NAME) as sandbox:
+            channel = await sandbox.client("xoxp-asker").conversations_info(channel=HELP)
+            made.append(channel["channel"]["created"])
+        await asyncio.sleep(1.1)  # its unit is a second
+    assert made[0] == made[1]
