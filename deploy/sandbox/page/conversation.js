@@ -49,14 +49,14 @@ function Said(props) {
     const day = dayOf(one.ts);
     const newDay = !at || dayOf(said[at - 1].ts) !== day;
     return [
-      newDay && h("li", { key: day, class: "day", role: "presentation" }, h("span", {}, day)),
+      newDay && h("li", { key: day, class: "day" }, h("span", {}, day)),
       one === firstNew && h("li", { key: "new", class: "new" }, h("span", {}, "New")),
       h(Message, { key: one.ts, said: one, names, state, place, goesOn: !newDay && one !== firstNew && follows(said[at - 1], one), under: true, status: state.statuses[`${channel.id}:${one.ts}`] }),
     ];
   });
   return h(
     Scroller,
-    { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts },
+    { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts, oldest: said[0]?.ts },
     h(Messages, {}, ...rows, !said.length && state.loaded[channel.id] && h("li", { class: "empty" }, "Nothing has been said here yet.")),
     h("p", { class: "typing", "aria-live": "polite" }, typingWords(typists(state, channel.id), names)),
   );

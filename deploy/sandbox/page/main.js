@@ -16,6 +16,7 @@ import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";
 
 const FIRST = "asker";
+const PATIENCE_MS = 1000; // one that was just opened is told of a moment later
 let state = fresh();
 let line = null; // the socket of the person who is played
 let who = ""; // whom it is for
@@ -68,8 +69,9 @@ async function follow() {
 async function heard(said) {
   if (said.token) actWith(said.token);
   set(merge(state, said));
-  if (said.kind === "all") await bring();
-  else await read(said);
+  if (said.kind === "all") return bring(false);
+  if (said.channels?.[place().channel] && !state.loaded[place().channel]) await bring();
+  await read(said);
 }
 
 function lost(why) {
@@ -77,8 +79,9 @@ function lost(why) {
 }
 
 /** Ask for what is looked at and not here yet. */
-async function bring() {
+async function bring(patient = true) {
   const { channel, thread, tab } = place();
+  if (!state.channels[channel] && patient) return setTimeout(() => bring(false), PATIENCE_MS);
   if (!state.channels[channel]) return go({ channel: firstChannel(), thread: "", tab: "" }, { replace: true });
   try {
     await visit(channel, tab);
