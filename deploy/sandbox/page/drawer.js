@@ -114,7 +114,7 @@ class Row extends Component {
 
   render({ entry, goesOn, only }, { open }) {
     const { kind, title, detail, ok, id, ms, error } = entry;
-    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "wrong", (kind === "retry" || entry.copy) && "repeated"];
+    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "not-ok", (kind === "retry" || entry.copy) && "repeated"];
     return h(
       "li",
       { class: classes.filter(Boolean).join(" "), "data-n": String(entry.n), "data-id": id },

@@ -26,7 +26,7 @@ function facts({ sockets, behind }) {
     live && h("li", {}, h("b", {}, live), " answers"),
     h("li", {}, h("b", {}, String(memory)), " learned"),
     run && running(run),
-    gate && h("li", {}, "last gate: ", h("b", { class: gate.passed ? "passed" : "failed" }, verdict(gate))),
+    gate && h("li", {}, "last gate: ", h("b", { class: gate.passed ? "gate-passed" : "gate-failed" }, verdict(gate))),
     paused && h("li", { class: "paused" }, "paused"),
   ];
 }
