@@ -8,6 +8,7 @@ import { Picker } from "./picker.js";
 import { address, go } from "./places.js";
 import { toggle } from "./reactions.js";
 import { isReply } from "./store.js";
+import { symbol } from "./symbols.js";
 import { toast } from "./toasts.js";
 import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
 
@@ -117,14 +118,4 @@ function moved(event, bar) {
 function intoView(bar) {
   const hidden = bar.closest(".scroller").getBoundingClientRect().top - bar.getBoundingClientRect().top;
   if (hidden > 0) bar.style.top = `${bar.offsetTop + hidden + 2}px`;
-}
-
-const SHAPES = {
-  face: ["M9 2a7 7 0 1 0 7 7", "M6.4 10.6a3 3 0 0 0 5.2 0", "M6.6 7v.6M11.4 7v.6", "M14.5 1v5M12 3.5h5"],
-  thread: ["M3 3h12v9H8.5L5 15v-3H3z", "M6 6.4h6M6 8.8h4"],
-  more: ["M9 3.6v.8M9 8.6v.8M9 13.6v.8"],
-};
-
-function symbol(name) {
-  return h("svg", { viewBox: "0 0 18 18", class: `symbol ${name}`, "aria-hidden": "true" }, ...SHAPES[name].map((d) => h("path", { d })));
 }
