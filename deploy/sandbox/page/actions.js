@@ -1,7 +1,8 @@
 /** What one can do with a message: react, reply, and the rest in a menu. */
 import { call, control } from "./api.js";
+import { ACROSS, ledTo } from "./arrows.js";
 import { confirmed } from "./confirming.js";
-import { h } from "./dom.js";
+import { Fragment, h } from "./dom.js";
 import { writeIn } from "./drafts.js";
 import { Menu } from "./menu.js";
 import { Picker } from "./picker.js";
@@ -48,11 +49,11 @@ export function Actions({ said, state, names, open, setOpen, shut, edit }) {
     h("button", { type: "button", class: "emoji", "aria-label": `React with ${meaning}`, title: `React with ${meaning}`, tabindex: at ? "-1" : "0", onClick: () => react(name) }, meaning.split(" ")[0]),
   );
   return h(
-    "div",
-    { class: "actions-of", onKeyDown: (event) => moved(event, bar.current) },
+    Fragment,
+    {},
     h(
       "div",
-      { ref: bar, class: "toolbar", role: "toolbar", "aria-label": "Message actions" },
+      { ref: bar, class: "toolbar", role: "toolbar", "aria-label": "Message actions", onKeyDown: keyed },
       ...quick,
       opener("picker", "Add a reaction", symbol("face")),
       h("button", { type: "button", "aria-label": "Reply in thread", title: "Reply in thread", tabindex: "-1", onClick: () => reply(said) }, symbol("thread")),
@@ -105,13 +106,11 @@ async function remove(said, names) {
 const plain = (text) => ({ type: "plain_text", text });
 
 /** The arrow keys go from button to button. */
-function moved(event, bar) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  const all = [...bar.children];
-  const at = all.indexOf(event.target);
-  if (!step || at < 0) return;
+function keyed(event) {
+  const to = ledTo(event.key, [...event.currentTarget.children], event.target.closest("button"), ACROSS);
+  if (!to) return;
   event.preventDefault();
-  all.at((at + step) % all.length).focus();
+  to.focus();
 }
 
 /** Over the first row there is no room for the bar: it goes down into it. */

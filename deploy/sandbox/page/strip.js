@@ -11,7 +11,7 @@ export function Strip({ state, drawer, toggleDrawer }) {
     { class: "strip", "aria-label": "Behind the scenes" },
     h("ul", { class: "facts" }, ...facts(state)),
     h("p", { class: "hidden", role: "status" }, words(state)),
-    h("button", { type: "button", class: "strip-button", id: "drawer-button", "aria-expanded": drawer ? "true" : "false", onClick: toggleDrawer }, "What Bolt sees"),
+    h("button", { type: "button", class: "strip-button", id: "drawer-button", "aria-expanded": String(drawer), onClick: toggleDrawer }, "What Bolt sees"),
     h("button", { type: "button", class: "strip-button", "aria-label": theme, title: theme, onClick: toggleTheme }, dark ? "☀" : "☾"),
   );
 }
