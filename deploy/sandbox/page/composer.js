@@ -5,6 +5,7 @@ import { draft, isDrawn, keep, takeWanted } from "./drafts.js";
 import { editNewest } from "./editing.js";
 import { encode } from "./encode.js";
 import { Field } from "./field.js";
+import { symbol } from "./symbols.js";
 import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 const TYPING_EVERY_MS = 2000;
@@ -95,7 +96,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
         state,
         names,
       }),
-      h("button", { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() }, h("svg", { viewBox: "0 0 18 18", "aria-hidden": "true" }, h("path", { d: "M2.5 2.6 16 9 2.5 15.4 4.6 9zM4.6 9H10" }))),
+      h("button", { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() }, symbol("send")),
     ),
     why && h("p", { class: "not-sent", role: "alert" }, why),
     thread &&

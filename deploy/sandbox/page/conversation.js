@@ -7,8 +7,8 @@ import { Message, follows } from "./message.js";
 import { to } from "./places.js";
 import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
-import { sign, withApp } from "./sidebar.js";
-import { roots, typists } from "./store.js";
+import { sign } from "./sidebar.js";
+import { isWithApp, roots, typists } from "./store.js";
 import { toast } from "./toasts.js";
 import { useState } from "./vendor/hooks.mjs";
 
@@ -17,7 +17,7 @@ export function Conversation(props) {
   const { state, names, place } = props;
   const channel = state.channels[place.channel];
   if (!channel) return h("main", { class: "panel" });
-  const ofApp = withApp(channel, state);
+  const ofApp = isWithApp(state, channel);
   const home = ofApp && place.tab === "home";
   return h(
     "main",

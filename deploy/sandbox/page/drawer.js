@@ -27,7 +27,7 @@ export function Drawer({ state, narrow, close }) {
   useEffect(() => void (narrow && heading.current.focus()), [narrow]);
   const keys = (event) => event.key === "Escape" && !text && close();
   const kinds = Object.entries(KINDS).map(([name, label]) =>
-    h("button", { type: "button", key: name, "aria-pressed": kind === name ? "true" : "false", onClick: () => setKind(name) }, label),
+    h("button", { type: "button", key: name, "aria-pressed": String(kind === name), onClick: () => setKind(name) }, label),
   );
   return h(
     "aside",
@@ -114,14 +114,14 @@ class Row extends Component {
 
   render({ entry, goesOn, only }, { open }) {
     const { kind, title, detail, ok, id, ms, error } = entry;
-    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "wrong", (kind === "retry" || entry.copy) && "repeated"];
+    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "not-ok", (kind === "retry" || entry.copy) && "repeated"];
     return h(
       "li",
       { class: classes.filter(Boolean).join(" "), "data-n": String(entry.n), "data-id": id },
       id && h("span", { class: `thread-bar hue-${hue(id)}`, "aria-hidden": "true" }),
       h(
         "button",
-        { type: "button", class: "entry-line", "aria-expanded": open ? "true" : "false", onClick: () => this.setState({ open: !open }) },
+        { type: "button", class: "entry-line", "aria-expanded": String(open), onClick: () => this.setState({ open: !open }) },
         h("time", {}, moment(entry.at)),
         h("span", { class: "entry-sign", "aria-hidden": "true" }, SIGNS[kind]),
         h("span", { class: "entry-title" }, h("span", { class: "hidden" }, `${SAID[kind]} `), h("b", {}, title), detail && ` ${detail}`, ...notes(entry)),

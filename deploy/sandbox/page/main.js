@@ -10,7 +10,7 @@ import { h } from "./dom.js";
 import { learn } from "./emoji.js";
 import { connect } from "./live.js";
 import { go, onMove, place } from "./places.js";
-import { fresh, merge, roots, withHistory, withThread } from "./store.js";
+import { fresh, isWithApp, merge, roots, withHistory, withThread } from "./store.js";
 import { restore } from "./theme.js";
 import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";
@@ -95,7 +95,7 @@ async function bring(patient = true) {
 
 /** The app hears when somebody comes to its home, once a visit. */
 async function visit(channel, tab) {
-  const here = state.channels[channel].members.includes(state.app.user) && state.channels[channel].type === "im";
+  const here = isWithApp(state, state.channels[channel]);
   const visit = here ? `${who}:${channel}:${tab}` : "";
   if (visit === visited) return;
   visited = visit;

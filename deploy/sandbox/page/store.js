@@ -10,6 +10,10 @@ import { namesOf } from "./names.js";
 export function fresh() {
   return {
     connected: false, // whether the sandbox is there
+    refused: "", // why this person cannot be played
+    team: "",
+    born: 0, // when the workspace was begun
+    app: null, // {id, user}
     me: null,
     users: [],
     groups: {},
@@ -94,6 +98,10 @@ export function typists(state, channel, thread = "") {
   return Object.keys(until).filter((user) => until[user] > Date.now());
 }
 
+/** Whether a channel is the conversation with the app. */
+export const isWithApp = ({ app }, channel) => channel?.type === "im" && channel.members.includes(app.user);
+
+/** Whether a message stands under another one. */
 export const isReply = (one) => Boolean(one.thread_ts) && one.thread_ts !== one.ts;
 
 const inOrder = new WeakMap();
