@@ -18,6 +18,7 @@ from deploy.sandbox.worlds import Worlds
 
 AT_MOST_EVERY_S = 0.05  # an answer that is streamed changes more often than anybody can read
 LOOK_EVERY_S = 1.0
+MOST_REASON = 123  # bytes
 NOT_HERE = 4004  # a close code of ours: there is no such person or workspace
 
 SHARED = ("behind", "sockets", "faults", "log")
@@ -46,18 +47,23 @@ class Live:
         try:
             eyes = Eyes(self._worlds.of_team(query.get("team", "")), query.get("as", ""))
         except Impossible as error:
-            await websocket.close(NOT_HERE, str(error))
+            await websocket.close(NOT_HERE, _cut(str(error)))
             return
         begin(eyes.world, eyes.user.id)
         self._somebody_looks()
         with self._worlds.feed.watch() as watcher:
-            telling = asyncio.create_task(self._tell(websocket, eyes, watcher))
+            # Whichever ends first ends the other: a page that is told nothing more comes anew.
+            both = [
+                asyncio.create_task(self._tell(websocket, eyes, watcher)),
+                asyncio.create_task(self._hear(websocket, eyes)),
+            ]
             try:
-                await self._hear(websocket, eyes)
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
                 self._somebody_leaves()
+                for one in both:
+                    one.cancel()
+                await asyncio.gather(*both, return_exceptions=True)
 
     async def _tell(self, websocket: WebSocket, eyes: Eyes, watcher: Watcher) -> None:
         manifest = self._worlds.manifest
@@ -85,7 +91,8 @@ class Live:
                 return
             except (ValueError, KeyError, TypeError):
                 continue  # no page of ours says this
-            if channel in eyes.world.workspace.channels:
+            found = eyes.world.workspace.channels.get(channel)
+            if found is not None and eyes.sees_channel(found):
                 eyes.world.changed("typing", channel, thread, eyes.user.id)
 
     def _shared(self, kinds: Iterable[str], read: int) -> Json:
@@ -117,3 +124,8 @@ class Live:
                 self._behind = found
                 self._worlds.feed.tell("", "behind")
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _cut(reason: str) -> str:
+    """As much of it as a closing WebSocket can say."""
+    return reason.encode()[:MOST_REASON].decode(errors="ignore")

@@ -33,6 +33,7 @@ class Eyes:
             known = ", ".join(user.name for _, user in _played(world))
             raise Impossible(f"nobody here is called {name!r}, only: {known}")
         self.token, self.user = found
+        self._known: set[str] = set()  # the channels that were told of
 
     def everything(self) -> Json:
         """All but messages, which are asked for by channel and thread."""
@@ -108,8 +109,11 @@ class Eyes:
 
     def _add_channel(self, found: Json, channel_id: str) -> None:
         channel = self.world.workspace.channels[channel_id]
-        known = self.sees_channel(channel)
-        found.setdefault("channels", {})[channel_id] = self._channel(channel) if known else None
+        if self.sees_channel(channel):
+            found.setdefault("channels", {})[channel_id] = self._channel(channel)
+        elif channel_id in self._known:  # of one that was always hidden not even the id is told
+            self._known.remove(channel_id)
+            found.setdefault("channels", {})[channel_id] = None
 
     def _add_typing(self, found: Json, channel_id: str, thread_ts: str, user: str) -> None:
         if user != self.user.id and self.sees_channel(self.world.workspace.channels[channel_id]):
@@ -117,6 +121,7 @@ class Eyes:
             found.setdefault("typing", []).append(there)
 
     def _channel(self, channel: Channel) -> Json:
+        self._known.add(channel.id)
         total, calling = unread(self.world, self.user.id, channel)
         return {
             "id": channel.id,

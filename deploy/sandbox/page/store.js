@@ -44,7 +44,7 @@ const MOST_LOGGED = 1000;
 export function merge(state, { kind, messages = [], typing = [], channels, log, ...parts }) {
   const base = kind === "all" ? { ...state, messages: {}, loaded: {}, threads: new Set(), log: [] } : state;
   const next = { ...base, ...parts, connected: true };
-  if (channels) next.channels = kind === "all" ? channels : known({ ...base.channels, ...channels });
+  if (channels) next.channels = known(kind === "all" ? channels : { ...base.channels, ...channels });
   if (log) next.log = [...base.log, ...log].slice(-MOST_LOGGED);
   if (messages.length) next.messages = withMessages(next, messages);
   for (const one of typing) next.typing = withTyping(next.typing, one);
@@ -136,8 +136,10 @@ function withTyping(typing, { user, channel, thread_ts: thread }) {
   return { ...typing, [place]: { ...typing[place], [user]: Date.now() + TYPING_MS } };
 }
 
+/** Without those that are seen no more; no name of JavaScript's own is a channel's. */
 function known(channels) {
-  return Object.fromEntries(Object.entries(channels).filter(([, channel]) => channel !== null));
+  const seen = Object.entries(channels).filter(([, channel]) => channel !== null);
+  return Object.assign(Object.create(null), Object.fromEntries(seen));
 }
 
 function otherNames(before, now) {

@@ -1,0 +1,70 @@
+"""What comes while something else is on its way: nothing is lost, nothing old wins."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlencode
+
+from playwright.async_api import Route, expect
+
+from tests.browser.driver import Windows
+from tests.sandbox_server import Sandbox
+
+HELP = "C0HELP"
+
+
+async def test_what_is_said_while_history_is_fetched_is_seen(
+    windows: Windows, sandbox: Sandbox
+) -> None:
+    """The history that comes late knows nothing of it, and takes nothing of it back."""
+    bot = sandbox.client("xoxb-mynah")
+    first = await bot.chat_postMessage(channel=HELP, text="before")
+    page = await windows.blank()
+    fetched, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        fetched.set()
+        await go_on.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/page/history*", late)
+    heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    page.on(
+        "websocket",
+        lambda socket: socket.on(
+            "framereceived",
+            lambda said: "said meanwhile" in said and not heard.done() and heard.set_result(None),
+        ),
+    )
+    await page.goto(f"{windows.url}/?as=asker&channel={HELP}")
+    await fetched.wait()
+    await bot.chat_update(channel=HELP, ts=first["ts"], text="after")
+    await bot.chat_postMessage(channel=HELP, text="said meanwhile")
+    await heard
+    go_on.set()
+    await expect(page.get_by_text("said meanwhile")).to_be_visible()
+    await expect(page.get_by_text("after")).to_be_visible()
+    await expect(page.get_by_text("before")).to_have_count(0)
+
+
+async def test_no_address_breaks_the_page(windows: Windows, sandbox: Sandbox) -> None:
+    """Who asks for what is not there is shown what is; who is nobody is told so at once."""
+    page = await windows.blank()
+    for channel in ("C0NONE", "constructor", "__proto__", "../x"):
+        await windows.visit(page, **{"as": "asker", "channel": channel, "thread": "1", "tab": "x"})
+        await expect(page.get_by_role("heading", name="help")).to_be_visible()
+    for place in ({"as": "é" * 200}, {"as": "asker", "team": "T" * 200}):
+        await page.goto(f"{windows.url}/?{urlencode(place)}")
+        await expect(page.get_by_role("link", name="Begin as the asker")).to_be_visible()
+
+
+async def test_somebody_without_a_channel(windows: Windows, sandbox: Sandbox) -> None:
+    """A guest who has left all channels, one of them while they look at it, still has a page."""
+    page = await windows.page_as("guest", channel=HELP)
+    await sandbox.client("xoxp-guest").conversations_leave(channel=HELP)
+    await expect(page.get_by_role("link", name="help")).to_have_count(0)
+    await page.reload()
+    await expect(page.get_by_role("button", name="You are guest")).to_be_visible()
+    await page.get_by_role("navigation").get_by_role("button", name="Mynah", exact=True).click()
+    await expect(page.get_by_role("textbox", name="Message Mynah")).to_be_visible()
