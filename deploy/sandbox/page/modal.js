@@ -1,5 +1,4 @@
 /** The modals in front of somebody: the app's views, one on another, of which the last is seen. */
-import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 import { TROUBLE, trouble } from "./acting.js";
 import { control } from "./api.js";
 import { blocks } from "./blocks.js";
@@ -7,6 +6,7 @@ import { chosen } from "./chosen.js";
 import { h } from "./dom.js";
 import { words } from "./elements.js";
 import { Toasts, toast } from "./toasts.js";
+import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 const MOST = 3000; // characters of a text whose input names no limit
 
