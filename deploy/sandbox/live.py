@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from deploy.sandbox import sent
 from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.feed import Watcher
+from deploy.sandbox.reading import begin
 from deploy.sandbox.seen import Eyes
 from deploy.sandbox.worlds import Worlds
 
@@ -47,6 +48,7 @@ class Live:
         except Impossible as error:
             await websocket.close(NOT_HERE, str(error))
             return
+        begin(eyes.world, eyes.user.id)
         self._somebody_looks()
         with self._worlds.feed.watch() as watcher:
             telling = asyncio.create_task(self._tell(websocket, eyes, watcher))
@@ -77,7 +79,7 @@ class Live:
         """All that a page says here is that somebody types; what they do goes through the API."""
         while True:
             try:
-                typed = json.loads(await websocket.receive_text())["typing"]
+                typed = sent.read(await websocket.receive_text())["typing"]
                 channel, thread = str(typed["channel"]), str(typed.get("thread_ts") or "")
             except (WebSocketDisconnect, RuntimeError):
                 return
