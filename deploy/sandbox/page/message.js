@@ -108,7 +108,7 @@ export function follows(before, one) {
 }
 
 /** The time of a ts, as a clock shows it. */
-export function clock(ts) {
+function clock(ts) {
   return new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
