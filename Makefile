@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play pictures storm bench test test-fast test-slow check format setup clean
+.PHONY: demo play screenshots storm bench bench-page test test-fast test-slow check format setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -12,14 +12,17 @@ demo: setup  ## the whole loop, from the first question to the roll back (ARGS="
 play: setup  ## the same set of processes, left running for you
 	@.venv/bin/mynah play $(ARGS)
 
-pictures: setup  ## the README's pictures, drawn from what the bot posts (needs Chromium)
-	@$(RUN) deploy.pictures $(ARGS)
+screenshots: setup  ## the README's pictures, taken by the tests that show what they show
+	@MYNAH_BROWSER=required $(RUN) pytest tests/browser/test_pictures.py --screenshots deploy/screenshots $(ARGS)
 
 storm: setup  ## a thousand events under every kind of bad luck; fails if one is lost or doubled
 	@$(RUN) deploy.storm $(ARGS)
 
 bench: setup  ## how much one bot process carries, and how quickly, when the model answers at once
 	@$(RUN) deploy.bench $(ARGS)
+
+bench-page: setup  ## how the page bears a channel of 5,000 messages (needs Chromium)
+	@$(RUN) deploy.bench.page $(ARGS)
 
 test: test-fast test-slow  ## every test: real vLLM, real training, real PostgreSQL
 

@@ -12,6 +12,7 @@ from deploy.sandbox import sent
 from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.feed import Watcher
+from deploy.sandbox.reading import begin
 from deploy.sandbox.seen import Eyes
 from deploy.sandbox.worlds import Worlds
 
@@ -48,6 +49,7 @@ class Live:
         except Impossible as error:
             await websocket.close(NOT_HERE, _cut(str(error)))
             return
+        begin(eyes.world, eyes.user.id)
         self._somebody_looks()
         with self._worlds.feed.watch() as watcher:
             # Whichever ends first ends the other: a page that is told nothing more comes anew.

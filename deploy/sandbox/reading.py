@@ -8,6 +8,14 @@ from deploy.sandbox.text import mentions
 from deploy.sandbox.world import World
 
 
+def begin(world: World, user: str) -> None:
+    """Who comes for the first time has read what was said in channels before, and nothing after."""
+    for channel in world.workspace.channels.values():
+        if user in channel.members and not channel.im and (user, channel.id) not in world.reads:
+            newest = next(reversed(world.workspace.messages[channel.id]), "0")
+            world.mark(user, channel, newest)
+
+
 def unread(world: World, user: str, channel: Channel) -> tuple[int, int]:
     """How many messages somebody has not read in a channel, and how many of them call for them.
 

@@ -7,19 +7,25 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Locator, Page
 
 from tests.browser.driver import Windows, launched
 from tests.browser.house import House, opened
+from tests.browser.shots import Shot, take
 
 HERE = Path(__file__).parent
 PageAs = Callable[..., Awaitable[Page]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots DIR`: write the README's pictures there; see `make screenshots`."""
+    parser.addoption("--screenshots", type=Path, help="where to write pictures, and make no others")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of this folder share one event loop, because they share one browser."""
     for item in items:
-        if HERE in item.path.parents:
+        if HERE in item.path.parents and "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
@@ -58,3 +64,15 @@ async def windows(browser: Browser, url: str) -> AsyncIterator[Windows]:
 def page_as(windows: Windows) -> PageAs:
     """`await page_as("staff", width=390, theme="dark", channel="C0HELP")`: a window of theirs."""
     return windows.page_as
+
+
+@pytest.fixture
+def shot(request: pytest.FixtureRequest) -> Shot:
+    """`await shot(page, "answer")`: a picture of a page or a part of it, where they are wanted."""
+    directory: Path | None = request.config.getoption("--screenshots")
+
+    async def maybe(what: Page | Locator, name: str) -> None:
+        if directory is not None:
+            await take(what, name, directory)
+
+    return maybe

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from playwright.async_api import Locator, Page, expect
 
-__all__ = ["act", "ask", "choose", "expect", "message", "open_thread", "reply", "thread", "write"]
+__all__ = [
+    "act",
+    "answers",
+    "ask",
+    "choose",
+    "expect",
+    "message",
+    "open_thread",
+    "reply",
+    "thread",
+    "write",
+]
 
 
 async def write(page: Page, text: str, box: str = "Message #help") -> None:
@@ -37,6 +48,11 @@ def thread(page: Page) -> Locator:
 def message(place: Page | Locator, text: str) -> Locator:
     """The message that says so."""
     return place.locator("li.message").filter(has_text=text)
+
+
+def answers(page: Page) -> Locator:
+    """What Mynah says in the open thread."""
+    return thread(page).locator("li.message[data-user=U0MYNAH]")
 
 
 async def open_thread(page: Page, text: str) -> None:

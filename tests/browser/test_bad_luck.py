@@ -10,7 +10,10 @@ from tests.browser.hands import conversation, expect, message, open_thread, thre
 from tests.browser.house import House
 
 QUESTION = "Where do I get a new badge?"
-ANSWER = "At the reception desk, from nine to five."
+ANSWER = (
+    "At the reception desk on the ground floor, every day from nine to five. "
+    "Bring your old badge and a photo."
+)
 
 
 async def opened_drawer(page_as: PageAs, house: House) -> tuple[Page, Locator]:
@@ -96,7 +99,7 @@ async def test_a_stream_that_expires(house: House, page_as: PageAs) -> None:
     """An answer whose stream is gone in the middle of it is whole in the end."""
     page, drawer = await opened_drawer(page_as, house)
     await drawer.get_by_role("button", name="Expire the next stream").click()
-    held = house.write_slowly(until="five")
+    held = house.write_slowly(until="photo")
     await write(page, f"@Mynah {QUESTION}")
     await open_thread(page, QUESTION)
     await expect(entries(drawer, "call", "chat.startStream")).to_have_count(1)

@@ -7,7 +7,7 @@ import asyncio
 from deploy.personas import CHANNEL
 from tests.browser.conftest import PageAs
 from tests.browser.driver import Windows
-from tests.browser.hands import conversation, expect, message, open_thread, thread, write
+from tests.browser.hands import answers, conversation, expect, message, open_thread, thread, write
 from tests.browser.house import House
 
 QUESTION = "How long do I wait for a replacement laptop?"
@@ -21,7 +21,7 @@ async def test_an_answer_grows_while_it_is_written(house: House, page_as: PageAs
     page = await page_as("asker", channel=CHANNEL)
     await write(page, f"@Mynah {QUESTION}")
     await open_thread(page, QUESTION)
-    growing = message(thread(page), "A replacement laptop")
+    growing = answers(page)
     await expect(growing).to_contain_text("2 working days")
     await expect(growing).not_to_contain_text("office.")
     held.set()
@@ -48,11 +48,8 @@ async def test_the_home_tab_acts(house: House, page_as: PageAs) -> None:
     """What waits for review is rated by a press there, and waits no more."""
     await house.ask("asker", QUESTION, ANSWER)
     page = await page_as("staff", channel=CHANNEL)
-    await (
-        page.get_by_role("navigation", name="Conversations")
-        .get_by_role("button", name="Mynah", exact=True)
-        .click()
-    )
+    side = page.get_by_role("navigation", name="Conversations")
+    await side.get_by_text("Mynah", exact=True).click()
     await page.get_by_role("link", name="Home").click()
     home = page.locator(".home")
     await expect(home).to_contain_text(ANSWER)
@@ -64,7 +61,7 @@ async def test_the_home_tab_acts(house: House, page_as: PageAs) -> None:
 async def test_what_was_said_outlives_the_sandbox(
     house: House, page_as: PageAs, windows: Windows
 ) -> None:
-    """The page says that the sandbox is gone, and goes on with everything when it is there again."""
+    """The page says that the sandbox is gone, and goes on with everything when it is back."""
     house.local.lived_in = True  # one that keeps what is said
     await asyncio.to_thread(house.local.stop, "sandbox")
     await house.local.start_sandbox()

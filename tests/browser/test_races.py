@@ -29,19 +29,18 @@ async def test_what_is_said_while_history_is_fetched_is_seen(
         await route.fulfill(response=answer)
 
     await page.route("**/page/history*", late)
-    heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    page.on(
-        "websocket",
-        lambda socket: socket.on(
-            "framereceived",
-            lambda said: "said meanwhile" in said and not heard.done() and heard.set_result(None),
-        ),
-    )
+    heard = asyncio.Event()
+
+    def hear(said: str | bytes) -> None:
+        if "said meanwhile" in str(said):
+            heard.set()
+
+    page.on("websocket", lambda socket: socket.on("framereceived", hear))
     await page.goto(f"{windows.url}/?as=asker&channel={HELP}")
     await fetched.wait()
     await bot.chat_update(channel=HELP, ts=first["ts"], text="after")
     await bot.chat_postMessage(channel=HELP, text="said meanwhile")
-    await heard
+    await heard.wait()
     go_on.set()
     await expect(page.get_by_text("said meanwhile")).to_be_visible()
     await expect(page.get_by_text("after")).to_be_visible()

@@ -30,14 +30,14 @@ async def test_promote_and_roll_back(house: House, page_as: PageAs) -> None:
     strip = page.get_by_role("region", name="Behind the scenes")
     await expect(strip.get_by_text("v1 ").first).to_be_visible()
 
-    card = message(conversation(page), "10 of 20")
+    card = message(conversation(page), "10 of 20").first
     promote = card.get_by_role("button", name="Promote")
     await promote.click()
     await confirm(page, "Let v2 answer", "Not now")
     assert live(house) == 1
     await promote.click()
     await confirm(page, "Let v2 answer", "Promote v2")
-    await expect(message(conversation(page), "v2 is live")).to_be_visible()
+    await expect(card).to_contain_text("v2 is live")
     await expect(strip.get_by_text("v2 ").first).to_be_visible()
     assert live(house) == 2
 

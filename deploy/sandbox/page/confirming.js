@@ -1,9 +1,9 @@
 /** Slack's question before something is done, as a dialog of its own. */
-import { render } from "./vendor/preact.mjs";
-import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
 import { h } from "./dom.js";
 import { words } from "./elements.js";
 import { textObject } from "./mrkdwn.js";
+import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
+import { render } from "./vendor/preact.mjs";
 
 /**
  * Ask what a confirmation dialog object says; true when somebody agrees.

@@ -10,12 +10,13 @@ import { h } from "./dom.js";
 import { learn } from "./emoji.js";
 import { connect } from "./live.js";
 import { go, onMove, place } from "./places.js";
-import { fresh, merge, roots, withHistory, withThread } from "./store.js";
+import { fresh, isWithApp, merge, roots, withHistory, withThread } from "./store.js";
 import { restore } from "./theme.js";
 import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";
 
 const FIRST = "asker";
+const PATIENCE_MS = 1000; // one that was just opened is told of a moment later
 let state = fresh();
 let line = null; // the socket of the person who is played
 let who = ""; // whom it is for
@@ -72,8 +73,11 @@ async function heard(said) {
   if (said.kind === "all") fetching.clear();
   for (const meanwhile of fetching) meanwhile.push(...(said.messages ?? []));
   set(merge(state, said));
-  if (said.kind === "all" || !state.channels[place().channel]) await bring();
-  else await read(said);
+  if (said.kind === "all") return bring(false);
+  const { channel } = place();
+  const came = said.channels?.[channel] && !state.loaded[channel];
+  if (came || !state.channels[channel]) await bring();
+  await read(said);
 }
 
 function lost(why) {
@@ -81,8 +85,9 @@ function lost(why) {
 }
 
 /** Ask for what is looked at and not here yet. */
-async function bring() {
+async function bring(patient = true) {
   const { channel, thread, tab } = place();
+  if (!state.channels[channel] && patient) return setTimeout(() => bring(false), PATIENCE_MS);
   if (!state.channels[channel]) return go({ channel: firstChannel(), thread: "", tab: "" }, { replace: true });
   visit(channel, tab).catch(toast); // it takes seconds where no app answers
   try {
@@ -96,7 +101,7 @@ async function bring() {
 
 /** The app hears when somebody comes to its home, once a visit. */
 async function visit(channel, tab) {
-  const here = state.channels[channel].members.includes(state.app.user) && state.channels[channel].type === "im";
+  const here = isWithApp(state, state.channels[channel]);
   const visit = here ? `${who}:${channel}:${tab}` : "";
   if (visit === visited) return;
   visited = visit;

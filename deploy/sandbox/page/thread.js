@@ -34,7 +34,7 @@ export function Thread(props) {
         {},
         root && h(Message, { key: root.ts, said: root, names, state, place }),
         !root && state.threads.has(key) && h("li", { class: "empty" }, "This message was deleted."),
-        under.length > 0 && h("li", { class: "reply-line", role: "presentation" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),
+        under.length > 0 && h("li", { class: "reply-line" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),
         ...under.map((one, at) => h(Message, { key: one.ts, said: one, names, state, place, goesOn: follows(under[at - 1], one) })),
       ),
       h("p", { class: "status", role: "status" }, status && `${names.user(state.app.user)} ${status}`),

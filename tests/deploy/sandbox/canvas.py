@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from deploy.pictures.camera import NoBrowser, browser_path
+from tests.browser.driver import launched
 from tests.sandbox_server import Sandbox
-
-try:
-    BROWSER = browser_path()
-except NoBrowser as missing:
-    pytest.skip(str(missing) or str(NoBrowser.__doc__), allow_module_level=True)
-playwright = importlib.import_module("playwright.async_api")
 
 Json = dict[str, Any]
 HERE = Path(__file__).parent
@@ -74,8 +65,7 @@ class Canvas:
 async def canvas(sandbox: Sandbox) -> AsyncIterator[Canvas]:
     """A canvas with the files that the sandbox serves."""
     asked: list[str] = []
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=BROWSER)
+    async with launched() as browser:
         page = await browser.new_page(locale="en-GB", timezone_id="UTC")
         page.set_default_timeout(10_000)
         page.on("request", lambda request: asked.append(request.url))
@@ -88,7 +78,6 @@ async def canvas(sandbox: Sandbox) -> AsyncIterator[Canvas]:
         await page.goto(f"{sandbox.url}/parts")
         await page.wait_for_function("() => Boolean(window.show)")
         yield Canvas(page, asked)
-        await browser.close()
 
 
 async def _serve(page: Any, url: str, kind: str, body: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import socket
+from graphlib import TopologicalSorter
 
 import httpx
 import pytest
@@ -54,11 +55,34 @@ async def test_the_page_is_served_with_everything_it_names(sandbox: Sandbox) -> 
         assert found.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_modules_import_files_that_are_there() -> None:
-    """Every import and every fetch of the page's modules names one of our files or routes."""
-    for path in (path for path in FILES if path.suffix in (".js", ".mjs")):
-        for name in re.findall(r'from\s*"\./([^"]+)"', path.read_text()):
-            assert (path.parent / name).is_file(), f"{path.name} imports {name}"
+def test_modules_import_one_way() -> None:
+    """Every import of the page's modules names a file of ours, and none leads back to its start."""
+    imports = {
+        path: [path.parent / name for name in re.findall(r'from\s*"\./([^"]+)"', path.read_text())]
+        for path in FILES
+        if path.suffix in (".js", ".mjs")
+    }
+    assert {found for named in imports.values() for found in named} <= set(FILES)
+    TopologicalSorter(imports).prepare()
+
+
+def test_nothing_of_the_page_is_left_over() -> None:
+    """Each export is imported elsewhere, and each class of a style sheet is given to something."""
+    modules = {path: path.read_text() for path in FILES if path.suffix == ".js"}
+    for path, text in modules.items():
+        imported = re.findall(
+            rf'import {{([^}}]+)}} from "\./{path.name}"', "".join(modules.values())
+        )
+        offered = re.findall(
+            r"^export (?:async )?(?:function|class|const) (\w+)", text, re.MULTILINE
+        )
+        assert set(offered) <= set(re.findall(r"\w+", " ".join(imported))), path.name
+    texts = " ".join(re.findall(r'"[^"\n]*"|`[^`]*`', "".join(modules.values())))
+    given = set(re.findall(r"[\w-]+", texts))  # `hue-${…}` gives "hue-"
+    for path in (path for path in FILES if path.suffix == ".css"):
+        selectors = re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        for name in re.findall(r"\.([a-z][\w-]*)", selectors):
+            assert name in given or f"{name.rpartition('-')[0]}-" in given, f"{path.name}: .{name}"
 
 
 def test_what_is_not_ours_is_as_it_was_published() -> None:

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 
 from deploy.sandbox.people import Channel
-from deploy.sandbox.reading import unread
+from deploy.sandbox.reading import begin, unread
 from deploy.sandbox.world import Content, World
 from tests.sandbox_server import Sandbox
 
@@ -51,6 +51,18 @@ async def test_others_words_after_the_mark_are_unread(world: World) -> None:
     world.delete(here, there[root])
     assert unread(world, ASKER, here) == (1, 0)
     assert unread(world, "U0ASKER2", here) == (0, 0)
+
+
+async def test_what_comes_after_somebody_came_is_unread(world: World) -> None:
+    """Also where they never looked, and where nothing was said yet; what they had read stays so."""
+    here, empty = world.workspace.channels["C0HELP"], world.workspace.channels["C0OPS"]
+    says(world, "U0STAFF", "before", here)
+    begin(world, ASKER)
+    assert [unread(world, ASKER, one)[0] for one in (here, empty)] == [0, 0]
+    for channel in (here, empty):
+        says(world, "U0STAFF", "after", channel)
+    begin(world, ASKER)
+    assert [unread(world, ASKER, one)[0] for one in (here, empty)] == [1, 1]
 
 
 @pytest.mark.parametrize(
