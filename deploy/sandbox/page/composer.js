@@ -20,10 +20,10 @@ export function Composer({ state, names, place, ask, channel, thread }) {
   const form = useRef(null);
   const sending = useRef({ now: false, again: false });
   const typed = useRef(0);
-  const left = useRef(false); // whoever looks elsewhere by now may be somebody else
+  const away = useRef(false); // whoever looks elsewhere by now may be somebody else
   const latest = useRef(text);
   useLayoutEffect(() => keepDraft(place.as, here, text), [here, text]);
-  useLayoutEffect(() => () => (left.current = true), []);
+  useLayoutEffect(() => () => (away.current = true), []);
   useLayoutEffect(() => attach(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
 
   function change(next) {
@@ -51,7 +51,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
       setWhy(reason(words, error));
     }
     sending.current.now = false;
-    if (sending.current.again && !left.current) await send();
+    if (sending.current.again && !away.current) await send();
   }
 
   function rest(left) {
