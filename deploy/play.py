@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.local import LocalSet, Ports, Say, SetFailed
-from deploy.sandbox.holders import holder
+from deploy.sandbox.port_holder import holder
 
 HOME = Path(".mynah/play")
 HOW_TO = """

@@ -86,7 +86,7 @@ async def test_what_one_typed_is_never_said_by_another(windows: Windows, sandbox
     await held.wait()
     await box.press_sequentially("two")
     await box.press("Enter")
-    await page.evaluate("import('/page/places.js').then(({ go }) => go({ as: 'staff' }))")
+    await page.evaluate("import('/page/route.js').then(({ go }) => go({ as: 'staff' }))")
     await expect(page.get_by_role("button", name="You are staff")).to_be_visible()
     async with page.expect_response("**/api/chat.postMessage"):
         go_on.set()

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from bot.store.schema import Example, ExampleStatus, Feedback, FeedbackKind
 from deploy import helpdesk, lived_in
 from deploy.helpdesk import Fact
-from deploy.sandbox.keep import NAME, Keep
 from deploy.sandbox.pages import DIRECTORY
+from deploy.sandbox.state_file import NAME, StateFile
 from tests.bot.slack.house import HELP, House, until
 from tests.fake_vllm import FakeVllm
 from tests.lora_files import make_base
@@ -36,7 +36,7 @@ def test_nobody_there_has_said_what_is_measured_or_left_to_be_taught() -> None:
 
 def test_the_first_steps_ask_what_nobody_there_has_answered() -> None:
     """The page asks twice, and answers, in the words of one fact that is left out."""
-    page = (DIRECTORY / "walk.js").read_text()
+    page = (DIRECTORY / "first_steps.js").read_text()
     words = dict(re.findall(r'^const (\w+) = "(.+)";$', page, re.MULTILINE))
     fact = walked()
     assert (words["QUESTION"], words["AGAIN"]) == fact.wordings[:2]
@@ -54,7 +54,11 @@ async def test_a_bot_that_comes_later_learns_all_of_it(tmp_path: Path, engine: E
     (tmp_path / "adapters").mkdir()
     vllm = FakeVllm(adapters_dir=tmp_path / "adapters", base_dir=make_base(tmp_path / "base"))
     found = lived_in.threads()
-    with Keep(tmp_path / NAME, plant=lived_in.plant) as keep, Sandbox(keep=keep) as sandbox, vllm:
+    with (
+        StateFile(tmp_path / NAME, plant=lived_in.plant) as keep,
+        Sandbox(keep=keep) as sandbox,
+        vllm,
+    ):
         house = House(sandbox, vllm, engine, tmp_path)
         began = time.monotonic()
         async with house.bot():
@@ -77,7 +81,7 @@ async def test_a_bot_that_comes_later_learns_all_of_it(tmp_path: Path, engine: E
 
 async def test_it_happened_within_three_weeks_and_by_people(tmp_path: Path) -> None:
     """In their order, none in the future; the people have names, and keep what they may."""
-    with Keep(tmp_path / NAME, plant=lived_in.plant) as keep, Sandbox(keep=keep) as sandbox:
+    with StateFile(tmp_path / NAME, plant=lived_in.plant) as keep, Sandbox(keep=keep) as sandbox:
         times = [float(one["ts"]) for one in await sandbox.messages(HELP)]
         users = (await sandbox.state(parts="users"))["users"]
         said = await sandbox.client("xoxp-asker").chat_postMessage(channel=HELP, text="now")

@@ -4,11 +4,11 @@ import { Composer } from "./composer.js";
 import { h } from "./dom.js";
 import { Home } from "./home.js";
 import { Message, follows } from "./message.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
 import { sign } from "./sidebar.js";
-import { isWithApp, roots, typists } from "./store.js";
+import { isWithApp, roots, typists } from "./state.js";
 import { toast } from "./toasts.js";
 import { useMemo, useState } from "./vendor/hooks.mjs";
 

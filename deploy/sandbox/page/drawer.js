@@ -2,7 +2,7 @@
 import { control, look } from "./api.js";
 import { hue } from "./avatar.js";
 import { h } from "./dom.js";
-import { keep, kept } from "./kept.js";
+import { keep, kept } from "./preferences.js";
 import { Scroller } from "./scroller.js";
 import { toast } from "./toasts.js";
 import { useEffect, useMemo, useRef, useState } from "./vendor/hooks.mjs";

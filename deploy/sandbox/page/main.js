@@ -3,14 +3,14 @@
  *
  * `document.body.dataset.ready` says that what is looked at is here and drawn.
  */
-import { listen } from "./acting.js";
+import { listen } from "./interactions.js";
 import { actWith, call, control, look } from "./api.js";
 import { App } from "./app.js";
 import { h } from "./dom.js";
 import { learn } from "./emoji.js";
-import { connect } from "./live.js";
-import { go, onMove, place } from "./places.js";
-import { fresh, isWithApp, merge, roots, withHistory, withThread } from "./store.js";
+import { connect } from "./socket.js";
+import { go, onMove, place } from "./route.js";
+import { fresh, isWithApp, merge, roots, withHistory, withThread } from "./state.js";
 import { restore } from "./theme.js";
 import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";

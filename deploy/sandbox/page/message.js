@@ -1,11 +1,11 @@
 /** A message: who, when, what, what people made of it, and what one can do with it. */
-import { Actions, own, reply } from "./actions.js";
+import { Actions, own, reply } from "./message_actions.js";
 import { avatar } from "./avatar.js";
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
 import { Editor } from "./editing.js";
 import { mrkdwn } from "./mrkdwn.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Reactions } from "./reactions.js";
 import { symbol } from "./symbols.js";
 import { Component, createRef } from "./vendor/preact.mjs";

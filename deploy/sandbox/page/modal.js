@@ -1,8 +1,8 @@
 /** The modals in front of somebody: the app's views, one on another, of which the last is seen. */
-import { TROUBLE, trouble } from "./acting.js";
+import { TROUBLE, trouble } from "./interactions.js";
 import { control } from "./api.js";
 import { blocks } from "./blocks.js";
-import { chosen } from "./chosen.js";
+import { chosen } from "./input_values.js";
 import { h } from "./dom.js";
 import { words } from "./elements.js";
 import { Toasts, toast } from "./toasts.js";

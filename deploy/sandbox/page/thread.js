@@ -3,10 +3,10 @@ import { Composer } from "./composer.js";
 import { typingWords } from "./conversation.js";
 import { h } from "./dom.js";
 import { Message, follows } from "./message.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
-import { message, replies, typists } from "./store.js";
+import { message, replies, typists } from "./state.js";
 
 /** The message that the thread is of, its replies, and where one replies. */
 export function Thread(props) {

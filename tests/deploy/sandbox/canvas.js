@@ -1,5 +1,5 @@
 /** Draws the page's parts without the page around them, whenever a test calls `show`. */
-import { listen } from "/page/acting.js";
+import { listen } from "/page/interactions.js";
 import { blocks } from "/page/blocks.js";
 import { h } from "/page/dom.js";
 import { learn } from "/page/emoji.js";

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 class Page:
-    """The other end of the WebSocket, as `page/live.js` is."""
+    """The other end of the WebSocket, as `page/socket.js` is."""
 
     def __init__(self, socket: ClientConnection, everything: Json) -> None:
         self.socket = socket

@@ -12,14 +12,14 @@ from deploy.sandbox.files import File
 from deploy.sandbox.markdown import to_blocks
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, TokenKind, User
-from deploy.sandbox.reading import unread
+from deploy.sandbox.unread import unread
 from deploy.sandbox.views import View
 from deploy.sandbox.world import World
 
 MOST_AT_ONCE = 200
 
 
-class Eyes:
+class Viewer:
     """One person's view of a workspace."""
 
     def __init__(self, world: World, name: str) -> None:
