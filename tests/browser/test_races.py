@@ -108,3 +108,19 @@ async def test_pressing_twice_is_no_mistake(windows: Windows, sandbox: Sandbox) 
     await page.evaluate(act)
     await expect(page.get_by_role("button", name="❌ 1, you reacted")).to_be_visible()
     assert await page.locator(".toast").count() == 0  # at once: it would go by itself
+
+
+async def test_nobody_answers_what_another_was_asked(windows: Windows, sandbox: Sandbox) -> None:
+    """A question that is open when Back leads to another person goes away unanswered."""
+    await sandbox.client("xoxp-admin").chat_postMessage(channel=HELP, text="mine")
+    page = await windows.page_as("asker", channel=HELP)
+    await page.evaluate("import('/page/places.js').then(({ go }) => go({ as: 'admin' }))")
+    await expect(page.get_by_role("button", name="You are admin")).to_be_visible()
+    said = page.locator("li.message").filter(has_text="mine")
+    await said.hover()
+    await said.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Delete message").click()
+    await expect(page.get_by_role("alertdialog")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("button", name="You are asker")).to_be_visible()
+    assert await page.get_by_role("alertdialog").count() == 0

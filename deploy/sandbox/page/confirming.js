@@ -14,11 +14,15 @@ export function confirmed(object, names) {
   const place = document.createElement("div");
   document.body.append(place);
   return new Promise((resolve) => {
+    // Back may lead to another person, who was not asked.
+    const left = () => answered(false);
     const answered = (yes) => {
+      removeEventListener("popstate", left);
       render(null, place);
       place.remove();
       resolve(yes);
     };
+    addEventListener("popstate", left);
     render(h(Question, { object, names, answered }), place);
   });
 }
