@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 60.0
 NO_WORDS = "I have no answer to this."
 TOO_MUCH = "This is too much text for me. Could you ask in a few sentences?"
+CUT_SHORT = "[…]"
 CUTS = (500, 120)  # characters of the question, when the model refuses a prompt as too long
 
 
@@ -191,7 +192,7 @@ class Answering:
         async with self._slots:
             growing = await asyncio.to_thread(self._growing, task.question, mode, match)
             completion, on_base = await self._ask(task, turns, note, growing)
-        text, confidence = completion.text.strip() or NO_WORDS, completion.mean_logprob
+        text, confidence = _whole(completion), completion.mean_logprob
         reply = Reply(text, mode, task.release, task.adapter, confidence, match)
         if on_base:
             base = await asyncio.to_thread(self._base_release, task.question.team_id)
@@ -326,6 +327,12 @@ def _holds(session: Session, task: _Task, question: Question, reply: Reply) -> b
         return True
     status = select(Example.status).where(col(Example.id) == reply.match.example_id)
     return session.exec(status).first() == ExampleStatus.LIVE
+
+
+def _whole(completion: Completion) -> str:
+    """What the model said, with a mark where it had to stop in the middle."""
+    text = completion.text.strip() or NO_WORDS
+    return f"{text} {CUT_SHORT}" if completion.finish_reason == "length" else text
 
 
 def _prompts(text: str, turns: Sequence[Turn], note: Note | None) -> list[list[ChatMessage]]:

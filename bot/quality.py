@@ -47,6 +47,8 @@ def _refuse_answer(question: str, answer: str) -> str | None:
         return reason
     if same(question, answer):
         return "the answer only repeats the question"
+    if answer.rstrip().endswith("[…]"):
+        return "the answer was cut short"
     if _asks_back(answer):
         return "the answer is a question itself"
     return None

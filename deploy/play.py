@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +20,11 @@ HOME = Path(".mynah/play")
 HOW_TO = """
 Mynah is up: open {url}/ in a browser, and follow the first steps there.
 
-It has read three weeks of an invented product's help desk, and learns from what you do. Whatever
-the page does, Slack's own Web API does too: {url}/api/chat.postMessage takes the token xoxp-asker
-or xoxp-staff. From the shell: MYNAH_DATA_DIR={home} .venv/bin/mynah status
+It has read three weeks of an invented product's help desk, and learns from what you do.
 
-Ctrl-C stops everything. What was said and learned stays in {home}; `--reset` starts again.
+In the shell:     MYNAH_DATA_DIR={home} .venv/bin/mynah status
+Ctrl-C            stops everything; what was said and learned stays in {home}
+Start again:      make play ARGS=--reset
 """
 
 
@@ -44,8 +45,10 @@ def play(home: Path = HOME, say: Say = print, *, reset: bool = False) -> None:
     from deploy.base_model import small_base_model
 
     base = small_base_model(say)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as by Ctrl-C
     with suppress(KeyboardInterrupt):
         asyncio.run(_leave_up(LocalSet(home, base, ports, say=say, lived_in=True)))
+    say("Stopped.")
 
 
 async def _leave_up(whole: LocalSet) -> None:
@@ -80,8 +83,8 @@ def check_free(ports: Ports) -> None:
     if taken:
         url = f"http://127.0.0.1:{ports.sandbox}/"
         raise SetFailed(
-            f"these ports are taken: {'; '.join(taken)}. If that is another `mynah play`, open "
-            f"{url} or stop it with Ctrl-C; else end what holds them: the set needs all four"
+            f"ports are taken. If Mynah plays already, open {url} or stop it with Ctrl-C; else end "
+            f"what holds them: {'; '.join(taken)}"
         )
 
 

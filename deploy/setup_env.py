@@ -29,7 +29,7 @@ def main() -> None:
     if STAMP.exists() and STAMP.read_text() == fingerprint.hexdigest():
         return
     pins = [line for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
-    say(f"Making the environment in {VENV} ({len(pins)} packages, 2.9 GB, a few minutes once) …")
+    say(f"Making the environment in {VENV} ({len(pins)} packages, 3.6 GB, a few minutes once) …")
     if not (VENV / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     LOG.write_text("")

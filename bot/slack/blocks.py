@@ -81,24 +81,32 @@ def receipt(reply: Reply) -> str:
         parts.append(f"v{reply.awaited} is not ready, so the base model answers")
     if reply.mode is AnswerMode.UNSURE:
         return " · ".join([*parts, "not sure"])
-    if sure := confidence.word(reply.mode, reply.confidence):
-        parts.append(sure)
-    parts.append(_origin(reply))
+    if not _learned(reply):  # how sure a model is of what nobody taught it says nothing
+        parts.append("not verified")
+        label = "a similar question"
+    else:
+        if sure := confidence.word(reply.mode, reply.confidence):
+            parts.append(sure)
+        parts.append(_origin(reply))
+        label = "source"
     if reply.source is not None:
-        parts.append(f"<{reply.source}|source>")
+        parts.append(f"<{reply.source}|{label}>")
     return " · ".join(parts)
+
+
+def _learned(reply: Reply) -> bool:
+    """Whether an answer comes from what staff approved: word for word, from a note, or trained."""
+    if reply.mode is AnswerMode.OPEN_BOOK and reply.match is not None:
+        return grounded(reply.text, reply.match.answer, reply.match.question)
+    return reply.mode is not AnswerMode.CLOSED_BOOK or reply.adapter is not None
 
 
 def _origin(reply: Reply) -> str:
     match = reply.match
     if match is None:
         return "not verified"
-    by = f"verified by <@{match.approved_by}>"
-    if reply.mode is AnswerMode.QUOTED:
-        return f"quoted, {by}"
-    if not grounded(reply.text, match.answer, match.question):
-        return f"not verified; a similar question has an answer {by}"
-    return f"written from an answer {by}"
+    how = "quoted," if reply.mode is AnswerMode.QUOTED else "written from an answer"
+    return f"{how} verified by <@{match.approved_by}>"
 
 
 def _message(about: Mapping[str, Any], text: str, shown: Sequence[Block]) -> dict[str, Any]:

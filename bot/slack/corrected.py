@@ -52,8 +52,11 @@ def messages(corrected: Corrected) -> list[dict[str, Any]]:
 
 def byline(corrected: Corrected) -> str:
     """Who corrected the answer, and why, in mrkdwn."""
-    why = f" · {corrected.reason}" if corrected.reason in REASONS else ""
-    return f"Corrected by <@{corrected.by}>{why}"
+    was = ""
+    if corrected.reason in REASONS:
+        tone = corrected.reason == "tone"
+        was = " · its tone was off" if tone else f" · it was {corrected.reason}"
+    return f"Corrected by <@{corrected.by}>{was}"
 
 
 def diff(before: str, after: str) -> list[Piece]:

@@ -15,7 +15,7 @@ from slack_sdk.models.views import View
 
 from bot.slack.corrected import REASONS
 from bot.slack.delivery import lane
-from bot.store.schema import Answer, AnswerMode, Question
+from bot.store.schema import Answer, AnswerMode, ChannelKind, Question
 
 CORRECT = "correct_answer"
 INPUT_CHARS = 3000  # Slack's limit for what is typed, and for what it is filled with
@@ -35,7 +35,8 @@ def correction(
         **more,
     }  # fmt: skip
     shown = "" if answer.mode is AnswerMode.UNSURE else answer.text
-    hint = "Both are remembered as you leave them, and the answer changes for everybody."
+    where = "for everybody" if question.channel_kind is ChannelKind.PUBLIC else "here alone"
+    hint = f"Both are remembered as you leave them, {where}, and the answer changes."
     return View(
         type="modal",
         callback_id=callback_id,

@@ -30,7 +30,7 @@ async def done(page: Any, title: str) -> None:
 
 async def do_it(page: Any) -> str:
     """Let the page prepare the step; what stands in the focused box then."""
-    await walk_of(page).get_by_role("button", name="Do it for me").click()
+    await walk_of(page).get_by_role("button", name="Write it for me").click()
     filled = page.locator("textarea:focus:not(:placeholder-shown)")
     await filled.wait_for()
     return str(await filled.input_value())
@@ -84,7 +84,7 @@ async def test_hidden_stays_hidden_and_comes_back(page_as: PageAs) -> None:
     await back.wait_for()
     assert await walk_of(page).count() == 0
     await back.click()
-    await walk_of(page).get_by_role("button", name="Do it for me").wait_for()
+    await walk_of(page).get_by_role("button", name="Write it for me").wait_for()
 
 
 async def test_without_a_bot_it_says_so(page_as: PageAs) -> None:

@@ -1,5 +1,6 @@
 /** A channel or a direct conversation: what was said in it, and where one says more. */
 import { call } from "./api.js";
+import { avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
 import { h } from "./dom.js";
 import { Home } from "./home.js";
@@ -27,7 +28,7 @@ export function Conversation(props) {
     h(
       "header",
       { class: "top" },
-      h("button", { type: "button", class: "plain only-narrow", "aria-label": "Show the list", onClick: props.openMenu }, "☰"),
+      h("button", { type: "button", class: "plain only-narrow", "aria-label": "Show the list", onClick: props.openMenu }, "☰", avatar(state.me, names, "tiny")),
       h("h1", {}, sign(channel) && h("span", { class: "sign", "aria-hidden": "true" }, sign(channel)), names.channel(channel.id)),
       ofApp ? tabs(place) : h("span", { class: "members" }, `${channel.members.length} members`),
     ),

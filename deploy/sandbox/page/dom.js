@@ -1,4 +1,5 @@
 /** Elements, made so that no text can ever become markup. Nothing else speaks to Preact's `h`. */
+import { to } from "./route.js";
 import { Fragment, h as made } from "./vendor/preact.mjs";
 
 export { Fragment };
@@ -18,8 +19,13 @@ export function h(tag, attributes, ...children) {
   return made(tag, Object.fromEntries(given.map(([name, value]) => [name, worded(name, value)])), ...children);
 }
 
+// What `chat.getPermalink` gives: as in Slack's client, such a link leads to the message here.
+const PERMALINK = /^https:\/\/[\w-]+-sandbox\.slack\.com\/archives\/(\w+)\/p(\d+)(\d{6})(?:\?thread_ts=([\d.]+))?/;
+
 /** A link that opens elsewhere; an address that is none of the web's stays text. */
 export function link(url, ...label) {
+  const [, channel, seconds, rest, thread] = PERMALINK.exec(url) ?? [];
+  if (channel) return h("a", to({ channel, thread: thread ?? `${seconds}.${rest}`, tab: "" }), ...label);
   if (!LINKED.test(url)) return h("span", {}, ...label);
   return h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...label);
 }

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { keep, kept, onKept } from "./preferences.js";
 import { go } from "./route.js";
 import { played } from "./roles.js";
-import { STEPS, begun, current, reached } from "./progress.js";
+import { STEPS, begun, current, justAsked, reached } from "./progress.js";
 import { useEffect, useState } from "./vendor/hooks.mjs";
 
 const QUESTION = "Which port does the Fernloft web interface listen on?";
@@ -21,12 +21,12 @@ export function Walk({ state, names, place, slim = false }) {
   const [unfolded, unfold] = useState(!slim);
   const [, again] = useState({});
   useEffect(() => arrive(state, place));
-  if (!walk) return null;
-  if (walk.hidden) return null;
+  useEffect(() => openThread(state, place, walk), [state.messages, walk]);
+  if (!walk || walk.hidden) return null;
 
   const next = current(walk);
   const shown = opened || next;
-  const texts = sentences(state, names);
+  const texts = sentences(state, names, walk);
   const start = (step) => {
     unfold(!slim);
     open("");
@@ -51,10 +51,16 @@ export function Walk({ state, names, place, slim = false }) {
       "ol",
       {},
       ...STEPS.filter((step) => unfolded || step === shown).map((step) =>
-        h(Step, { key: step, ...texts[step], number: STEPS.indexOf(step) + 1, done: walk.done.includes(step), open: step === shown, toggle: () => open(step === opened ? "" : step), start: step === "correct" && !walk.question ? null : () => start(step) }),
+        h(Step, { key: step, ...texts[step], number: STEPS.indexOf(step) + 1, done: walk.done.includes(step), open: step === shown, toggle: () => open(step === opened ? "" : step), start: startOf(step, walk, start) }),
       ),
     ),
   );
+}
+
+/** What the button of a step does; nothing where it is for the person's own hand. */
+function startOf(step, walk, start) {
+  if (step === "correct" && (!walk.question || walk.replied)) return null;
+  return () => start(step);
 }
 
 /** The way back to steps that were hidden. */
@@ -63,7 +69,7 @@ export function WalkBack({ state }) {
   return walk?.hidden && h("button", { type: "button", class: "entry walk-back", onClick: () => change({ ...walk, hidden: false }) }, h("span", { class: "sign", "aria-hidden": "true" }, "👣"), "First steps");
 }
 
-function Step({ number, title, text, done, open, toggle, start }) {
+function Step({ number, title, text, wait, done, open, toggle, start }) {
   return h(
     "li",
     { class: `step${done ? " done" : ""}${open ? " open" : ""}` },
@@ -79,7 +85,8 @@ function Step({ number, title, text, done, open, toggle, start }) {
         "div",
         { class: "step-text" },
         h("p", {}, ...text),
-        start ? h("button", { type: "button", class: "button primary", onClick: start }, "Do it for me") : h("p", { class: "quiet" }, "First ask Mynah something."),
+        start ? h("button", { type: "button", class: "button primary", onClick: start }, "Write it for me") : wait && h("p", { class: "quiet" }, wait),
+        start && h("p", { class: "quiet" }, "Enter sends it."),
       ),
   );
 }
@@ -112,6 +119,17 @@ function arrive(state, place) {
   writeIn(`${channel.id}:${thread}`, text);
 }
 
+const opened = new Set(); // the ts of questions whose thread was opened once
+
+/** Show a newcomer the thread of what they have just asked: the answer comes there. */
+function openThread(state, place, walk) {
+  if (!walk || walk.hidden || place.thread || !["ask", "again"].includes(current(walk))) return;
+  const asked = justAsked(walk, state, place.channel);
+  if (!asked || opened.has(asked.ts)) return;
+  opened.add(asked.ts);
+  go({ thread: asked.ts });
+}
+
 /** Who does a step, where, and what they write. */
 function plan(step, state, names, walk) {
   const [asker, another] = played(state, "asker");
@@ -120,7 +138,7 @@ function plan(step, state, names, walk) {
   const mynah = `@${names.user(state.app.user)}`;
   return {
     ask: { as: asker, channel: "help", thread: "", text: `${mynah} ${QUESTION}` },
-    correct: { as: staff, channel: walk.question?.channel, thread: walk.question?.ts ?? "", text: ANSWER },
+    correct: { as: staff, channel: walk.question?.channel, thread: walk.question?.ts ?? "", text: walk.question?.text.includes(QUESTION) ? ANSWER : "" },
     again: { as: another ?? asker, channel: "help", thread: "", text: `${mynah} ${AGAIN}` },
     train: { as: admin, channel: "mynah-admin", thread: "", text: "/mynah train" },
     rollback: { as: admin, channel: "mynah-admin", thread: "", text: "/mynah rollback" },
@@ -128,20 +146,21 @@ function plan(step, state, names, walk) {
 }
 
 /** What each step is called, and what to do in it. */
-function sentences(state, names) {
+function sentences(state, names, walk) {
   const called = (wanted, at = 0) => {
     const name = played(state, wanted)[at] ?? wanted;
     return names.user(state.personas.find((one) => one.name === name)?.id ?? name);
   };
   const person = (wanted, at) => h("b", {}, called(wanted, at));
   return {
-    ask: { title: "Ask", text: ["As ", person("asker"), ", ask Mynah something that it cannot know yet."] },
+    ask: { title: "Ask", text: ["As ", person("asker"), ", ask Mynah something that nobody has answered yet. It answers in the thread that opens."] },
     correct: {
       title: "Correct it as staff",
       text: ["As ", person("staff"), ", send the right answer as a reply, then press 📝 on it. Or: More actions → “Correct this answer” on Mynah’s."],
+      wait: walk.replied ? "Now point at your reply, and press 📝 on it." : !walk.question && "First ask Mynah something.",
     },
-    again: { title: "Ask again in other words", text: ["As ", person("asker", 1), ", ask the same differently: Mynah quotes what ", person("staff"), " wrote."] },
-    train: { title: "Train", text: ["As ", person("admin"), ", let Mynah learn it by heart. It goes live only if it passes the gate; watch the line at the top."] },
+    again: { title: "Ask again in other words", text: ["As ", person("asker", 1), ", ask the same differently: Mynah quotes what staff wrote."] },
+    train: { title: "Train", text: ["As ", person("admin"), ", let Mynah train on all that it was taught: about 10 minutes, shown at the top. The new version answers only if it measures better."] },
     rollback: { title: "Roll back", text: ["As ", person("admin"), ", go back to the version before: at once, and nothing is lost."] },
   };
 }

@@ -3,6 +3,7 @@ import { Actions, own, reply } from "./message_actions.js";
 import { avatar } from "./avatar.js";
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
+import { writeIn } from "./drafts.js";
 import { Editor } from "./editing.js";
 import { mrkdwn } from "./mrkdwn.js";
 import { to } from "./route.js";
@@ -125,7 +126,7 @@ function byline(said, names) {
 function replyLink(said, names) {
   return h(
     "a",
-    { class: "replies", ...to({ channel: said.channel, thread: said.ts }) },
+    { class: "replies", ...to({ channel: said.channel, thread: said.ts }), onKeyDown: (event) => event.key === "Enter" && writeIn(`${said.channel}:${said.ts}`) },
     ...said.reply_users.slice(0, 3).map((id) => avatar(id, names, "tiny")),
     h("span", {}, `${said.reply_count} ${said.reply_count === 1 ? "reply" : "replies"}`),
   );

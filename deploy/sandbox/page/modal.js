@@ -22,7 +22,10 @@ function Stack({ stack, names }) {
   useLayoutEffect(() => {
     const shown = dialog.current;
     shown.showModal();
-    return () => shown.close(); // which gives the focus back to what was pressed
+    return () => {
+      shown.close(); // which gives the focus back to what was pressed, where that is still there
+      if (document.activeElement === document.body) document.querySelector("#reply, #composer")?.focus();
+    };
   }, []);
   useLayoutEffect(() => enter(dialog.current.querySelector("form:not([hidden])")), [front.id]);
   // Escape is one step back, and is left to a menu that is open; the dialog itself goes with its view.

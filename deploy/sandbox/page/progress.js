@@ -1,7 +1,7 @@
 /**
  * The first steps, and how far somebody has come: pure functions of what the page knows.
  *
- * A walk is `{since, done, question, corrected, gate, live, hidden}`. It only ever goes on, for the
+ * A walk is `{since, done, question, replied, corrected, gate, live, hidden}`. It only ever goes on, for the
  * page holds no more than the messages that somebody looks at.
  */
 import { teaches } from "./roles.js";
@@ -17,7 +17,8 @@ export function begun(now) {
   return {
     since: now.toFixed(6), // a ts
     done: [],
-    question: null, // {channel, ts}: what was asked last, and answered
+    question: null, // {channel, ts, text}: what was asked last, and answered
+    replied: false, // whether staff have said something under it
     corrected: "", // a ts: since when Mynah knows better
     gate: null, // the run of the last gate when the walk began
     live: 0, // the highest version that was live
@@ -32,11 +33,13 @@ export const current = (walk) => STEPS.find((step) => !walk.done.includes(step))
 export function reached(walk, state) {
   const said = since(walk, state);
   const asked = answered(said, state);
-  const question = asked.at(-1) ?? null;
+  const found = asked.at(-1);
+  const question = found ? { channel: found.channel, ts: found.ts, text: found.text } : walk.question;
   const corrected = walk.corrected || correctedAt(said, state);
   const now = {
     ...walk,
-    question: question ? { channel: question.channel, ts: question.ts } : walk.question,
+    question,
+    replied: said.some((one) => isReply(one) && one.thread_ts === question?.ts && staffOf(state).has(one.user)),
     corrected,
     gate: walk.gate ?? (state.behind ? (state.behind.gate?.run ?? 0) : null),
     live: Math.max(walk.live, version(state.behind)),
@@ -51,6 +54,14 @@ export function reached(walk, state) {
   now.done = STEPS.filter((step) => walk.done.includes(step) || is[step]);
   return JSON.stringify(now) === JSON.stringify(walk) ? walk : now;
 }
+
+/** What the person who looks has asked the app in a channel since the walk began, the newest. */
+export function justAsked(walk, state, channel) {
+  const theirs = (one) => one.channel === channel && one.user === state.me && !isReply(one);
+  return since(walk, state).findLast((one) => theirs(one) && one.text?.includes(`<@${state.app.user}>`));
+}
+
+const staffOf = ({ users }) => new Set(users.filter(teaches).map((user) => user.id));
 
 function since(walk, { messages }) {
   const all = Object.values(messages).flatMap((there) => [...there.values()]);
@@ -68,7 +79,7 @@ function answered(said, state) {
 
 /** Since when an answer is corrected: by its modal, or by a reply that staff marked with 📝. */
 function correctedAt(said, { app, users }) {
-  const staff = new Set(users.filter(teaches).map((user) => user.id));
+  const staff = staffOf({ users });
   const marked = (one) => one.reactions?.some(({ name, users: by }) => name === "memo" && by.some((id) => staff.has(id)));
   const changed = (one) => one.user === app.user && one.metadata?.event_payload?.mode === "corrected";
   const found = said.find((one) => isReply(one) && (changed(one) || (one.user !== app.user && marked(one))));

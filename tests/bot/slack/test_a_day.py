@@ -87,7 +87,7 @@ async def staff_correct_it_in_place(house: House, quoted: Message) -> None:
     await hands.submit(house, "staff2", form, answer=NEWER, reason="outdated")
     [corrected] = await thread(house, quoted["thread_ts"])
     assert (corrected["ts"], corrected["text"]) == (quoted["ts"], NEWER)
-    assert "Corrected by <@U0STAFF2> · outdated" in hands.texts(corrected)
+    assert "Corrected by <@U0STAFF2> · it was outdated" in hands.texts(corrected)
     assert live(house) == [NEWER]
     assert house.rows(Feedback)[-1].reason == "outdated"
 

@@ -24,7 +24,7 @@ async def test_mention_gets_one_answer_in_its_thread(house: House) -> None:
     assert answer["metadata"]["event_type"] == "mynah_outbox"
     mark = answer["metadata"]["event_payload"]
     assert (mark["release"], mark["adapter"], mark["mode"]) == ("v1", None, "closed_book")
-    assert answer["blocks"][-2]["elements"][0]["text"] == "v1 · fairly sure · not verified"
+    assert answer["blocks"][-2]["elements"][0]["text"] == "v1 · not verified"
     [row] = house.rows(Answer)
     assert (row.ts, row.mode, row.confidence) == (answer["ts"], AnswerMode.CLOSED_BOOK, -0.25)
     assert len(house.rows(Question)) == 1

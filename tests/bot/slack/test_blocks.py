@@ -54,10 +54,10 @@ def test_receipts() -> None:
     assert blocks.receipt(quoted) == "v2 · quoted, verified by <@U0STAFF>"
     open_book = reply("a", AnswerMode.OPEN_BOOK, match=MATCH)
     assert blocks.receipt(open_book) == "v2 · written from an answer verified by <@U0STAFF>"
-    invented = reply("port 8080", AnswerMode.OPEN_BOOK, match=MATCH)
-    assert blocks.receipt(invented) == (
-        "v2 · not verified; a similar question has an answer verified by <@U0STAFF>"
-    )
+    invented = reply("port 8080", AnswerMode.OPEN_BOOK, match=MATCH, confidence=-0.1, source="S")
+    assert blocks.receipt(invented) == "v2 · not verified · <S|a similar question>"
+    taught = reply("a", adapter="mynah-1", confidence=-0.1)
+    assert blocks.receipt(taught) == "v2 · sure · not verified"
     linked = reply("a", AnswerMode.QUOTED, match=MATCH, confidence=0.95, source="https://s/p1")
     assert blocks.receipt(linked) == (
         "v2 · sure · quoted, verified by <@U0STAFF> · <https://s/p1|source>"

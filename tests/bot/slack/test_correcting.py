@@ -70,7 +70,7 @@ async def test_the_shortcut_corrects_in_place(house: House) -> None:
         quoted = await house.asked(PORT)
     assert message["text"] == RIGHT
     shown = hands.texts(message)
-    assert "Corrected by <@U0STAFF> · outdated" in shown
+    assert "Corrected by <@U0STAFF> · it was outdated" in shown
     assert (" 80," in shown, " 9443," in shown) == (True, True)
     assert hands.buttons(message) == ["rate", "undo_correction"]
     assert quoted["text"] == RIGHT

@@ -61,7 +61,7 @@ async def test_a_correction_full_of_signs_is_shown(house: House) -> None:
         await hands.correct(house, "staff", first["ts"], right)
         message = await hands.said(house, first["ts"])
     assert current(house) == [(right, AnswerMode.CORRECTED)]
-    assert "Corrected by <@U0STAFF> · wrong" in hands.texts(message)
+    assert "Corrected by <@U0STAFF> · it was wrong" in hands.texts(message)
     assert [row.revoked_at for row in house.rows(Feedback)] == [None]
     assert house.failed() == []
 
