@@ -209,6 +209,26 @@ def discard(
 
 
 @app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ANSWER|ADAPTER|MESSAGE",
+            help="An answer's id, a message's link or CHANNEL:TS, an adapter's name, or e.g. v3.",
+        ),
+    ],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Show what an answer or adapter was made from, or all that came of a message."""
+    from deploy import facts, trace_tables, tracing
+
+    with _store() as session:
+        found = tracing.trace(session, facts.one_team(session, team), what)
+    _show(found, json_, trace_tables.trace(found))
+
+
+@app.command()
 def pause(team: Team = None, json_: Json = False) -> None:
     """Train nothing and let nothing go live until `mynah resume`; questions are answered."""
     from bot import pausing
