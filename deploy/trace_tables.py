@@ -23,6 +23,21 @@ def trace(found: Facts) -> str:
     return "\n".join(lines)
 
 
+def bisect(found: Facts) -> str:
+    """`mynah bisect` for the eye: what is proved, what is likely, and what to do."""
+    by = found["adapter"] or "the base model"
+    lines = [
+        f"answer    {found['answer']} {short(found['text'])}",
+        f"          to {short(found['question'])}, {found['mode']}, {found['release']} ({by})",
+    ]
+    if found["began"]:
+        lines.append(f"began     with {found['began']}")
+    for head in ("proved", "likely"):
+        lines += [f"{head:<10}{line}" for line in found[head]]
+    lines += [f"suspect   {example(one)}{_evidence(one)}" for one in found["suspects"]]
+    return "\n".join(lines + [f"to do     {line}" for line in found["what_to_do"]])
+
+
 def short(text: str) -> str:
     """The words on one line, cut where they are many."""
     line = " ".join(text.split())
@@ -42,6 +57,14 @@ def _whose(one: Facts) -> str:
         return f"by {one['approved_by']}"
     back = f", taken back {_at(given['revoked_at'])}" if given["revoked_at"] else ""
     return f"{given['kind']} by {given['by']} {_at(given['at'])} on {given['message']}{back}"
+
+
+def _evidence(one: Facts) -> str:
+    if "evidence" not in one:
+        return f", similarity {one['similarity']:.2f}"
+    figures = ", ".join(f"{name} {value:.2f}" for name, value in one["evidence"].items())
+    shared = f"; both say {', '.join(one['shared'])}" if one["shared"] else ""
+    return f" (alike: {figures}{shared})"
 
 
 def _answer(one: Facts) -> list[str]:

@@ -158,11 +158,13 @@ def ancestry(session: Session, adapter: Adapter) -> Ancestry:
     """What an adapter was made from, and where it answered."""
     run = receipts.run_of(session, adapter.name)
     dataset = session.get(Dataset, run.dataset_id) if run and run.dataset_id else None
-    first = session.exec(trained_in(dataset).order_by(col(Example.id)).limit(FIRST))
+    first = session.exec(
+        trained_in(dataset.id if dataset else None).order_by(col(Example.id)).limit(FIRST)
+    )
     groups = session.exec(
         select(Example.approved_by, Example.status, func.count())
         .join(DatasetExample, _in_dataset())
-        .where(*_trained(dataset))
+        .where(*_trained(dataset.id if dataset else None))
         .group_by(col(Example.approved_by), col(Example.status))
     ).all()
     by: Counts = {}
@@ -177,9 +179,9 @@ def ancestry(session: Session, adapter: Adapter) -> Ancestry:
     )  # fmt: skip
 
 
-def trained_in(dataset: Dataset | None) -> SelectOfScalar[Example]:
+def trained_in(dataset_id: int | None) -> SelectOfScalar[Example]:
     """The examples that a dataset gave to be trained on; none without a dataset."""
-    return select(Example).join(DatasetExample, _in_dataset()).where(*_trained(dataset))
+    return select(Example).join(DatasetExample, _in_dataset()).where(*_trained(dataset_id))
 
 
 def reach(session: Session, one: Learned) -> Reach:
@@ -235,9 +237,8 @@ def _in_dataset() -> ColumnElement[bool]:
     return col(DatasetExample.example_id) == col(Example.id)
 
 
-def _trained(dataset: Dataset | None) -> tuple[ColumnElement[bool], ...]:
-    number = dataset.id if dataset else None
-    return col(DatasetExample.dataset_id) == number, col(DatasetExample.split) == "train"
+def _trained(dataset_id: int | None) -> tuple[ColumnElement[bool], ...]:
+    return col(DatasetExample.dataset_id) == dataset_id, col(DatasetExample.split) == "train"
 
 
 def _spans(session: Session, release: Release) -> list[tuple[datetime, datetime | None]]:
