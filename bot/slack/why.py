@@ -127,7 +127,7 @@ def _example(seen: Seen) -> str:
     if example.status is ExampleStatus.REVOKED:
         return "*Example:* an approved answer that was taken back since"
     if example.status is ExampleStatus.HELD:
-        return "*Example:* an approved answer that staff disagree on by now"
+        return f"*Example:* an approved answer that is held back: {example.reason}"
     message = f", <{seen.link}|see the message>" if seen.link else ""
     return (
         f"*Example:* “{escape(example.question)}”, approved by <@{example.approved_by}>, "
