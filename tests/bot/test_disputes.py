@@ -247,12 +247,24 @@ def test_the_same_person_twice_is_one_voice(strict: Thread) -> None:
 
 
 def test_who_is_alone_takes_nothing_from_what_was_agreed(strict: Thread) -> None:
-    """A correction by one person retires no answer that two agreed on, before another agrees."""
+    """Elsewhere one person answers the same question otherwise: what two agreed on counts, until
+    another says so there, too."""
     strict.rate("U1", APPROVE)
     strict.rate("U2", APPROVE)
-    strict.rate("U3", CORRECT, "It is 81.")
-    assert strict.statuses()["It is 81."] == "held"
-    assert "retired" not in strict.statuses().values()
+    for user, agreed, alone in (("U3", "live", "held"), ("U4", "retired", "live")):
+        _approve_elsewhere(strict.engine, user)
+        assert strict.statuses() == {"It is 80.": agreed, "It is 81.": alone}
+
+
+def _approve_elsewhere(engine: Engine, user: str) -> None:
+    """✅ on a person's answer in another thread, where two have to say so."""
+    with transaction(engine) as session:
+        given, _ = feedback.record(session, target_ts="5.0", user=user, kind=APPROVE, **HERE)
+        examples.add(
+            session, examples.draft("Which port is it?", "It is 81."), team_id=TEAM,
+            feedback_id=given.id or 0, approved_by=user, sources=[], held=holds.WAITING,
+        )  # fmt: skip
+        disputes.review_person(session, given, 2)
 
 
 def test_a_dispute_goes_before_the_quorum(strict: Thread) -> None:
@@ -277,15 +289,12 @@ def test_a_persons_answer_needs_two_as_well(store: Engine) -> None:
     """Who wrote it does not matter: a second ✅ on the same message frees what both taught."""
     with transaction(store) as session:
         releases.ensure_team(session, TEAM)
-    for user, status in (("U1", "held"), ("U2", "live")):
-        with transaction(store) as session:
-            given, _ = feedback.record(session, target_ts="5.0", user=user, kind=APPROVE, **HERE)
-            examples.add(
-                session, examples.draft("Which port is it?", "It is 80."), team_id=TEAM,
-                feedback_id=given.id or 0, approved_by=user, sources=[], held=holds.WAITING,
-            )  # fmt: skip
-            disputes.review_person(session, given, 2)
-            assert {str(row.status) for row in session.exec(select(Example))} == {status}
+    seen = []
+    for user in ("U1", "U2"):
+        _approve_elsewhere(store, user)
+        with reading(store) as session:
+            seen.append({str(row.status) for row in session.exec(select(Example))})
+    assert seen == [{"held"}, {"live"}]
     with transaction(store) as session:
         revoked = feedback.revoke(session, target_ts="5.0", user="U1", kind=APPROVE, **HERE)
         assert revoked is not None
