@@ -22,7 +22,7 @@ from bot.store import lineage, receipts, rollouts
 from bot.store.database import reading
 from bot.store.schema import Adapter, Answer, AnswerMode, Example, Feedback, Question, Release
 from bot.suspects import Suspect
-from deploy.asking import Asking, NotAsked, Voice, first_to_say, server
+from deploy.release_scores import Asking, NotAsked, Voice, first_to_say, server
 from deploy.settings import OperatorSettings
 from deploy.tracing import learned_facts
 from serving.client import BASE, ServingError

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from bot import confidence, naming
+from bot import confidence, permalink
 from bot.store import lineage, receipts
 from bot.store.lineage import Learned, Lived
 from bot.store.receipts import Used
@@ -31,7 +31,7 @@ def trace(session: Session, team_id: str, word: str) -> dict[str, Any]:
     """The lineage of what `word` names. Raises BadInput."""
     if word.isdecimal():
         return {"answer": _answer(session, answer(session, team_id, word))}
-    if (place := naming.message(word)) is not None:
+    if (place := permalink.message(word)) is not None:
         return _message(session, team_id, *place)
     if word.startswith("v") and word[1:].isdecimal():
         return _release(session, team_id, int(word[1:]))
@@ -43,7 +43,7 @@ def answer(session: Session, team_id: str, word: str) -> Answer:
     if word.isdecimal():
         rows = select(Answer).where(Answer.team_id == team_id, Answer.id == int(word))
         found: Sequence[Answer] = session.exec(rows).all() if len(word) < 18 else []
-    elif (place := naming.message(word)) is not None:
+    elif (place := permalink.message(word)) is not None:
         found = lineage.answers_at(session, team_id, *place)
     else:
         raise BadInput(f"{word!r} is neither an answer's id nor a message's link or CHANNEL:TS")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from bot import confidence, naming
+from bot import confidence, permalink
 from bot.mrkdwn import escape
 from bot.slack import ephemeral
 from bot.slack.interactions import Listeners, Shortcut
@@ -63,7 +63,7 @@ class Why:
 
     async def explain(self, team_id: str, user: str, channel: str, words: Sequence[str]) -> str:
         """The receipt in mrkdwn: of the message that is linked, or of the user's newest answer."""
-        link = naming.message(words[0]) if len(words) == 1 else None
+        link = permalink.message(words[0]) if len(words) == 1 else None
         if words and link is None:
             return USAGE
         receipt = await asyncio.to_thread(self._find, team_id, user, channel, link)

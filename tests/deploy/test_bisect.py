@@ -19,8 +19,8 @@ from bot.memory import Memory
 from bot.store.database import transaction
 from bot.store.schema import Adapter, Answer, AnswerMode, Example, ExampleStatus
 from deploy import bisecting
-from deploy.asking import first_to_say
 from deploy.bisecting import BisectSettings
+from deploy.release_scores import first_to_say
 from deploy.trace_tables import bisect as written
 from serving.adapters import publish
 from serving.base import base_spec
