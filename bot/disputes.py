@@ -1,4 +1,5 @@
 """Disputes: staff disagree on an answer; until they have settled it, nothing is learned from it.
+With a quorum, neither is what too few of them have said.
 
 Which answers are disputed follows from the ratings that stand, so it comes out the same however
 often, and after whichever change, it is worked out.
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from bot import corrections, examples, feedback
-from bot.store import answers
+from bot.store import answers, holds
 from bot.store.schema import RATINGS, Answer, Feedback, FeedbackKind, Question
 
-HELD = "staff disagree on the answer"
-FREED = "staff no longer disagree on the answer"
+FREED = "staff agree on the answer"
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,37 @@ def of_answer(session: Session, answer: Answer) -> Dispute | None:
     return Dispute(question, answer, tuple(right), tuple(wrong))
 
 
-def review(session: Session, question_id: int) -> list[Dispute]:
-    """Hold and free the examples of a question's answers; return the disputes that are open."""
+def review(session: Session, question_id: int, quorum: int = 1) -> list[Dispute]:
+    """Hold and free the examples of a question's answers; return the disputes that are open.
+
+    Args:
+        quorum: how many of the staff have to say the same before it counts.
+    """
     given = list(session.exec(select(Answer).where(Answer.question_id == question_id)))
     disputes = [found for answer in given if (found := of_answer(session, answer)) is not None]
     held = {one.id for found in disputes for one in (*found.right, *found.wrong)}
     for one in _standing(session, given):
         if one.id in held:
-            examples.hold(session, one.id or 0, HELD)
+            examples.hold(session, one.id or 0, holds.DISPUTED)
         else:
-            examples.free(session, one.id or 0, FREED)
+            _count(session, one, _agreed(session, one), quorum)
     return disputes
+
+
+def review_person(session: Session, given: Feedback, quorum: int) -> None:
+    """Hold and free the examples of a person's message, after a rating of it was changed."""
+    rows = select(Feedback).where(
+        Feedback.team_id == given.team_id,
+        Feedback.channel == given.channel,
+        Feedback.target_ts == given.target_ts,
+        col(Feedback.answer_id).is_(None),
+        col(Feedback.kind).in_((FeedbackKind.APPROVE, FeedbackKind.CORRECT)),
+        col(Feedback.revoked_at).is_(None),
+    )
+    standing = list(session.exec(rows.order_by(col(Feedback.id))))
+    people = {one.user for one in standing}
+    for one in standing:
+        _count(session, one, people, quorum)
 
 
 def decide(session: Session, dispute: Dispute, *, right: bool, user: str) -> None:
@@ -83,6 +103,23 @@ def decision(session: Session, answer_id: int) -> Feedback | None:
         col(Feedback.revoked_at).is_(None),
     )
     return session.exec(made.order_by(col(Feedback.id).desc())).first()
+
+
+def _count(session: Session, given: Feedback, people: set[str], quorum: int) -> None:
+    if len(people) < quorum:
+        examples.hold(session, given.id or 0, holds.WAITING)
+    else:
+        examples.free(session, given.id or 0, FREED)
+
+
+def _agreed(session: Session, given: Feedback) -> set[str]:
+    """Who says the same as a rating; whoever settled a dispute in favour of it is one of them."""
+    people = examples.voices(session, given.id or 0)
+    if given.kind is FeedbackKind.APPROVE and given.answer_id is not None:
+        settled = decision(session, given.answer_id)
+        if settled is not None and settled.kind is FeedbackKind.APPROVE:
+            people.add(settled.user)
+    return people
 
 
 def _standing(session: Session, given: Sequence[Answer]) -> list[Feedback]:

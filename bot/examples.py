@@ -27,7 +27,7 @@ from bot.store.schema import (
 
 __all__ = [
     "Draft", "add", "draft", "forget_message", "free", "hold", "of_feedback", "plain", "redact",
-    "revoke",
+    "revoke", "voices",
 ]  # fmt: skip
 
 
@@ -87,6 +87,7 @@ def add(
     sources: Sequence[tuple[str, str]],
     embedding: bytes | None = None,
     embedder: str | None = None,
+    held: str | None = None,
 ) -> Example:
     """Store the example of one feedback; a second call for the same feedback returns the first.
 
@@ -97,6 +98,7 @@ def add(
         sources: (channel, ts) of every message that the texts come from.
         embedding: of `draft.question`, from `Memory.embed_bytes`, made before the transaction.
         embedder: the name of what made it.
+        held: why it may not be used before it is freed; until then it retires nothing.
     """
     if known := of_feedback(session, feedback_id):
         return known
@@ -107,8 +109,8 @@ def add(
         answer=draft.answer,
         rejected=draft.rejected,
         scope=draft.scope,
-        status=ExampleStatus.REFUSED if draft.refusal else ExampleStatus.LIVE,
-        reason=draft.refusal,
+        status=_first_status(draft, held),
+        reason=draft.refusal or held,
         approved_by=approved_by,
         content_hash=_content_hash(draft),
         embedding=embedding,
@@ -117,7 +119,7 @@ def add(
     session.add(example)
     session.flush()
     _add_sources(session, example, sources)
-    if not draft.refusal:
+    if example.status == ExampleStatus.LIVE:
         _retire_older(session, example)
     subject = f"example:{example.id}"
     audit.record(session, team_id, approved_by, f"example.{example.status}", subject)
@@ -138,10 +140,13 @@ def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
 def hold(session: Session, feedback_id: int, why: str) -> None:
     """Keep the example of a feedback out of memory and datasets until it is freed.
 
-    Also a retired one: it may be the right one of the two.
+    Also a retired one: it may be the right one of the two. One that is held already is held for
+    this from now on.
     """
     example = of_feedback(session, feedback_id)
-    if example is None or example.status not in (ExampleStatus.LIVE, ExampleStatus.RETIRED):
+    if example is None or example.status not in _STANDING:
+        return
+    if example.status == ExampleStatus.HELD and example.reason == why:
         return
     _change(example, ExampleStatus.HELD, why)
     audit.record(
@@ -158,6 +163,19 @@ def free(session: Session, feedback_id: int, why: str) -> None:
     audit.record(
         session, example.team_id, "mynah", "example.free", f"example:{example.id}", why=why
     )
+
+
+def voices(session: Session, feedback_id: int) -> set[str]:
+    """Who says the same as the feedback's example: this answer to this question, in this scope."""
+    example = of_feedback(session, feedback_id)
+    if example is None:
+        return set()
+    alike = select(Example.approved_by).where(
+        Example.team_id == example.team_id,
+        Example.content_hash == example.content_hash,
+        col(Example.status).in_(_STANDING),
+    )
+    return set(session.exec(alike))
 
 
 def forget_message(
@@ -216,6 +234,12 @@ def adapters_trained_on(session: Session, example_id: int) -> list[str]:
         .where(DatasetExample.example_id == example_id)
     )
     return sorted(set(session.exec(trained)))
+
+
+def _first_status(draft: Draft, held: str | None) -> ExampleStatus:
+    if draft.refusal:
+        return ExampleStatus.REFUSED
+    return ExampleStatus.HELD if held else ExampleStatus.LIVE
 
 
 def _content_hash(draft: Draft) -> str:

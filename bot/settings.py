@@ -47,6 +47,8 @@ class BotSettings(StoreSettings):
     admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
     review_channel: str = Field("", alias="MYNAH_REVIEW_CHANNEL")
     oncall: str = Field("", alias="MYNAH_ONCALL")  # a user-group id (S…) or user id (U…, W…)
+    # So many of the staff have to approve an answer before it is learned.
+    quorum: int = Field(1, alias="MYNAH_QUORUM", ge=1)
     memory: bool = Field(True, alias="MYNAH_MEMORY")
     quote: bool = Field(True, alias="MYNAH_QUOTE")
     # "auto": an answer of the model's own is withheld when such answers were too often wrong.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlmodel import Session
 
     from bot.settings import StoreSettings
@@ -209,6 +210,49 @@ def discard(
 
 
 @app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ANSWER|ADAPTER|MESSAGE",
+            help="An answer's id, a message's link or CHANNEL:TS, an adapter's name, or e.g. v3.",
+        ),
+    ],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Show what an answer or adapter was made from, or all that came of a message."""
+    from deploy import facts, trace_tables, tracing
+
+    with _store() as session:
+        found = tracing.trace(session, facts.one_team(session, team), what)
+    _show(found, json_, trace_tables.trace(found))
+
+
+@app.command()
+def bisect(
+    answer: Annotated[str, typer.Argument(help="An answer's id, its link, or CHANNEL:TS.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Find the examples behind a bad answer, and since which release it is given."""
+    import asyncio
+
+    from bot.embedder import open_embedder
+    from bot.store.database import reading
+    from deploy import bisecting, facts, trace_tables, tracing
+    from serving.settings import read
+
+    settings = read(bisecting.BisectSettings)
+    with _engine() as engine:
+        with reading(engine) as session:
+            one = tracing.answer(session, facts.one_team(session, team), answer)
+        looking = bisecting.bisect(engine, one, settings, lambda: open_embedder(settings.embedder))
+        found = asyncio.run(looking)
+    _show(found, json_, trace_tables.bisect(found))
+
+
+@app.command()
 def pause(team: Team = None, json_: Json = False) -> None:
     """Train nothing and let nothing go live until `mynah resume`; questions are answered."""
     from bot import pausing
@@ -301,15 +345,22 @@ def _prepare(settings: StoreSettings) -> None:
 
 @contextmanager
 def _store(*, write: bool = False) -> Iterator[Session]:
-    from bot.store.database import open_engine, reading, transaction
+    from bot.store.database import reading, transaction
+
+    with _engine() as engine, (transaction if write else reading)(engine) as session:
+        yield session
+
+
+@contextmanager
+def _engine() -> Iterator[Engine]:
+    from bot.store.database import open_engine
     from deploy import migrate
 
     url = _store_settings().database_url
     migrate.check(url)
     engine = open_engine(url)
     try:
-        with (transaction if write else reading)(engine) as session:
-            yield session
+        yield engine
     finally:
         engine.dispose()
 

@@ -44,7 +44,8 @@ def echo(messages: Sequence[ChatMessage], model: str) -> str:
 class FakeVllm:
     """`with FakeVllm(adapters_dir=…, base_dir=…) as fake:` and then `fake.url`.
 
-    `script`, `logprob` (of each token that it says), `delay_s` (before the first token),
+    `script`, `logprob` (of each token that it says), `scores` (of each token that it is asked to
+    score, by model), `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
     the stream ends without a word) may be changed at any time. `asked` lists every chat request's
     body, `loads` every accepted load.
@@ -61,6 +62,7 @@ class FakeVllm:
     ) -> None:
         self.script = script
         self.logprob = LOGPROB
+        self.scores: dict[str, float] = {}
         self.api_key = api_key
         self.control_key = control_key
         self.adapters_dir = adapters_dir
@@ -181,7 +183,15 @@ class FakeVllm:
         if body.get("stream"):
             lines = self._lines(body["model"], tokens[:limit], reason)
             return StreamingResponse(lines, media_type="text/event-stream")
-        return JSONResponse(_whole(body, tokens[:limit], reason, self.logprob))
+        reply = _whole(body, tokens[:limit], reason, self.logprob)
+        if body.get("prompt_logprobs") == 0:
+            reply["prompt_logprobs"] = self._scored(body)
+        return JSONResponse(reply)
+
+    def _scored(self, body: dict[str, Any]) -> list[dict[str, Any] | None]:
+        score = self.scores.get(body["model"], LOGPROB)
+        ids = [_token_id(token) for token in _prompt(body)]
+        return [None, *({str(one): {"logprob": score, "rank": 1}} for one in ids[1:])]
 
     async def _lines(self, model: str, tokens: list[str], reason: str) -> AsyncIterator[str]:
         yield _event(model, {"index": 0, "delta": {"role": "assistant", "content": ""}})
@@ -235,9 +245,6 @@ def _whole(body: dict[str, Any], tokens: list[str], reason: str, logprob: float)
     ids = [_token_id(token) for token in _prompt(body)]
     if body.get("return_token_ids"):
         reply["prompt_token_ids"] = ids
-    if body.get("prompt_logprobs") == 0:
-        scored = [{str(token): {"logprob": LOGPROB, "rank": 1}} for token in ids[1:]]
-        reply["prompt_logprobs"] = [None, *scored]
     return reply
 
 

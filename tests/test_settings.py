@@ -41,6 +41,8 @@ def test_lists_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         (WorkerSettings, "MYNAH_TRAIN_CRON", "every night"),
         (WorkerSettings, "MYNAH_TIMEZONE", "Mars/Olympus"),
         (WorkerSettings, "MYNAH_RECIPE", "magic"),
+        (BotSettings, "MYNAH_QUORUM", "-17"),
+        (WorkerSettings, "MYNAH_MOST_SHARE", "1.75"),
         (WorkerSettings, "MYNAH_RELEASE", "maybe"),
         (ServerSettings, "MYNAH_CONTROL_KEY", "hunter2"),
     ],

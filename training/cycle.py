@@ -32,7 +32,7 @@ from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, picture
+from training import dataset, ending, influence, picture
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
 from training.failures import TrainingFailed
@@ -142,14 +142,18 @@ class _Cycle:
         self.say("choosing examples", 0.0)
         while True:
             with reading(self.engine) as session:
-                chosen = dataset.learnable(session, self.team_id)
+                live = dataset.learnable(session, self.team_id)
+            most = self.parts.settings.most_share
+            chosen, left_out = influence.balanced(live, most)
+            refused = {influence.reason(most): left_out} if left_out else {}
             embedder = self.parts.embedder()
             vectors = dataset.embeddings(chosen, embedder.name, embedder.embed)
             rows = dataset.split(chosen, vectors, self.recipe.seed)
             with transaction(self.engine) as session:
                 if not _still_live(session, self.team_id, rows):
                     continue  # one was taken back just now: it must not be learned
-                frozen = dataset.freeze(session, self.team_id, rows, self.data_dir / "datasets")
+                directory = self.data_dir / "datasets"
+                frozen = dataset.freeze(session, self.team_id, rows, directory, refused)
                 recipe = self.recipe.model_dump(mode="json")
                 update_run(
                     session, self.run_id, self.fence, dataset_id=frozen.id, recipe=recipe,

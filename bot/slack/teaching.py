@@ -22,7 +22,7 @@ from bot.slack.aftermath import Aftermath
 from bot.slack.delivery import SPOKEN
 from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
-from bot.store import answers
+from bot.store import answers, holds
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
@@ -80,6 +80,7 @@ class Teaching:
         *,
         said: Callable[[], None],
         widen: Sequence[str] = (),
+        quorum: int = 1,
     ) -> None:
         self._engine = engine
         self._workspace = workspace
@@ -88,6 +89,8 @@ class Teaching:
         self._aftermath = aftermath
         self._said = said
         self._widen = widen
+        # Whether enough of the staff say so is for the aftermath to see.
+        self._held = holds.WAITING if quorum > 1 else None
 
     async def teach(
         self, kind: FeedbackKind, channel: str, message: Message, user: str, *, at: float
@@ -298,7 +301,7 @@ class Teaching:
         examples.add(
             session, draft, team_id=given.team_id, feedback_id=given.id or 0,
             approved_by=lesson.user, sources=lesson.sources, embedding=embedding,
-            embedder=self._memory.embedder.name if embedding else None,
+            embedder=self._memory.embedder.name if embedding else None, held=self._held,
         )  # fmt: skip
 
     def _take_back(self, kind: FeedbackKind, channel: str, ts: str, user: str) -> None:

@@ -4,13 +4,12 @@ can read the answer."""
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from bot import confidence
+from bot import confidence, permalink
 from bot.mrkdwn import escape
 from bot.slack import ephemeral
 from bot.slack.interactions import Listeners, Shortcut
@@ -18,7 +17,7 @@ from bot.slack.roles import Roles
 from bot.slack.workspace import Workspace
 from bot.store import receipts
 from bot.store.database import reading, transaction
-from bot.store.receipts import Receipt, Used
+from bot.store.receipts import MessageId, Receipt, Used
 from bot.store.schema import AnswerMode, Dataset, ExampleStatus, Run
 
 SHORTCUT = "why_answer"
@@ -29,7 +28,6 @@ USAGE = (
 # The same for what is not there and for what the person cannot read.
 NOTHING = "I find no answer of mine there that you can read."
 NONE_YET = "I have not answered a question of yours here."
-_LINK = re.compile(r"<?https?://[^/\s]+/archives/([A-Z0-9]+)/p(\d{10})(\d{6})(?:\?[^\s>]*)?>?")
 _WORDS = {
     AnswerMode.QUOTED: "quoted, word for word, from an approved answer",
     AnswerMode.OPEN_BOOK: "written from an approved answer",
@@ -65,7 +63,7 @@ class Why:
 
     async def explain(self, team_id: str, user: str, channel: str, words: Sequence[str]) -> str:
         """The receipt in mrkdwn: of the message that is linked, or of the user's newest answer."""
-        link = _LINK.fullmatch(words[0]) if len(words) == 1 else None
+        link = permalink.message(words[0]) if len(words) == 1 else None
         if words and link is None:
             return USAGE
         receipt = await asyncio.to_thread(self._find, team_id, user, channel, link)
@@ -93,12 +91,12 @@ class Why:
             ephemeral.reply(session, self._workspace.identity.team_id, used, text)
 
     def _find(
-        self, team_id: str, user: str, channel: str, link: re.Match[str] | None
+        self, team_id: str, user: str, channel: str, link: MessageId | None
     ) -> Receipt | None:
         with reading(self._engine) as session:
             if link is None:
                 return receipts.newest_of(session, team_id, channel, user)
-            return receipts.of_message(session, team_id, link[1], f"{link[2]}.{link[3]}")
+            return receipts.of_message(session, team_id, *link)
 
     async def _seen(self, used: Used, user: str) -> Seen:
         for channel in used.channels:
@@ -129,7 +127,7 @@ def _example(seen: Seen) -> str:
     if example.status is ExampleStatus.REVOKED:
         return "*Example:* an approved answer that was taken back since"
     if example.status is ExampleStatus.HELD:
-        return "*Example:* an approved answer that staff disagree on by now"
+        return f"*Example:* an approved answer that is held back: {example.reason}"
     message = f", <{seen.link}|see the message>" if seen.link else ""
     return (
         f"*Example:* “{escape(example.question)}”, approved by <@{example.approved_by}>, "

@@ -59,14 +59,14 @@ def of_message(session: Session, team_id: str, channel: str, ts: str) -> Receipt
     """The receipt of the answer that a message is, or of the answer to the question that it is."""
     rows = _answers(team_id, channel).where((Answer.ts == ts) | (Question.ts == ts))
     answer = session.exec(rows).first()
-    return _receipt(session, answer) if answer else None
+    return of_answer(session, answer) if answer else None
 
 
 def newest_of(session: Session, team_id: str, channel: str, user: str) -> Receipt | None:
     """The receipt of the answer to the person's own newest question in the channel."""
     rows = _answers(team_id, channel).where(Question.user == user)
     answer = session.exec(rows.order_by(col(Question.id).desc())).first()
-    return _receipt(session, answer) if answer else None
+    return of_answer(session, answer) if answer else None
 
 
 def _answers(team_id: str, channel: str) -> SelectOfScalar[Answer]:
@@ -84,8 +84,9 @@ def _answers(team_id: str, channel: str) -> SelectOfScalar[Answer]:
     )
 
 
-def _receipt(session: Session, answer: Answer) -> Receipt:
-    run = _run(session, answer.adapter)
+def of_answer(session: Session, answer: Answer) -> Receipt:
+    """The receipt of an answer, whether it stands or not."""
+    run = run_of(session, answer.adapter)
     rows = select(AnswerExample).where(AnswerExample.answer_id == answer.id)
     return Receipt(
         answer=answer,
@@ -96,7 +97,7 @@ def _receipt(session: Session, answer: Answer) -> Receipt:
     )
 
 
-def _run(session: Session, adapter: str | None) -> Run | None:
+def run_of(session: Session, adapter: str | None) -> Run | None:
     """The run that trained the adapter: a later one may only have measured it again."""
     rows = select(Run).join(Adapter, col(Adapter.id) == Run.adapter_id)
     return session.exec(rows.where(Adapter.name == adapter).order_by(col(Run.id))).first()

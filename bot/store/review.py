@@ -12,6 +12,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, case, exists, func
 from sqlmodel import Session, col, or_, select
 
+from bot.store import holds
 from bot.store.schema import (
     RATINGS,
     UNSETTLED,
@@ -37,8 +38,8 @@ class Pending:
 
     answer: Answer
     question: Question
-    held: bool  # staff disagree on what it teaches
     case: CaseStatus | None  # of the open case about its question
+    held: str | None = None  # why what it teaches is held back, if it is
 
 
 def channels(session: Session, team_id: str, user: str, most: int) -> Sequence[str]:
@@ -59,21 +60,24 @@ def queue(
 ) -> list[Pending]:
     """What waits in these channels: disagreements, then what Mynah was not sure of, then the rest,
     the least sure first: what it wrote itself before what it quoted."""
+    disputed = _is_held(col(Example.reason).is_distinct_from(holds.WAITING))
+    waits = _is_held(col(Example.reason) == holds.WAITING)
+    held = case((disputed, holds.DISPUTED), (waits, holds.WAITING))
     rows = (
-        select(Answer, Question, _is_held().label("held"), Case.status)
+        select(Answer, Question, Case.status, held)
         .join(Question, col(Question.id) == Answer.question_id)
         .outerjoin(Case, _is_open_case())
         .where(_waits(team_id), col(Answer.channel).in_(readable))
         .order_by(
-            case((_is_held(), 0), (col(Answer.mode) == AnswerMode.UNSURE, 1), else_=2),
+            case((disputed, 0), (col(Answer.mode) == AnswerMode.UNSURE, 1), else_=2),
             func.coalesce(Answer.confidence, _UNKNOWN),
             col(Answer.id).desc(),
         )
     )
     found = session.exec(rows.offset(skip).limit(most))
     return [
-        Pending(answer, asked, held, CaseStatus(status) if status else None)
-        for answer, asked, held, status in found
+        Pending(answer, asked, CaseStatus(status) if status else None, why)
+        for answer, asked, status, why in found
     ]
 
 
@@ -130,11 +134,12 @@ def _is_rated() -> ColumnElement[bool]:
     )
 
 
-def _is_held() -> ColumnElement[bool]:
+def _is_held(*why: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(
         col(Feedback.answer_id) == Answer.id,
         col(Example.feedback_id) == Feedback.id,
         col(Example.status) == ExampleStatus.HELD,
+        *why,
     )
 
 

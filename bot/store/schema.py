@@ -378,7 +378,7 @@ class ExampleStatus(StrEnum):
     REFUSED = "refused"  # never usable; `reason` says why
     REVOKED = "revoked"  # the approval or a source message was taken back
     RETIRED = "retired"  # a newer answer to the same question took its place
-    HELD = "held"  # staff disagree on it: it is used when they have settled it
+    HELD = "held"  # staff disagree on it, or too few have said it yet: `reason` says which
 
 
 class Example(SQLModel, table=True):

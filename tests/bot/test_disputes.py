@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 
 from bot import corrections, disputes, examples, feedback, releases
 from bot.disputes import Dispute
-from bot.store import answers
+from bot.store import answers, holds
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
@@ -34,6 +34,7 @@ class Thread:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.quorum = 1
         with transaction(engine) as session:
             releases.ensure_team(session, TEAM)
             question = Question(thread_ts="1.0", ts="1.0", user="U0ASKER", text="Port?", **HERE)
@@ -76,6 +77,7 @@ class Thread:
                 examples.add(
                     session, examples.draft("Which port is it?", text or stands.text),
                     team_id=TEAM, feedback_id=given_id, approved_by=user, sources=[],
+                    held=holds.WAITING if self.quorum > 1 else None,
                 )  # fmt: skip
             if kind is CORRECT:
                 corrections.put(session, given)
@@ -91,14 +93,14 @@ class Thread:
     def decide(self, *, right: bool) -> None:
         """Somebody settles the only dispute."""
         with transaction(self.engine) as session:
-            [dispute] = disputes.review(session, self.question)
+            [dispute] = disputes.review(session, self.question, self.quorum)
             disputes.decide(session, dispute, right=right, user="U3")
             self._follow(session)
 
     def open(self) -> list[Dispute]:
         """The disputes that are open."""
         with transaction(self.engine) as session:
-            return disputes.review(session, self.question)
+            return disputes.review(session, self.question, self.quorum)
 
     def statuses(self) -> dict[str, str]:
         """What became of each example."""
@@ -113,7 +115,7 @@ class Thread:
 
     def _follow(self, session: Session) -> None:
         corrections.settle(session, self.question, lambda _: [{}])
-        disputes.review(session, self.question)
+        disputes.review(session, self.question, self.quorum)
 
 
 @pytest.fixture
@@ -209,3 +211,95 @@ def test_an_answer_to_other_words_is_not_disputed(thread: Thread) -> None:
     assert len(thread.open()) == 1
     thread.answered_again()
     assert thread.open() == []
+
+
+@pytest.fixture
+def strict(thread: Thread) -> Thread:
+    """Two of the staff have to say the same."""
+    thread.quorum = 2
+    return thread
+
+
+def reasons(thread: Thread) -> set[str | None]:
+    """Why the examples stand as they do."""
+    with reading(thread.engine) as session:
+        return {row.reason for row in session.exec(select(Example))}
+
+
+@pytest.mark.parametrize("first", [APPROVE, CORRECT])
+def test_one_of_two_is_not_enough(strict: Thread, first: FeedbackKind) -> None:
+    """What one says is held until another says the same, and again when one takes it back."""
+    strict.rate("U1", first, "It is 81." if first is CORRECT else None)
+    assert (set(strict.statuses().values()), reasons(strict)) == ({"held"}, {holds.WAITING})
+    second = strict.rate("U2", APPROVE)
+    assert set(strict.statuses().values()) == {"live"}
+    strict.take_back(second)
+    with reading(strict.engine) as session:
+        kept = session.exec(select(Example).where(Example.status != ExampleStatus.REVOKED)).all()
+    assert [(one.status, one.reason) for one in kept] == [(ExampleStatus.HELD, holds.WAITING)]
+
+
+def test_the_same_person_twice_is_one_voice(strict: Thread) -> None:
+    """Approving one's own correction makes nobody else agree."""
+    strict.rate("U1", CORRECT, "It is 81.")
+    strict.rate("U1", APPROVE)
+    assert set(strict.statuses().values()) == {"held"}
+
+
+def test_who_is_alone_takes_nothing_from_what_was_agreed(strict: Thread) -> None:
+    """Elsewhere one person answers the same question otherwise: what two agreed on counts, until
+    another says so there, too."""
+    strict.rate("U1", APPROVE)
+    strict.rate("U2", APPROVE)
+    for user, agreed, alone in (("U3", "live", "held"), ("U4", "retired", "live")):
+        _approve_elsewhere(strict.engine, user)
+        assert strict.statuses() == {"It is 80.": agreed, "It is 81.": alone}
+
+
+def _approve_elsewhere(engine: Engine, user: str) -> None:
+    """✅ on a person's answer in another thread, where two have to say so."""
+    with transaction(engine) as session:
+        given, _ = feedback.record(session, target_ts="5.0", user=user, kind=APPROVE, **HERE)
+        examples.add(
+            session, examples.draft("Which port is it?", "It is 81."), team_id=TEAM,
+            feedback_id=given.id or 0, approved_by=user, sources=[], held=holds.WAITING,
+        )  # fmt: skip
+        disputes.review_person(session, given, 2)
+
+
+def test_a_dispute_goes_before_the_quorum(strict: Thread) -> None:
+    """Two agree and one does not: it is disputed; settled as right, it counts."""
+    strict.rate("U1", APPROVE)
+    strict.rate("U2", APPROVE)
+    strict.rate("U4", REJECT)
+    assert reasons(strict) == {holds.DISPUTED}
+    strict.decide(right=True)
+    assert set(strict.statuses().values()) == {"live"}
+
+
+def test_whoever_settles_a_dispute_is_a_voice(strict: Thread) -> None:
+    """One approved, one did not, and a third says that it is right: these are two."""
+    strict.rate("U1", APPROVE)
+    strict.rate("U2", REJECT)
+    strict.decide(right=True)
+    assert set(strict.statuses().values()) == {"live"}
+
+
+def test_a_persons_answer_needs_two_as_well(store: Engine) -> None:
+    """Who wrote it does not matter: a second ✅ on the same message frees what both taught."""
+    with transaction(store) as session:
+        releases.ensure_team(session, TEAM)
+    seen = []
+    for user in ("U1", "U2"):
+        _approve_elsewhere(store, user)
+        with reading(store) as session:
+            seen.append({str(row.status) for row in session.exec(select(Example))})
+    assert seen == [{"held"}, {"live"}]
+    with transaction(store) as session:
+        revoked = feedback.revoke(session, target_ts="5.0", user="U1", kind=APPROVE, **HERE)
+        assert revoked is not None
+        disputes.review_person(session, revoked, 2)
+        assert [str(row.status) for row in session.exec(select(Example).order_by("id"))] == [
+            "revoked",
+            "held",
+        ]

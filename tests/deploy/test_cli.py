@@ -37,6 +37,7 @@ from bot.store.schema import (
 )
 from deploy.cli import main
 from tests.bot.slack.waiting import passed
+from tests.deploy.learned import answered
 from tests.vllm_server import free_port
 
 TEAM = "T0MYNAH"
@@ -170,6 +171,22 @@ def test_releases_and_rollback(mynah: Mynah, team: Engine) -> None:
     assert (status, out, err) == (1, "", "mynah: v1 is live and nothing is earlier than it\n")
     assert mynah("rollback", "v2")[1] == "v2 is live\n"
     assert "v2" in mynah("releases")[1].splitlines()[0]
+
+
+@pytest.mark.usefixtures("url")
+def test_trace_and_bisect_follow_an_answer(mynah: Mynah, team: Engine) -> None:
+    """In JSON and for the eye; what names no answer is one line and no answer."""
+    with transaction(team) as session:
+        given = answered(session, releases.live(session, TEAM), "Which port?", "Port 7411.")
+    word = f"https://house.slack.com/archives/C0HELP/p{(given.ts or '').replace('.', '')}"
+    status, out, _ = mynah("trace", word, "--json")
+    assert (status, json.loads(out)["answer"]["id"]) == (0, given.id)
+    assert "Port 7411." in mynah("trace", str(given.id))[1].splitlines()[0]
+    status, out, _ = mynah("bisect", word, "--json")
+    assert (status, json.loads(out)["suspects"]) == (0, [])
+    assert "the base model wrote it" in mynah("bisect", str(given.id))[1]
+    for command in ("trace", "bisect"):
+        assert mynah(command, "77") == (2, "", "mynah: there is no answer 77\n")
 
 
 @pytest.mark.usefixtures("url")

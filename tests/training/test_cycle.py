@@ -100,6 +100,21 @@ def live_adapter(engine: Engine) -> str | None:
         return adapter.name if adapter else None
 
 
+async def test_too_much_of_one_persons_word_is_left_out_and_counted(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """With a limit, the newest of a person's are trained; how many were not is in the dataset."""
+    teach(engine)
+    limited = settings.model_copy(update={"most_share": 0.5})
+    assert await play(parts(limited, engine, base)) is RunStatus.RELEASED
+    with reading(engine) as session:
+        frozen = session.get_one(Dataset, newest(engine).dataset_id)
+        taught = session.exec(select(DatasetExample.example_id)).all()
+    assert sorted(taught) == list(range(13, 33))
+    why = "more than half of what is learned would be one person's word"
+    assert frozen.counts["refused"] == {why: 12}
+
+
 async def test_a_run_that_passes_the_gate_goes_live(
     engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
 ) -> None:

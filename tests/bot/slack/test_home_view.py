@@ -11,6 +11,7 @@ from bot.slack import board, home_view
 from bot.slack.board import Board, Rate
 from bot.slack.home_view import Review, Shown, view
 from bot.slack.pieces import Linked
+from bot.store import holds
 from bot.store.review import Pending
 from bot.store.schema import Answer, AnswerMode, CaseStatus, FeedbackKind, Question
 from deploy.sandbox.views import check_view
@@ -22,7 +23,7 @@ LINK = "https://mynah.example/archives/C1/p1?thread_ts=1.0&cid=C1"
 def waiting(
     mode: AnswerMode = AnswerMode.CLOSED_BOOK,
     *,
-    held: bool = False,
+    held: str | None = None,
     case: CaseStatus | None = None,
     text: str = NASTY,
 ) -> Pending:
@@ -32,7 +33,7 @@ def waiting(
         id=7, team_id="T", question_id=1, text=text, mode=mode, release_id=1, channel="C1",
         ts="1.1", confidence=-0.25,
     )  # fmt: skip
-    return Pending(answer, question, held, case)
+    return Pending(answer, question, case, held)
 
 
 def dashboard(**more: Any) -> Board:
@@ -75,7 +76,9 @@ def test_the_fullest_tab_is_within_slacks_limits() -> None:
     full = Shown(
         about={"channel": "D0ASKER", "skip": 20},
         own=[words] * 5,
-        review=Review([(waiting(held=True, case=CaseStatus.OPEN), LINK)] * 10, 20, more=True),
+        review=Review(
+            [(waiting(held=holds.DISPUTED, case=CaseStatus.OPEN), LINK)] * 10, 20, more=True
+        ),
         board=dashboard(
             rates=[Rate("v1 " * 100, {})] * 5, gaps=[(words, 3)] * 5, runs=["x" * 900] * 5
         ),
@@ -100,7 +103,14 @@ def test_empty_words_are_no_fault() -> None:
     ("item", "line"),
     [
         (waiting(), "<#C1> · closed book · fairly sure"),
-        (waiting(held=True), "<#C1> · *staff disagree* · closed book · fairly sure"),
+        (
+            waiting(held=holds.DISPUTED),
+            "<#C1> · *staff disagree on the answer* · closed book · fairly sure",
+        ),
+        (
+            waiting(held=holds.WAITING),
+            "<#C1> · *more of the staff have to say so* · closed book · fairly sure",
+        ),
         (
             waiting(AnswerMode.UNSURE, case=CaseStatus.CLAIMED),
             "<#C1> · not sure, so it was not answered · somebody works on the case",

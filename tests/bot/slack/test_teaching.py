@@ -64,6 +64,24 @@ async def test_approved_answer_is_quoted_next_time(house: House) -> None:
     assert live(house) == [(PORT, "It listens on port 9443.")]
 
 
+async def test_with_a_quorum_a_second_person_has_to_approve(house: House) -> None:
+    """One ✅ is not enough to be quoted, two are, and one that is taken away is one again."""
+    house.extra["MYNAH_QUORUM"] = "2"
+    house.vllm.script = lambda messages, model: "It listens on port 9443."
+    async with house.bot():
+        first = await house.asked(PORT)
+        modes = []
+        for person, act in (
+            ("staff", house.react),
+            ("staff2", house.react),
+            ("staff", house.unreact),
+        ):
+            await act(person, "white_check_mark", first["ts"])
+            await house.quiet()
+            modes.append(mode(await house.asked(PORT, who="asker2")))
+    assert modes == ["closed_book", "quoted", "closed_book"]
+
+
 async def test_correction_answers_next_time(house: House) -> None:
     """📝 on one's own reply: its words are quoted, and the bot's answer is the rejected one."""
     async with house.bot():

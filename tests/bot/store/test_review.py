@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot import examples, feedback, inbox, releases
-from bot.store import review, tallies, threads
+from bot.store import holds, review, tallies, threads
 from bot.store.asked import most_asked
 from bot.store.database import reading, transaction
 from bot.store.schema import (
@@ -125,7 +125,7 @@ def test_the_queue(store: Engine) -> None:
         assert waiting(session, HELP, skip=2, most=3) == ids[2:5]
         assert waiting(session, "C0OTHER") == []
         first, second, third, *_ = review.queue(session, TEAM, [HELP], skip=0, most=9)
-        assert [row.held for row in (first, second, third)] == [True, False, False]
+        assert [row.held for row in (first, second, third)] == [holds.DISPUTED, None, None]
         assert [row.case for row in (first, second, third)] == [None, CaseStatus.CLAIMED, None]
         assert review.standing(session, TEAM, ids[0] or 0) is not None
         assert review.standing(session, OTHER, ids[0] or 0) is None

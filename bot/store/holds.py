@@ -1,0 +1,4 @@
+"""Why an example is held back; stored as its reason, and shown to staff."""
+
+DISPUTED = "staff disagree on the answer"
+WAITING = "more of the staff have to say so"

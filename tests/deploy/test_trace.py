@@ -1,0 +1,170 @@
+"""`mynah trace`: from an answer back to people and messages, and from a message on to answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from bot import examples, feedback
+from bot.embedder import LexicalEmbedder
+from bot.memory import Memory
+from bot.store import lineage
+from bot.store.database import reading, transaction
+from bot.store.schema import AnswerMode, Example, FeedbackKind
+from deploy import tracing
+from deploy.facts import BadInput
+from deploy.trace_tables import trace as written
+from tests.bot.taught import teach
+from tests.deploy.learned import answered, base_release, trained
+from tests.stores import TEAM
+
+ADAPTER = "mynah-0123456789ab"
+DOOR = ("What is the code of the door?", "The code of the door is 4711.")
+
+
+def taught(engine: Engine, question: str, answer: str, user: str = "U0STAFF") -> Example:
+    return teach(engine, Memory(engine, LexicalEmbedder()), question, answer, user=user)
+
+
+def traced(engine: Engine, word: str, team: str = TEAM) -> dict[str, Any]:
+    with reading(engine) as session:
+        return tracing.trace(session, team, word)
+
+
+def place(engine: Engine, example: Example) -> str:
+    """CHANNEL:TS of the message that an example was made from."""
+    with reading(engine) as session:
+        return ":".join(lineage.learned(session, example).sources[0])
+
+
+def test_a_message_is_followed_to_every_answer(store: Engine) -> None:
+    """Message → feedback → example → dataset → run → adapter → release → answers, counted."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        release = trained(session, ADAPTER, [one])
+        answered(session, release, "door?", "4711", AnswerMode.QUOTED, one)
+        answered(session, release, "the door?", "4711", AnswerMode.OPEN_BOOK, one)
+        answered(session, release, "code?", "The code is 4711.")
+        answered(session, base_release(session), "code?", "I do not know.")
+    [learned] = traced(store, place(store, one))["message"]["learned"]
+    assert (learned["feedback"]["by"], learned["feedback"]["kind"]) == ("U0STAFF", "approve")
+    [run] = learned["runs"]["first"]
+    assert (run["split"], run["adapter"], run["status"]) == ("train", ADAPTER, "released")
+    assert run["releases"][0]["release"] == "v2"
+    assert run["releases"][0]["live"][0]["until"] is None
+    assert learned["answers_from_it"] == {"open_book": 1, "quoted": 1}
+    assert learned["answers_by_adapters_trained_on_it"] == {"closed_book": 1, "open_book": 1}
+
+
+def test_an_answer_is_followed_back_to_people_and_messages(store: Engine) -> None:
+    """Answer → release → adapter → run → dataset → examples → feedback → who, when, where."""
+    one, other = taught(store, *DOOR), taught(store, "Wifi?", "The wifi is guest.", "U0OTHER")
+    with transaction(store) as session:
+        release = trained(session, ADAPTER, [one, other])
+        given = answered(session, release, "door?", "It is 4711.", AnswerMode.OPEN_BOOK, one)
+        known = (str(given.id), f"{given.channel}:{given.ts}", f"C0HELP:{_asked(given.ts)}")
+    for word in known:
+        found = traced(store, word)["answer"]
+        assert (found["mode"], found["release"]["release"]) == ("open_book", "v2")
+        assert found["adapter"]["run"]["dataset"] == f"{ADAPTER}-data"[:12]
+        assert found["adapter"]["trained"]["by"] == {"U0OTHER": 1, "U0STAFF": 1}
+        [used] = found["used"]
+        assert (used["example"], used["similarity"]) == (one.id, 0.75)
+        assert used["feedback"]["message"] == place(store, one) == used["messages"][0]
+
+
+def _asked(answered_at: str | None) -> str:
+    """The question's message is the one before its answer's."""
+    seconds, _, order = (answered_at or "").partition(".")
+    return f"{seconds}.{int(order) - 1:06d}"
+
+
+def test_an_adapter_names_what_it_was_made_of_and_where_it_lived(store: Engine) -> None:
+    """By name, by the beginning of it, and by its release; many examples are counted."""
+    many = [taught(store, f"What is door {n}?", f"Door {n} is room {n}.") for n in range(8)]
+    with transaction(store) as session:
+        trained(session, ADAPTER, many[:7], held_out=many[7:])
+        trained(session, "mynah-999999999999", many)
+    for word in (ADAPTER, "mynah-01", "v2"):
+        found = traced(store, word)["adapter"]
+        assert found["adapter"] == ADAPTER
+        assert (found["trained"]["count"], len(found["trained"]["first"])) == (7, lineage.FIRST)
+        [lived] = found["releases"]
+        assert lived["live"][0]["until"] is not None  # v3 took its place
+    assert "… and 2 more" in written(traced(store, "v2"))
+    assert traced(store, "v1")["release"]["release"] == "v1"
+
+
+def test_what_was_deleted_is_still_traced_without_its_words(store: Engine) -> None:
+    """A deleted message names the adapters that learned it; nothing of its text is left."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        trained(session, ADAPTER, [one])
+    word = place(store, one)
+    with transaction(store) as session:
+        examples.forget_message(session, TEAM, *word.split(":"))
+    found = traced(store, word)
+    [learned] = found["message"]["learned"]
+    assert (learned["status"], learned["question"], learned["answer"]) == ("revoked", "", "")
+    assert learned["runs"]["first"][0]["adapter"] == ADAPTER
+    assert traced(store, ADAPTER)["adapter"]["trained"]["taken_back"] == 1
+    assert "4711" not in written(found)
+    assert "(its words are gone) [revoked: a message that it came from" in written(found)
+
+
+def test_an_answer_tells_what_it_taught(store: Engine) -> None:
+    """Who approved an answer, and the example that came of it, are below the answer."""
+    with transaction(store) as session:
+        given = answered(session, base_release(session), *DOOR)
+        rated, _ = feedback.record(
+            session, team_id=TEAM, channel="C0HELP", target_ts=given.ts or "", user="U0STAFF",
+            kind=FeedbackKind.APPROVE, answer_id=given.id,
+        )  # fmt: skip
+        examples.add(
+            session, examples.draft(*DOOR), team_id=TEAM, feedback_id=rated.id or 0,
+            approved_by="U0STAFF", sources=[("C0HELP", given.ts or "")],
+        )  # fmt: skip
+        word = str(given.id)
+    found = traced(store, word)["answer"]
+    assert [rating["by"] for rating in found["ratings"]] == ["U0STAFF"]
+    assert [one["question"] for one in found["taught"]] == [DOOR[0]]
+    assert "never in a dataset" in written({"answer": found})
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("77", "there is no answer 77"),
+        ("9" * 40, "there is no answer"),
+        ("C0HELP:1.000001", "nothing is known of the message C0HELP:1.000001"),
+        ("v9", "there is no release v9"),
+        ("mynah-", "2 adapters are called mynah-…: mynah-0123456789ab, mynah-0123456789cd"),
+        ("mynah_", "nothing is called 'mynah_'"),
+        ("", "nothing is called ''"),
+    ],
+)
+def test_what_names_nothing_or_too_much_is_one_line(store: Engine, word: str, line: str) -> None:
+    """The line says what there is, or what could be given."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        trained(session, ADAPTER, [one])
+        trained(session, "mynah-0123456789cd", [one])
+    with pytest.raises(BadInput) as caught:
+        traced(store, word)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_of_another_workspace_is_traced(store: Engine) -> None:
+    """Ids, messages, adapters and releases of one team are unknown to another."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        release = trained(session, ADAPTER, [one])
+        given = answered(session, release, "door?", "4711", AnswerMode.QUOTED, one)
+        words = [str(given.id), f"{given.channel}:{given.ts}", ADAPTER, "v2"]
+    for word in [*words, place(store, one)]:
+        assert traced(store, word)
+        with pytest.raises(BadInput):
+            traced(store, word, team="T0OTHER")
