@@ -32,7 +32,7 @@ from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, picture
+from training import dataset, ending, picture, soundness
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
 from training.failures import TrainingFailed
@@ -41,6 +41,7 @@ from training.replay import Reply
 from training.rows import Row, of_split, read
 from training.servers import NoServer, Servers
 from training.settings import WorkerSettings
+from training.soundness import Unsound
 from training.telling import News, somebody_waits
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
         return cycle.release(adapter, verdict)
     except TooLittle as error:
         return cycle.end(RunStatus.REFUSED, str(error))
+    except Unsound as error:
+        return cycle.end(RunStatus.FAILED, *error.reasons)
     except EXPECTED as error:
         return cycle.end(RunStatus.FAILED, str(error))
 
@@ -177,6 +180,7 @@ class _Cycle:
             work_dir=self.work_dir,
         )
         staging = self.parts.train(job, self.say)
+        soundness.check(staging, self.recipe.epochs)
         self.say("publishing the adapter", 0.0)
         published = publish(staging, self.parts.settings.adapters_dir, spec)
         return self._record(published, spec)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, event
 from sqlmodel import col, func, select
@@ -32,7 +33,7 @@ from bot.store.schema import (
 )
 from serving.client import BASE, Unavailable
 from tests.fake_vllm import FakeVllm
-from tests.lora_files import make_adapter
+from tests.lora_files import make_adapter, random_tensors, write_adapter
 from tests.training.stage import (
     CHANNEL,
     TEAM,
@@ -46,7 +47,7 @@ from tests.training.stage import (
     teach,
     worker_settings,
 )
-from training import cycle
+from training import cycle, soundness
 from training.cycle import Parts
 from training.failures import TrainingFailed
 from training.rows import read
@@ -135,6 +136,28 @@ async def test_a_run_that_the_gate_refuses_changes_nothing(
     assert "it forgot too much" in said(engine)[-1]
     with reading(engine) as session:
         assert releases.desired_adapters(session) == []
+
+
+async def test_a_training_that_went_wrong_without_a_word_is_not_even_measured(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """An adapter without effect, with a loss that stood still: the run has both reasons."""
+    teach(engine)
+
+    def no_effect(job: TrainJob, say: Say) -> Path:
+        idle = random_tensors(base)
+        idle |= {key: np.zeros_like(half) for key, half in idle.items() if "lora_B" in key}
+        directory = write_adapter(job.work_dir / "adapter", idle)
+        soundness.write_curve([{"fact_loss": 3.0}] * 20, directory)
+        return directory
+
+    assert await play(parts(settings, engine, base, train=no_effect)) is RunStatus.FAILED
+    assert newest(engine).reasons == [
+        "the loss did not fall: 3.00 at first, 3.00 at the end",
+        "the adapter is all zeros: training had no effect",
+    ]
+    assert "the adapter is all zeros" in said(engine)[-1]
+    assert not list(settings.adapters_dir.glob("mynah-*"))
 
 
 async def test_a_run_has_one_message_that_is_kept_up_to_date(
