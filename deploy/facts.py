@@ -12,7 +12,7 @@ from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
 from bot.store import fleet, runs
-from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
+from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
 
 
 class BadInput(Exception):
@@ -90,6 +90,17 @@ def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
         }
         for view in releases.history(session, team_id)
     ]
+
+
+def pin_facts(pin: Pin) -> dict[str, Any]:
+    """One pinned question."""
+    return {
+        "pin": pin.id,
+        "question": pin.question,
+        "must": pin.must,
+        "by": pin.by,
+        "at": pin.created_at.isoformat(),
+    }
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

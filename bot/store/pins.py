@@ -40,13 +40,14 @@ def pin(session: Session, team_id: str, question: str, must: str, *, by: str) ->
     return row
 
 
-def unpin(session: Session, team_id: str, number: int, *, by: str) -> None:
-    """Take a pin away. Raises NoSuchPin, also for another team's."""
+def unpin(session: Session, team_id: str, number: int, *, by: str) -> Pin:
+    """Take a pin away and return it. Raises NoSuchPin, also for another team's."""
     row = session.exec(select(Pin).where(Pin.team_id == team_id, Pin.id == number)).first()
     if row is None:
         raise NoSuchPin(f"there is no pin {number}: `mynah pins` lists them")
     session.delete(row)
     audit.record(session, team_id, by, "pin.remove", f"pin:{number}")
+    return row
 
 
 def pinned(session: Session, team_id: str) -> list[Pin]:
