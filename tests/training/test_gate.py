@@ -143,6 +143,7 @@ def test_a_few_new_facts_among_many_old_ones_pass() -> None:
     ("changed", "reason"),
     [
         ({"wordings": marks(base=0, live=0, candidate=2, of=2)}, "too little .* 2 held-out"),
+        (wordings((1, 1, 0.9), (1, 1, -0.6), (1, 1, 0.1)), "live 3: the same number .*; log-prob"),
         ({"facts": 1}, "too little .* all 19 .* about one question"),
         (
             wordings(*[(1, 0, -1.5)] * 3, *[(0, 1, 1.6)] * 4, *[(1, 1, 0.0)] * 12),

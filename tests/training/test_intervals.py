@@ -49,7 +49,9 @@ def test_wordings_of_one_fact_count_as_one() -> None:
     held = naive = 0
     for _ in range(200):
         learned = generator.random(30) < 0.5
-        parts = [(fact, float(learned[fact]), 1.0) for fact in range(30) for _ in range(10)]
+        parts: list[Part] = [
+            (fact, float(learned[fact]), 1.0) for fact in range(30) for _ in range(10)
+        ]
         held += _holds(parts, 0.5)
         naive += _holds([(at, total, count) for at, (_, total, count) in enumerate(parts)], 0.5)
     assert held / 200 >= 0.9

@@ -136,6 +136,12 @@ def test_the_ends_of_the_curve_decide(losses: list[float], epochs: int) -> None:
     assert not (fell and turned)
 
 
+def test_one_bad_step_is_no_reason() -> None:
+    """Whole epochs are compared: what comes last in each may be hard to learn."""
+    losses = [*np.linspace(2, 0.5, 59), 2.5]
+    assert of_curve([Point(loss=float(loss)) for loss in losses], EPOCHS) == []
+
+
 @given(some.floats(0.0, 0.3), some.integers(0, 30))
 def test_noise_is_no_reason(noise: float, seed: int) -> None:
     """A loss that falls, in steps that differ by a third, is sound."""

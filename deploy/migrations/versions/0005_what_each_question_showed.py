@@ -13,8 +13,9 @@ depends_on = None
 
 def upgrade() -> None:
     with op.batch_alter_table("evaluation") as evaluation:
-        enough = sa.Column("enough", sa.Boolean(), nullable=False, server_default=sa.true())
-        evaluation.add_column(enough)
+        evaluation.add_column(
+            sa.Column("enough", sa.Boolean(), nullable=False, server_default=sa.true())
+        )
     with op.batch_alter_table("evaluation") as evaluation:
         evaluation.alter_column("enough", server_default=None)
     op.create_table(
