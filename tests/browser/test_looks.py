@@ -113,7 +113,7 @@ async def in_switcher(page: Page) -> None:
 
 Look = Callable[[Page], Awaitable[None]]
 LOOKS: tuple[Look, ...] = (
-    in_conversation, in_thread, in_modal, at_home, in_drawer, in_switcher,
+    in_conversation, in_thread, at_home, in_drawer, in_switcher, in_modal,
 )  # fmt: skip
 
 
@@ -141,6 +141,7 @@ async def test_nothing_serious_in_a_narrow_window(house: House, page_as: PageAs)
         page = await page_as("staff", width=390, channel=CHANNEL)
         await look(page)
         found[look.__name__] = await violations(page)
+        await page.close()
     page = await page_as("staff", width=390, channel=CHANNEL)
     await page.get_by_role("button", name="Show the list").click()
     found["list"] = await violations(page)

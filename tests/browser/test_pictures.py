@@ -10,7 +10,7 @@ from PIL import Image
 
 from deploy.personas import CHANNEL
 from tests.browser.conftest import PageAs
-from tests.browser.hands import answers, choose, conversation, expect, message, thread, write
+from tests.browser.hands import answers, choose, conversation, expect, message, thread
 from tests.browser.house import ADMIN_CHANNEL, House
 from tests.browser.passed_run import passed
 from tests.browser.shots import MOST_BYTES, Shot, few_colours

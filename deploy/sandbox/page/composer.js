@@ -1,7 +1,7 @@
 /** Where one writes. */
 import { call, control } from "./api.js";
 import { h } from "./dom.js";
-import { draft, isDrawn, keep, takeWanted } from "./drafts.js";
+import { attach, draft, keepDraft, takeWanted } from "./drafts.js";
 import { editNewest } from "./editing.js";
 import { encode } from "./encode.js";
 import { Field } from "./field.js";
@@ -20,9 +20,11 @@ export function Composer({ state, names, place, ask, channel, thread }) {
   const form = useRef(null);
   const sending = useRef({ now: false, again: false });
   const typed = useRef(0);
+  const away = useRef(false); // whoever looks elsewhere by now may be somebody else
   const latest = useRef(text);
-  useLayoutEffect(() => keep(place.as, here, text), [here, text]);
-  useLayoutEffect(() => isDrawn(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
+  useLayoutEffect(() => keepDraft(place.as, here, text), [here, text]);
+  useLayoutEffect(() => () => (away.current = true), []);
+  useLayoutEffect(() => attach(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
 
   function change(next) {
     latest.current = next;
@@ -49,13 +51,13 @@ export function Composer({ state, names, place, ask, channel, thread }) {
       setWhy(reason(words, error));
     }
     sending.current.now = false;
-    if (sending.current.again) await send();
+    if (sending.current.again && !away.current) await send();
   }
 
   function rest(left) {
     latest.current = left;
     setText(left);
-    keep(place.as, here, left);
+    keepDraft(place.as, here, left);
   }
 
   async function said(words) {

@@ -2,8 +2,8 @@
  * Buttons, menus and inputs. https://docs.slack.dev/reference/block-kit/block-elements
  *
  * They do nothing by themselves. Each carries `data-action-id` and, where it has one, `data-value`,
- * inside its block's `data-block-id`: `acting.js` listens for clicks and changes and reads these,
- * `chosen.js` reads what is typed and chosen. What an input holds at first is its default alone, so
+ * inside its block's `data-block-id`: `interactions.js` listens for clicks and changes and reads these,
+ * `input_values.js` reads what is typed and chosen. What an input holds at first is its default alone, so
  * no redraw takes away what somebody has typed or chosen since.
  */
 import { ledTo } from "./arrows.js";

@@ -1,11 +1,11 @@
 /** A message: who, when, what, what people made of it, and what one can do with it. */
-import { Actions, own, reply } from "./actions.js";
+import { Actions, own, reply } from "./message_actions.js";
 import { avatar } from "./avatar.js";
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
 import { Editor } from "./editing.js";
 import { mrkdwn } from "./mrkdwn.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Reactions } from "./reactions.js";
 import { symbol } from "./symbols.js";
 import { Component, createRef } from "./vendor/preact.mjs";
@@ -108,7 +108,7 @@ export function follows(before, one) {
 }
 
 /** The time of a ts, as a clock shows it. */
-export function clock(ts) {
+function clock(ts) {
   return new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 

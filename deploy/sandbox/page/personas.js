@@ -2,7 +2,7 @@
 import { ledTo } from "./arrows.js";
 import { avatar, hue } from "./avatar.js";
 import { h } from "./dom.js";
-import { address, go } from "./places.js";
+import { address, go } from "./route.js";
 import { may, role } from "./roles.js";
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 

@@ -3,10 +3,10 @@ import { call } from "./api.js";
 import { avatar } from "./avatar.js";
 import { h } from "./dom.js";
 import { Personas } from "./personas.js";
-import { go, to } from "./places.js";
-import { isWithApp } from "./store.js";
+import { go, to } from "./route.js";
+import { isWithApp } from "./state.js";
 import { toast } from "./toasts.js";
-import { Walk, WalkBack } from "./walk.js";
+import { Walk, WalkBack } from "./first_steps.js";
 
 /** The list. `closeMenu` puts it away in a narrow window. */
 export function Sidebar(props) {

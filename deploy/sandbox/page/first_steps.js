@@ -1,10 +1,10 @@
 /** The first steps: a card that leads a newcomer from a question to a trained model and back. */
 import { writeIn } from "./drafts.js";
 import { h } from "./dom.js";
-import { keep, kept, onKept } from "./kept.js";
-import { go } from "./places.js";
+import { keep, kept, onKept } from "./preferences.js";
+import { go } from "./route.js";
 import { played } from "./roles.js";
-import { STEPS, begun, current, reached } from "./steps.js";
+import { STEPS, begun, current, reached } from "./progress.js";
 import { useEffect, useState } from "./vendor/hooks.mjs";
 
 const QUESTION = "Which port does the Fernloft web interface listen on?";

@@ -5,7 +5,7 @@
  * page holds no more than the messages that somebody looks at.
  */
 import { teaches } from "./roles.js";
-import { isReply, isWithApp } from "./store.js";
+import { isReply, isWithApp } from "./state.js";
 
 /** The steps, in their order. */
 export const STEPS = ["ask", "correct", "again", "train", "rollback"];
