@@ -454,9 +454,7 @@ class RunStatus(StrEnum):
     RELEASED = "released"  # the gate passed and the adapter went live
     PROVEN = "proven"  # the gate passed; it waits for an admin (MYNAH_RELEASE=ask, or a pause)
     KEPT = "kept"  # trained and evaluated, but the gate said no
-    UNCLEAR = (
-        "unclear"  # trained and evaluated, but too little was asked to tell whether it is better
-    )
+    UNCLEAR = "unclear"  # trained and evaluated, but too little was asked to tell
     REFUSED = "refused"  # too little to learn from; nothing was trained
     FAILED = "failed"
 

@@ -108,6 +108,15 @@ def test_each_step_says_what_came_of_it() -> None:
     assert words(tasks(MEANWHILE)[5]["output"]) == "not released v1 went live meanwhile"
 
 
+def test_pinned_questions_are_counted_where_there_are_any() -> None:
+    """Like the others: before and now."""
+    pins = {model: {"hits": hits, "of": 3} for model, hits in (("base", 0), ("live", 1))}
+    figures = FIGURES | {"pins": pins | {"candidate": {"hits": 2, "of": 3}}}
+    shown = words(tasks(replace(PROVEN, figures=figures))[3]["output"])
+    assert "right answers, pinned questions: base 0, before 1, now 2 of 3" in shown
+    assert "pinned" not in words(tasks(PROVEN)[3]["output"])
+
+
 def test_not_enough_to_tell_is_no_refusal() -> None:
     """The message says what is missing, and neither that it passed nor that it failed."""
     shown = run_card.payload(UNCLEAR)
