@@ -29,6 +29,7 @@ _AT_ITS_STEP = {
     RunStatus.PROVEN: "pending",
     RunStatus.REFUSED: "complete",
     RunStatus.KEPT: "error",
+    RunStatus.UNCLEAR: "complete",
     RunStatus.FAILED: "error",
 }
 _TITLES = {
@@ -37,6 +38,7 @@ _TITLES = {
     RunStatus.RELEASED: "Run {run}: v{number} is live",
     RunStatus.PROVEN: "Run {run} passed: v{number} waits for an admin",
     RunStatus.KEPT: "Run {run}: trained, but not released",
+    RunStatus.UNCLEAR: "Run {run}: trained, but not enough to tell",
     RunStatus.REFUSED: "Run {run}: nothing was trained",
     RunStatus.FAILED: "Run {run} failed",
 }

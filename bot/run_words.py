@@ -13,11 +13,14 @@ TEXT_CHARS = 3900  # Slack refuses changes to much more
 _ASKED = {
     "wordings": "other wordings of taught questions",
     "questions": "questions never taught",
+    "pins": "pinned questions",
 }
 _HEADLINES = {
     RunStatus.RELEASED: ":white_check_mark: Run {run}: v{number} is live{by}.",
     RunStatus.PROVEN: ":raised_hand: Run {run} passed: v{number} waits for an admin.",
     RunStatus.KEPT: ":no_entry_sign: Run {run}: trained, but not released. Nothing changed.",
+    RunStatus.UNCLEAR: ":grey_question: Run {run}: trained, but there was not enough to tell"
+    " whether it is better. Nothing changed.",
     RunStatus.REFUSED: ":information_source: Run {run}: nothing was trained.",
     RunStatus.FAILED: ":warning: Run {run} failed. Nothing changed.",
 }

@@ -102,4 +102,5 @@ def _gate(verdict: Evaluation) -> dict[str, Any]:
     """How the candidate did on wordings that it was not trained on: "17/20", "" where unknown."""
     marks = (verdict.figures.get("wordings") or {}).get("candidate") or {}
     score = f"{marks['hits']}/{marks['of']}" if {"hits", "of"} <= marks.keys() else ""
-    return {"run": verdict.run_id, "passed": verdict.passed, "score": score}
+    told = {"passed": verdict.passed, "enough": verdict.enough}
+    return {"run": verdict.run_id, **told, "score": score}

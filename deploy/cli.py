@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -253,6 +253,54 @@ def bisect(
 
 
 @app.command()
+def pin(
+    question: Annotated[str, typer.Argument(help="What every candidate is asked.")],
+    must: Annotated[str, typer.Option(help="What its answer must hold, e.g. a number.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Pin a question: what no longer answers it with the text does not go live."""
+    from bot.store import pins as pinned
+    from deploy import facts
+
+    with _store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        found = facts.pin_facts(pinned.pin(session, team_id, question, must, by="operator"))
+        _tell_admins(session, team_id, f"pinned a question: {_quoted(found)}")
+    _show(found, json_, f"pin {found['pin']}: {_quoted(found)}")
+
+
+@app.command()
+def pins(team: Team = None, json_: Json = False) -> None:
+    """List the pinned questions."""
+    from bot.store import pins as pinned
+    from deploy import facts
+
+    with _store() as session:
+        rows = pinned.pinned(session, facts.one_team(session, team))
+        found = [facts.pin_facts(row) for row in rows]
+    lines = [f"{one['pin']}  {_quoted(one)}, by {one['by']}" for one in found]
+    _show(found, json_, "\n".join(lines) or 'none yet: `mynah pin "question" --must "text"`')
+
+
+@app.command()
+def unpin(
+    number: Annotated[int, typer.Argument(help="As `mynah pins` lists it.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Take a pinned question away."""
+    from bot.store import pins as pinned
+    from deploy import facts
+
+    with _store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        found = facts.pin_facts(pinned.unpin(session, team_id, number, by="operator"))
+        _tell_admins(session, team_id, f"unpinned a question: {_quoted(found)}")
+    _show(found, json_, f"no longer pinned: {_quoted(found)}")
+
+
+@app.command()
 def pause(team: Team = None, json_: Json = False) -> None:
     """Train nothing and let nothing go live until `mynah resume`; questions are answered."""
     from bot import pausing
@@ -376,6 +424,10 @@ def _decide(decide: Callable[..., None], release: str | None, team: str | None) 
         decide(session, one, by="operator")
         run_message.tell(session, one.run, step="decided", admin_channel=channel, by="operator")
         return f"v{one.release.number}"
+
+
+def _quoted(pin: Mapping[str, Any]) -> str:
+    return f"“{pin['question']}” must be answered with “{pin['must']}”"
 
 
 def _tell_admins(session: Session, team_id: str, what: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from bot.embedder import BadEmbedder
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
+from bot.store.pins import BadPin, NoSuchPin
 from deploy.facts import BadInput
 from deploy.local import SetFailed
 from deploy.migrate import StoreNotReady
@@ -29,6 +30,8 @@ _STATUS: dict[type[Exception], int] = {
     BadEmbedder: BAD_INPUT,
     NoBaseModel: BAD_INPUT,
     BadInput: BAD_INPUT,
+    BadPin: BAD_INPUT,
+    NoSuchPin: BAD_INPUT,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
     NotKept: FAILED,

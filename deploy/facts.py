@@ -12,7 +12,7 @@ from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
 from bot.store import fleet, runs
-from bot.store.schema import Adapter, Dataset, Evaluation, Example, Replica, Run, Team
+from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
 
 
 class BadInput(Exception):
@@ -62,13 +62,16 @@ def run_facts(session: Session, run: Run) -> dict[str, Any]:
         "attempts": run.attempts,
         "dataset": dataset.counts if dataset else None,
         "adapter": adapter.name if adapter else None,
-        "evaluation": {"passed": found.passed, "reasons": found.reasons, **found.figures}
-        if found
-        else None,
+        "evaluation": _evaluation(found) if found else None,
         "queued_at": run.queued_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
     }
+
+
+def _evaluation(found: Evaluation) -> dict[str, Any]:
+    verdict = {"verdict": found.verdict, "passed": found.passed, "reasons": found.reasons}
+    return {**verdict, **found.figures}
 
 
 def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
@@ -87,6 +90,17 @@ def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
         }
         for view in releases.history(session, team_id)
     ]
+
+
+def pin_facts(pin: Pin) -> dict[str, Any]:
+    """One pinned question."""
+    return {
+        "pin": pin.id,
+        "question": pin.question,
+        "must": pin.must,
+        "by": pin.by,
+        "at": pin.created_at.isoformat(),
+    }
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

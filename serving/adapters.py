@@ -26,7 +26,7 @@ from serving.base import BaseSpec, base_spec
 
 __all__ = [
     "MAX_RANK", "NAME", "AdapterFile", "BadAdapter", "BaseSpec", "base_spec", "fingerprint",
-    "publish", "validate",
+    "publish", "tensors", "trained_on", "validate",
 ]  # fmt: skip
 
 WEIGHTS = "adapter_model.safetensors"
@@ -109,6 +109,18 @@ def publish(staging: Path, adapters_dir: Path, base: BaseSpec) -> AdapterFile:
     return validate(target, base, sha256=found.sha256)
 
 
+def trained_on(directory: Path) -> str:
+    """The first 12 digits of the fingerprint of the base that a published adapter was trained on.
+
+    Raises:
+        BadAdapter: it says nothing of that.
+    """
+    found = TRAINED_ON.fullmatch(str(_read_config(directory).get("base_model_name_or_path")))
+    if found is None:
+        raise BadAdapter(f"{directory.name}: it does not say what base it was trained on")
+    return found["sha256"]
+
+
 def fingerprint(content: bytes, config: Mapping[str, Any], base: BaseSpec) -> str:
     """What names an adapter: the SHA-256 of its config, as published for `base`, and its weights.
 
@@ -184,7 +196,7 @@ def _check_config(config: Mapping[str, Any], max_rank: int) -> int:
 
 def _check_tensors(content: bytes, base: BaseSpec, rank: int) -> None:
     halves: dict[str, set[str]] = {}
-    for key, values in _tensors(content):
+    for key, values in tensors(content):
         match = KEY.fullmatch(key)
         if match is None:
             raise BadAdapter(f"unexpected tensor {key}")
@@ -217,8 +229,14 @@ def _check_values(key: str, values: NDArray[np.float32]) -> None:
         raise BadAdapter(f"{key} holds values up to {largest:.3g}, more than {MAX_ABS:g}")
 
 
-def _tensors(content: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Each tensor as float32; numpy knows no bfloat16, whose bits are float32's upper half."""
+def tensors(content: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Each tensor of a safetensors file as float32.
+
+    numpy knows no bfloat16, whose bits are float32's upper half.
+
+    Raises:
+        BadAdapter: it is no safetensors file, or holds another type.
+    """
     try:
         entries = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
@@ -19,6 +20,18 @@ from training.replay import Reply
 from training.tokens import Encoded, Encoder
 
 BATCH = 8
+
+
+class Likelihood(NamedTuple):
+    """How likely an answer is to a model: the sum over its tokens (nats), and their number."""
+
+    total: float
+    tokens: int
+
+    @property
+    def mean(self) -> float:
+        """A token; 0 without any."""
+        return self.total / self.tokens if self.tokens else 0.0
 
 
 class Comparison:
@@ -35,14 +48,24 @@ class Comparison:
 
     def logprob(self, name: str, pairs: Sequence[tuple[str, str]]) -> float:
         """Mean natural-log probability a token of the answers to the questions; 0 without any."""
+        found = self.likelihoods(name, pairs)
+        tokens = sum(one.tokens for one in found)
+        return sum(one.total for one in found) / tokens if tokens else 0.0
+
+    def likelihoods(self, name: str, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
+        """The natural-log probability of each answer to its question."""
         items = [self.encoder.encode(question, answer) for question, answer in pairs]
-        total, tokens = 0.0, 0
+        scores: list[float] = []
         with self._as(name):
             for batch in self._batches(items):
-                scores = self.head.logits(self.head.states(batch)).float().log_softmax(-1)
-                picked = scores.gather(1, batch["targets"][:, None])
-                total, tokens = total + picked.sum().item(), tokens + len(picked)
-        return total / tokens if tokens else 0.0
+                logits = self.head.logits(self.head.states(batch)).float()
+                picked = logits.log_softmax(-1).gather(1, batch["targets"][:, None])
+                scores += picked[:, 0].tolist()
+        ends = accumulate(len(item.answer) for item in items)
+        return [
+            Likelihood(sum(scores[end - len(item.answer) : end]), len(item.answer))
+            for item, end in zip(items, ends, strict=True)
+        ]
 
     def kl(self, name: str, replies: Sequence[Reply], say: Callable[[float], None]) -> float:
         """Mean KL(base || adapter) a token over the base's own answers, in nats."""

@@ -7,15 +7,15 @@ is not done again. The process does nothing else, so store calls are made withou
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
@@ -23,24 +23,28 @@ from sqlmodel import Session, col, select
 from bot import deciding, releases, run_message, run_words
 from bot.embedder import BadEmbedder, Embedder, open_embedder
 from bot.run_card import LOADING
+from bot.store import pins
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, update_run
-from bot.store.schema import Adapter, Dataset, Evaluation, Run, RunStatus
+from bot.store.schema import Adapter, Dataset, Evaluation, EvaluationQuestion, Run, RunStatus
 from bot.store.teams import lock_team
 from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, influence, picture
+from training import dataset, ending, influence, picture, slices, soundness
+from training.asked import Asked, Measured
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
+from training.exam import Pinned
 from training.failures import TrainingFailed
 from training.recipe import Recipe, named
 from training.replay import Reply
 from training.rows import Row, of_split, read
 from training.servers import NoServer, Servers
 from training.settings import WorkerSettings
+from training.soundness import Unsound
 from training.telling import News, somebody_waits
 
 if TYPE_CHECKING:
@@ -66,6 +70,8 @@ class Verdict(Protocol):
     @property
     def passed(self) -> bool: ...
     @property
+    def enough(self) -> bool: ...
+    @property
     def reasons(self) -> Sequence[str]: ...
 
 
@@ -82,8 +88,9 @@ class Evaluate(Protocol):
         rows: Sequence[Row],
         recipe: Recipe,
         say: Say,
+        pins: Sequence[Pinned],
         cache: Path,
-    ) -> BaseModel: ...
+    ) -> Measured: ...
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,8 @@ async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
         return cycle.release(adapter, verdict)
     except TooLittle as error:
         return cycle.end(RunStatus.REFUSED, str(error))
+    except Unsound as error:
+        return cycle.end(RunStatus.FAILED, *error.reasons)
     except EXPECTED as error:
         return cycle.end(RunStatus.FAILED, str(error))
 
@@ -181,6 +190,7 @@ class _Cycle:
             work_dir=self.work_dir,
         )
         staging = self.parts.train(job, self.say)
+        soundness.check(staging, self.recipe.epochs)
         self.say("publishing the adapter", 0.0)
         published = publish(staging, self.parts.settings.adapters_dir, spec)
         return self._record(published, spec)
@@ -199,9 +209,11 @@ class _Cycle:
         with reading(self.engine) as session:
             done = session.exec(select(Evaluation).where(Evaluation.run_id == self.run_id)).first()
             live = releases.adapter_of(session, releases.live(session, self.team_id))
+            known = slices.of_dataset(session, frozen.id)
+            pinned = [Pinned(one.question, one.must) for one in pins.pinned(session, self.team_id)]
         if done is not None:
             return done
-        rows = read(Path(frozen.path))
+        rows = [_sliced(row, known) for row in read(Path(frozen.path))]
         cache = self._cache(base_spec(self.parts.base()), "forgetting")
         file = AdapterFile(adapter.name, adapter.sha256, Path(adapter.path), adapter.rank)
         figures = await self.servers.ask(
@@ -214,30 +226,35 @@ class _Cycle:
                 rows=rows,
                 recipe=self.recipe,
                 say=self.say,
+                pins=pinned,
                 cache=cache,
             ),
         )
         verdict = self.parts.decide(figures)
-        found = figures.model_dump(mode="json")
+        found = json.loads(figures.model_dump_json())  # NaN, which PostgreSQL refuses, is null
         evaluation = Evaluation(
             team_id=self.team_id,
             run_id=self.run_id,
             adapter_id=adapter.id or 0,
             figures=found | {"score": run_words.score(found)},
             passed=verdict.passed,
+            enough=verdict.enough,
             reasons=list(verdict.reasons),
             picture=picture.draw(found),
         )
         with transaction(self.engine) as session:
             update_run(session, self.run_id, self.fence)
             session.add(evaluation)
+            session.flush()
+            session.add_all(_question(evaluation, one) for one in figures.asked)
         return evaluation
 
     def release(self, adapter: Adapter, evaluation: Evaluation) -> RunStatus:
         """Let the candidate answer, wait for an admin, or take it away; that and the run's end are
         one write."""
         if not evaluation.passed:
-            return self.end(RunStatus.KEPT, *evaluation.reasons)
+            status = RunStatus.KEPT if evaluation.enough else RunStatus.UNCLEAR
+            return self.end(status, *evaluation.reasons)
         try:
             with transaction(self.engine) as session:
                 status = self._let_answer(session, adapter, evaluation)
@@ -372,6 +389,25 @@ class _Cycle:
 def _still_live(session: Session, team_id: str, rows: Sequence[Row]) -> bool:
     live = {example.id for example in dataset.learnable(session, team_id)}
     return all(row.example_id in live for row in rows)
+
+
+def _sliced(row: Row, known: Mapping[int, Mapping[str, str]]) -> Row:
+    return row.model_copy(update={"slices": known.get(row.example_id, {})})
+
+
+def _question(evaluation: Evaluation, one: Asked) -> EvaluationQuestion:
+    return EvaluationQuestion(
+        team_id=evaluation.team_id,
+        evaluation_id=evaluation.id or 0,
+        sort=one.sort,
+        example_id=one.example_id,
+        cluster=one.cluster,
+        question=one.question,
+        wanted=one.wanted,
+        tokens=one.tokens,
+        said=json.loads(one.model_dump_json(include={"said"}))["said"],
+        slices=dict(one.slices),
+    )
 
 
 def _recipe(run: Run, settings: WorkerSettings) -> Recipe:

@@ -14,7 +14,7 @@ from bot.store.schema import Release, Run, RunStatus
 from training.telling import somebody_waits
 
 PASSED = (RunStatus.RELEASED, RunStatus.PROVEN)
-TRAINED = (*PASSED, RunStatus.KEPT)
+TRAINED = (*PASSED, RunStatus.KEPT, RunStatus.UNCLEAR)
 
 
 def end(

@@ -1,38 +1,80 @@
-"""The rule that turns an evaluation into pass or fail, with reasons an admin understands."""
+"""The rule that turns an evaluation into pass, fail or too little to tell, with reasons an admin
+understands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.asked import Asked, lost_pins
 from training.evaluate import Figures
+from training.intervals import Interval
+from training.soundness import of_effect
 
 LEAST_HELD_OUT = 3  # wordings: with fewer, being better is luck
+LEAST_FACTS = 2  # that the wordings are about: one fact tells nothing of others
+# Of unrelated questions. The measured count is held against it, so that luck is on the side of an
+# adapter that leaks little: of 24 questions 3 may be, within which one that leaks 5 % stays 97
+# times in 100, and one that leaks 30 % 4 times.
 MOST_LEAK = 0.15
 MOST_KL = 0.25  # nats a token: about where answers to everyday questions begin to change
 LEAST_GAIN = 0.02  # nats a token
+QUOTED_CHARS = 80
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Pass or fail; the reasons of a fail say what was wrong, those of a pass what was gained."""
+    """Pass, fail, or neither: then too little was asked to tell.
+
+    The reasons of a fail say what was wrong, those of a pass what was gained, and those of neither
+    what would have to be known.
+    """
 
     passed: bool
     reasons: list[str]
+    enough: bool = True  # False: neither pass nor fail
 
 
 def decide(figures: Figures) -> Verdict:
-    """Pass when the candidate knows more than what is live, and forgot and leaks little."""
-    against = [*_proof(figures), *_leak(figures), *_forgetting(figures)]
-    return Verdict(not against, against or [_known(figures)])
+    """Pass when the candidate knows more than what is live, and forgot and leaks little.
+
+    It knows more when it answers as many held-out wordings right or more, finds their right
+    answers likelier (by LEAST_GAIN), and one of the two is surely no step back: more are right and
+    the 95 % interval has none fewer, or the interval of the likelihood lies above 0. So 3 of 3
+    pass where the base had none: a first adapter of 20 examples can go live. 16 against 15 of 19,
+    with some won and some lost, is too little to tell unless the right answers became surely
+    likelier. Fewer right answers are a fail, be it for luck: nothing unproven goes live.
+
+    What is broken fails, whatever was gained: another base model, no effect, a pinned question
+    lost, a budget spent.
+    """
+    against = [
+        *_base(figures), *_effect(figures), *_worse(figures), *map(_lost, lost_pins(figures.asked)),
+        *_leak(figures), *_forgetting(figures),
+    ]  # fmt: skip
+    if against:
+        return Verdict(False, against)
+    if doubts := _doubts(figures):
+        return Verdict(False, doubts, enough=False)
+    return Verdict(True, [_known(figures)])
 
 
-def _proof(figures: Figures) -> list[str]:
+def _base(figures: Figures) -> list[str]:
+    if figures.measured_on == figures.trained_on:
+        return []
+    return [
+        f"it was measured on another base model ({figures.measured_on or 'unknown'}) than it was"
+        f" trained on ({figures.trained_on or 'unknown'}): is MYNAH_BASE_MODEL a new one?"
+    ]
+
+
+def _effect(figures: Figures) -> list[str]:
+    return of_effect(figures.kl, figures.kl_prompts, figures.gain_over_base)
+
+
+def _worse(figures: Figures) -> list[str]:
     ours, live = figures.wordings.candidate, figures.wordings.live
-    if ours.of < LEAST_HELD_OUT:
-        return [
-            f"too little to measure by: {ours.of} held-out wordings, at least {LEAST_HELD_OUT}"
-            " are needed (questions asked in several ways)"
-        ]
+    if _too_few(figures):
+        return []
     if ours.hits == 0:
         return [f"it learned nothing: 0 of {ours.of} held-out wordings right"]
     if ours.hits < live.hits:
@@ -43,6 +85,50 @@ def _proof(figures: Figures) -> list[str]:
             f" answers {figures.gain_over_live:+.2f} a token (at least {LEAST_GAIN:+.2f})"
         ]
     return []
+
+
+def _doubts(figures: Figures) -> list[str]:
+    """What keeps a candidate that looks better from being known to be."""
+    if few := _too_few(figures):
+        return few
+    if _surely_no_step_back(figures):
+        return []
+    within = figures.gain_over_live_within
+    span = f" ({within.low:+.2f} to {within.high:+.2f})" if within else ""
+    return [
+        f"too little to tell whether it is better: {_known(figures)}; log-probability of the right"
+        f" answers {figures.gain_over_live:+.2f} a token{span}. More questions that were asked in"
+        " three ways would tell"
+    ]
+
+
+def _too_few(figures: Figures) -> list[str]:
+    asked = figures.wordings.candidate.of
+    if asked < LEAST_HELD_OUT:
+        return [
+            f"too little to measure by: {asked} held-out wordings, at least {LEAST_HELD_OUT}"
+            " are needed (questions asked in several ways)"
+        ]
+    if figures.facts < LEAST_FACTS:
+        return [
+            f"too little to measure by: all {asked} held-out wordings are about one question; at"
+            f" least {LEAST_FACTS} questions have to be asked in several ways"
+        ]
+    return []
+
+
+def _surely_no_step_back(figures: Figures) -> bool:
+    right, likelier = figures.more_than_live, figures.gain_over_live_within
+    more = figures.wordings.candidate.hits > figures.wordings.live.hits
+    return bool((more and right and right.low >= 0) or (likelier and likelier.low > 0))
+
+
+def _lost(pin: Asked) -> str:
+    said = pin.said["candidate"].text
+    return (
+        f"it fails a pinned question that what is live answers: “{_short(pin.question)}” must be"
+        f" answered with “{_short(pin.wanted)}”, it said “{_short(said)}”"
+    )
 
 
 def _leak(figures: Figures) -> list[str]:
@@ -62,4 +148,29 @@ def _forgetting(figures: Figures) -> list[str]:
 
 def _known(figures: Figures) -> str:
     ours, live = figures.wordings.candidate, figures.wordings.live
-    return f"{ours.hits} of {ours.of} held-out wordings right (live: {live.hits})"
+    within = figures.more_than_live
+    span = f": {_span(within, ours.of)} (95 %)" if within else ""
+    return f"{ours.hits} of {ours.of} held-out wordings right, live {live.hits}{span}"
+
+
+def _span(within: Interval, of: int) -> str:
+    """An interval of shares as numbers of questions: "between 2 and 8 more"."""
+    low, high = round(within.low * of), round(within.high * of)
+    if low == high:
+        return _more(low) if low else "the same number"
+    if low >= 0:
+        return f"between {low} and {high} more"
+    return (
+        f"between {-high} and {-low} fewer"
+        if high <= 0
+        else f"between {_more(low)} and {_more(high)}"
+    )
+
+
+def _more(number: int) -> str:
+    return f"{-number} fewer" if number < 0 else f"{number} more"
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= QUOTED_CHARS else plain[: QUOTED_CHARS - 1] + "…"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "held_out_wording", "held_out_question"]
 
@@ -22,6 +22,9 @@ class Row(BaseModel):
     question: str
     answer: str
     rejected: str | None = None
+    # What sort of question it is, by name. Known when it is asked, and never frozen: with an age
+    # in it, a dataset would be a new one each day.
+    slices: Mapping[str, str] = Field(default_factory=dict, exclude=True)
 
 
 def read(path: Path) -> list[Row]:

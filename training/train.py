@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from training import soundness
 from training.failures import TrainingFailed
 from training.recipe import Recipe
 from training.replay import Reply
@@ -90,7 +91,7 @@ def _trained(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:
     from training.learner import Learner
 
     learner = Learner.load(job.base_model, job.recipe)
-    sft.teach(learner, rows, job.replay, job.work_dir / "sft", say)
+    log = sft.teach(learner, rows, job.replay, job.work_dir / "sft", say)
     if job.recipe.name == "sft+dpo":
         from training import dpo
 
@@ -98,4 +99,6 @@ def _trained(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:
     staging = job.work_dir / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     learner.save(staging)
+    soundness.write_curve(log, staging)
+    soundness.check(staging, job.recipe.epochs)
     return staging

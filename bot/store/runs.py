@@ -19,7 +19,8 @@ from bot.store.schema import Run, RunStatus, RunTrigger, Team, now
 from bot.store.teams import lock_team
 
 ENDS = (
-    RunStatus.RELEASED, RunStatus.PROVEN, RunStatus.KEPT, RunStatus.REFUSED, RunStatus.FAILED,
+    RunStatus.RELEASED, RunStatus.PROVEN, RunStatus.KEPT, RunStatus.UNCLEAR, RunStatus.REFUSED,
+    RunStatus.FAILED,
 )  # fmt: skip
 _CHANGEABLE = {"phase", "progress", "reasons", "dataset_id", "adapter_id", "recipe"}
 

@@ -447,13 +447,14 @@ class DatasetExample(SQLModel, table=True):
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. RELEASED, PROVEN, KEPT and REFUSED are good ends; FAILED is not."""
+    """Where a run stands. Each end but FAILED is a good one."""
 
     QUEUED = "queued"
     RUNNING = "running"
     RELEASED = "released"  # the gate passed and the adapter went live
     PROVEN = "proven"  # the gate passed; it waits for an admin (MYNAH_RELEASE=ask, or a pause)
     KEPT = "kept"  # trained and evaluated, but the gate said no
+    UNCLEAR = "unclear"  # trained and evaluated, but too little was asked to tell
     REFUSED = "refused"  # too little to learn from; nothing was trained
     FAILED = "failed"
 
@@ -526,8 +527,46 @@ class Evaluation(SQLModel, table=True):
     adapter_id: int = Field(foreign_key="adapter.id")
     figures: dict[str, Any] = _json()
     passed: bool
+    enough: bool = True  # False: too little was asked to tell; neither passed nor failed
     reasons: list[str] = _json_list()
     picture: bytes | None = Field(default=None, sa_type=LargeBinary)  # PNG, for whoever shows it
+    created_at: datetime = _time()
+
+    @property
+    def verdict(self) -> str:
+        """ "pass", "fail" or "unclear": too little was asked to tell."""
+        return "pass" if self.passed else "fail" if self.enough else "unclear"
+
+
+class EvaluationQuestion(SQLModel, table=True):
+    """One question of an evaluation: what each model said to it, and whether that was right."""
+
+    __tablename__ = "evaluation_question"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    evaluation_id: int = Field(foreign_key="evaluation.id", index=True)
+    sort: str  # "wording", "question", "pin", "leak"
+    example_id: int | None = Field(default=None, foreign_key="example.id", index=True)
+    cluster: int | None = None  # in its dataset: questions of one cluster are about one fact
+    question: str = _long_text()
+    wanted: str = _long_text()  # the right answer; of a pin, the text that it must hold
+    tokens: int = 0  # of the right answer; 0 where its log-probability was not measured
+    # By "base", "live" and "candidate": {"text", "right", "logprob": a token of the right answer}
+    said: dict[str, Any] = _json()
+    slices: dict[str, Any] = _json()  # a name and its value
+
+
+class Pin(SQLModel, table=True):
+    """A question that each candidate is asked, and the text that its answer must hold."""
+
+    __table_args__ = (UniqueConstraint("team_id", "question"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    question: str = _long_text()
+    must: str = _long_text()
+    by: str  # user id, or "operator"
     created_at: datetime = _time()
 
 

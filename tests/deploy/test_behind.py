@@ -45,7 +45,7 @@ def test_a_run_its_verdict_and_a_pause(engine: Engine) -> None:
     found = look()
     assert found is not None
     assert found["live"] == "v2 · mynah-0123456789ab"
-    assert found["gate"] == {"run": 1, "passed": True, "score": "17/20"}
+    assert found["gate"] == {"run": 1, "passed": True, "enough": True, "score": "17/20"}
     with transaction(engine) as session:
         run = Run(
             team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RUNNING,

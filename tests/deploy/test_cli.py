@@ -234,6 +234,28 @@ def test_the_operator_decides_on_what_waits(mynah: Mynah, team: Engine) -> None:
 
 
 @pytest.mark.usefixtures("url")
+def test_questions_are_pinned_and_unpinned(mynah: Mynah, team: Engine) -> None:
+    """Pinned once, however often; each list names them; what is not there is one clear line."""
+    assert mynah("pins")[1] == 'none yet: `mynah pin "question" --must "text"`\n'
+    assert mynah("pin", "Which  port?", "--must", "7410")[0] == 0
+    line = "“Which port?” must be answered with “7411”"
+    assert mynah("pin", "Which port?", "--must", " 7411 ") == (0, f"pin 1: {line}\n", "")
+    assert mynah("pins")[1] == f"1  {line}, by operator\n"
+    found = json.loads(mynah("pins", "--json")[1])
+    assert [(one["pin"], one["question"], one["must"]) for one in found] == [
+        (1, "Which port?", "7411")
+    ]
+    empty = "mynah: The question, and the text that its answer must hold, cannot be empty.\n"
+    assert mynah("pin", "Which port?", "--must", " ") == (2, "", empty)
+    nothing = "mynah: there is no pin 2: `mynah pins` lists them\n"
+    assert mynah("unpin", "2") == (2, "", nothing)
+    unpinned = mynah("unpin", "1", MYNAH_ADMIN_CHANNEL="C0ADMIN")
+    assert unpinned == (0, f"no longer pinned: {line}\n", "")
+    assert told(team) == [f"The operator unpinned a question: {line}."]
+    assert mynah("pins", "--json")[1] == "[]\n"
+
+
+@pytest.mark.usefixtures("url")
 def test_the_admins_channel_knows_what_the_operator_does(mynah: Mynah, team: Engine) -> None:
     """Where it is set, each change by the shell is said there; without it nothing is."""
     released(team)

@@ -70,6 +70,24 @@ def test_an_upgrade_keeps_what_was_answered(empty_url: str) -> None:
         assert rows.all() == [(1,)]
 
 
+def test_what_was_evaluated_before_had_enough_to_tell(empty_url: str) -> None:
+    """Verdicts of an older version were pass or fail, and stay so."""
+    with opened(empty_url) as engine, engine.begin() as connection:
+        command.upgrade(config(connection), "0004")
+        for table in ("run", "adapter", "evaluation"):
+            columns = inspect(connection).get_columns(table)
+            needed = {one["name"]: str(one["type"]) for one in columns if not one["nullable"]}
+            values = {name: _some(kind) for name, kind in needed.items()} | {"id": 1}
+            values = {name: (False if name == "passed" else one) for name, one in values.items()}
+            names = ", ".join(f'"{name}"' for name in values)
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), values)
+    upgrade(empty_url)
+    with opened(empty_url) as engine, reading(engine) as session:
+        row = session.execute(text("SELECT passed, enough FROM evaluation")).one()
+        assert tuple(map(bool, row)) == (False, True)
+
+
 def _some(kind: str) -> Any:
     """A value of a column's type; 1 for each key."""
     if kind.startswith(("INTEGER", "DOUBLE", "FLOAT")):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from bot import releases
@@ -22,7 +22,9 @@ from serving.adapters import AdapterFile
 from serving.client import VllmClient
 from tests.fake_vllm import API_KEY, CONTROL_KEY
 from tests.lora_files import make_adapter
+from training.asked import Measured
 from training.cycle import Parts
+from training.exam import Pinned
 from training.fleet import Fleet
 from training.recipe import Recipe
 from training.replay import Reply
@@ -36,7 +38,7 @@ WAYS = ("where is {}", "{} location please", "looking for the place of {}", "dir
 THINGS = ("printer", "kitchen", "boiler", "archive", "garage", "library", "stage", "balcony")
 
 
-class Figures(BaseModel):
+class Figures(Measured):
     """What the fake evaluation measures."""
 
     right: int = 3
@@ -49,6 +51,7 @@ class Verdict:
 
     passed: bool = True
     reasons: tuple[str, ...] = ("3 of 3 right",)
+    enough: bool = True
 
 
 def worker_settings(data_dir: Path, url: str, **fields: Any) -> WorkerSettings:
@@ -124,6 +127,7 @@ async def fake_evaluate(
     rows: Sequence[Row],
     recipe: Recipe,
     say: Say,
+    pins: Sequence[Pinned],
     cache: Path,
 ) -> Figures:
     """Asks the candidate one thing, as the real evaluation does many times."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, event
 from sqlmodel import col, func, select
 
 from bot import deciding, pausing, releases
+from bot.store import pins
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, claim_run, request_run
 from bot.store.schema import (
@@ -21,7 +25,9 @@ from bot.store.schema import (
     Dataset,
     DatasetExample,
     Evaluation,
+    EvaluationQuestion,
     Example,
+    ExampleSource,
     ExampleStatus,
     OutboxKind,
     OutboxMessage,
@@ -29,10 +35,11 @@ from bot.store.schema import (
     Run,
     RunStatus,
     RunTrigger,
+    now,
 )
 from serving.client import BASE, Unavailable
 from tests.fake_vllm import FakeVllm
-from tests.lora_files import make_adapter
+from tests.lora_files import make_adapter, random_tensors, write_adapter
 from tests.training.stage import (
     CHANNEL,
     TEAM,
@@ -46,8 +53,10 @@ from tests.training.stage import (
     teach,
     worker_settings,
 )
-from training import cycle
+from training import cycle, soundness
+from training.asked import Asked, Said
 from training.cycle import Parts
+from training.exam import Pinned
 from training.failures import TrainingFailed
 from training.rows import read
 from training.settings import WorkerSettings
@@ -150,6 +159,116 @@ async def test_a_run_that_the_gate_refuses_changes_nothing(
     assert "it forgot too much" in said(engine)[-1]
     with reading(engine) as session:
         assert releases.desired_adapters(session) == []
+
+
+async def test_too_little_to_tell_is_an_end_of_its_own(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """Nothing changes, the reasons are told, and the same examples are not trained again."""
+    teach(engine)
+    verdict = Verdict(passed=False, enough=False, reasons=("too few were asked",))
+    made = parts(settings, engine, base, decide=lambda _: verdict)
+    assert await play(made) is RunStatus.UNCLEAR
+    assert live_adapter(engine) is None
+    assert "not enough to tell whether it is better" in said(engine)[-1]
+    with reading(engine) as session:
+        assert session.exec(select(Evaluation)).one().verdict == "unclear"
+        assert releases.desired_adapters(session) == []
+    assert await play(made) is RunStatus.REFUSED
+    assert newest(engine).reasons == ["nothing new since run 1, which ended as unclear"]
+
+
+async def test_a_run_killed_after_its_evaluation_ends_by_the_same_verdict(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """What was stored tells fail and too little to tell apart."""
+    teach(engine)
+    dying = open_engine(settings.database_url)
+    commits: list[Any] = []
+
+    def decide(_: Figures) -> Verdict:
+        event.listen(dying, "commit", at_the_second)
+        return Verdict(passed=False, enough=False)
+
+    def at_the_second(connection: Any) -> None:
+        commits.append(connection)
+        if len(commits) == 2:  # the evaluation is stored, the run's end is not
+            raise Killed
+
+    async with kept(settings, engine):
+        with pytest.raises(Killed):
+            await cycle.run(*queue_and_claim(engine), parts(settings, dying, base, decide=decide))
+        dying.dispose()
+    assert newest(engine).status is RunStatus.RUNNING
+    again = parts(settings, engine, base, decide=lambda _: pytest.fail("decided twice"))
+    assert await play(again) is RunStatus.UNCLEAR
+
+
+async def test_what_was_asked_is_kept_question_by_question(
+    store: Engine, tmp_path: Path, fake_vllm: FakeVllm, base: Path
+) -> None:
+    """Each with its example, what the three models said, and its slices; pins are asked along;
+    a figure that is no number is stored as none. The same on both databases."""
+    teach(store)
+    with transaction(store) as session:
+        pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
+        pins.pin(session, "T0OTHER", "Not ours?", "no", by="U0ADMIN")
+        source = ExampleSource(example_id=1, channel="C0HELP", ts="1.0", team_id=TEAM)
+        session.add(source)
+        session.get_one(Example, 1).created_at = now() - timedelta(days=20)
+    given: list[Pinned] = []
+
+    async def evaluate(*args: Any, **kwargs: Any) -> Figures:
+        given.extend(kwargs["pins"])
+        said = {"candidate": Said(text="floor 0", right=True, logprob=math.nan)}
+        asked = [
+            Asked(
+                sort="wording", question=row.question, wanted=row.answer, cluster=row.cluster,
+                example_id=row.example_id, tokens=4, slices=row.slices, said=said,
+            )
+            for row in kwargs["rows"]
+            if row.split != "train"
+        ]  # fmt: skip
+        return Figures(live=kwargs["live"], asked=asked, right=3)
+
+    settings = worker_settings(tmp_path, fake_vllm.url)
+    made = parts(settings, store, base, evaluate=evaluate)
+    assert await play(made) is RunStatus.RELEASED
+    assert given == [Pinned("Which port?", "7411")]
+    with reading(store) as session:
+        evaluation = session.exec(select(Evaluation)).one()
+        rows = session.exec(select(EvaluationQuestion)).all()
+        held = session.exec(select(DatasetExample).where(DatasetExample.split != "train")).all()
+    assert "asked" not in evaluation.figures
+    assert {row.example_id for row in rows} == {one.example_id for one in held}
+    assert {row.evaluation_id for row in rows} == {evaluation.id}
+    assert rows[0].said == {"candidate": {"text": "floor 0", "right": True, "logprob": None}}
+    assert {tuple(row.slices.items()) for row in rows} <= {
+        (("channel", "workspace"), ("age", "up to a week")),
+        (("channel", "C0HELP"), ("age", "up to a month")),
+    }
+
+
+async def test_a_training_that_went_wrong_without_a_word_is_not_even_measured(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """An adapter without effect, with a loss that stood still: the run has both reasons."""
+    teach(engine)
+
+    def no_effect(job: TrainJob, say: Say) -> Path:
+        idle = random_tensors(base)
+        idle |= {key: np.zeros_like(half) for key, half in idle.items() if "lora_B" in key}
+        directory = write_adapter(job.work_dir / "adapter", idle)
+        soundness.write_curve([{"fact_loss": 3.0}] * 20, directory)
+        return directory
+
+    assert await play(parts(settings, engine, base, train=no_effect)) is RunStatus.FAILED
+    assert newest(engine).reasons == [
+        "the loss did not fall: 3.00 at first, 3.00 at the end",
+        "the adapter is all zeros: training had no effect",
+    ]
+    assert "the adapter is all zeros" in said(engine)[-1]
+    assert not list(settings.adapters_dir.glob("mynah-*"))
 
 
 async def test_a_run_has_one_message_that_is_kept_up_to_date(

@@ -9,6 +9,7 @@ from serving.base import base_spec
 from serving.client import BASE
 from tests.vllm_server import Vllm
 from training.evaluate import Count, evaluate
+from training.exam import Pinned
 from training.judge import Judge
 from training.recipe import Recipe
 from training.rows import Row
@@ -121,6 +122,7 @@ async def test_a_candidate_is_measured_against_live_and_base(
                 rows=ROWS,
                 recipe=Recipe(),
                 say=lambda phase, share: None,
+                pins=[Pinned("Which port has the portal?", "7411")],
             )
         finally:
             await client.unload_adapter(adapter.name)
@@ -130,3 +132,12 @@ async def test_a_candidate_is_measured_against_live_and_base(
     assert figures.gain_over_base == figures.gain_over_live > 0.5
     assert 0 < figures.kl < 5
     assert (figures.kl_prompts, figures.leak.of) == (64, 24)
+    assert figures.measured_on == figures.trained_on == base_spec(vllm.base_dir).sha256[:12]
+    assert (figures.pins.candidate.of, figures.facts, figures.gain_over_live_within) == (1, 1, None)
+    first = figures.asked[0]
+    assert [one.sort for one in figures.asked[:3]] == ["wording", "question", "pin"]
+    ours, base = first.said["candidate"].logprob, first.said["base"].logprob
+    assert ours is not None
+    assert base is not None
+    assert ours - base == pytest.approx(figures.gain_over_base)
+    assert first.tokens > 5

@@ -63,7 +63,7 @@ async def test_a_worker_brings_a_run_to_its_end(
         stop.set()
         await working
         await _unload_all(vllm)
-    assert run.status in (RunStatus.RELEASED, RunStatus.KEPT), run.reasons
+    assert run.status in (RunStatus.RELEASED, RunStatus.KEPT, RunStatus.UNCLEAR), run.reasons
     with reading(engine) as session:
         evaluation = session.exec(select(Evaluation)).one()
         adapter = session.exec(select(Adapter)).one()

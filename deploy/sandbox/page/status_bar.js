@@ -26,7 +26,7 @@ function facts({ sockets, behind }) {
     live && h("li", {}, h("b", {}, live), " answers"),
     h("li", {}, h("b", {}, String(memory)), " learned"),
     run && running(run),
-    gate && h("li", {}, "last gate: ", h("b", { class: gate.passed ? "gate-passed" : "gate-failed" }, verdict(gate))),
+    gate && h("li", {}, "last gate: ", h("b", { class: gate.passed ? "gate-passed" : gate.enough === false ? null : "gate-failed" }, verdict(gate))),
     paused && h("li", { class: "paused" }, "paused"),
   ];
 }
@@ -57,6 +57,7 @@ function words({ sockets, behind }) {
   return parts.filter(Boolean).join(", ");
 }
 
-function verdict({ passed, score }) {
-  return `${passed ? "passed" : "not passed"} ${score ?? ""}`.trim();
+function verdict({ passed, enough, score }) {
+  const how = passed ? "passed" : enough === false ? "not enough to tell" : "not passed";
+  return `${how} ${score ?? ""}`.trim();
 }

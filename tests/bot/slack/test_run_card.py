@@ -35,10 +35,12 @@ REFUSED = replace(RUNNING, status=RunStatus.REFUSED, reasons=["too little: 3 exa
 KEPT = replace(
     PASSED, status=RunStatus.KEPT, passed=False, verdict=["it forgot"], reasons=["it forgot"]
 )
+UNCLEAR = replace(KEPT, status=RunStatus.UNCLEAR, verdict=["too few"], reasons=["too few"])
 MEANWHILE = replace(PROVEN, status=RunStatus.KEPT, reasons=["v1 went live meanwhile"])
 FAILED = replace(FROZEN, status=RunStatus.FAILED, reasons=["killed 3 times"])
 ALL = [
-    QUEUED, RUNNING, FROZEN, TRAINED, LOADED, PROVEN, RELEASED, REFUSED, KEPT, MEANWHILE, FAILED,
+    QUEUED, RUNNING, FROZEN, TRAINED, LOADED, PROVEN, RELEASED, REFUSED, KEPT, UNCLEAR, MEANWHILE,
+    FAILED,
     replace(RELEASED, by="U0ADMIN"), replace(PROVEN, status=RunStatus.KEPT, by="U0ADMIN"),
 ]  # fmt: skip
 SHORT = {"complete": "+", "in_progress": ">", "pending": ".", "error": "!"}
@@ -81,6 +83,7 @@ async def test_slack_takes_it(run: RunView, house: House) -> None:
         (RELEASED, "++++++"),
         (REFUSED, "+"),
         (KEPT, "++++!"),
+        (UNCLEAR, "+++++"),
         (MEANWHILE, "+++++!"),
         (FAILED, "+!"),
         (replace(PROVEN, status=RunStatus.KEPT, by="U0ADMIN"), "++++++"),
@@ -103,6 +106,26 @@ def test_each_step_says_what_came_of_it() -> None:
     assert words(done[5]["output"]) == "v3 is live, promoted by  U0ADMIN"
     assert words(tasks(FAILED)[1]["output"]) == "killed 3 times"
     assert words(tasks(MEANWHILE)[5]["output"]) == "not released v1 went live meanwhile"
+
+
+def test_pinned_questions_are_counted_where_there_are_any() -> None:
+    """Like the others: before and now."""
+    pins = {model: {"hits": hits, "of": 3} for model, hits in (("base", 0), ("live", 1))}
+    figures = FIGURES | {"pins": pins | {"candidate": {"hits": 2, "of": 3}}}
+    shown = words(tasks(replace(PROVEN, figures=figures))[3]["output"])
+    assert "right answers, pinned questions: base 0, before 1, now 2 of 3" in shown
+    assert "pinned" not in words(tasks(PROVEN)[3]["output"])
+
+
+def test_not_enough_to_tell_is_no_refusal() -> None:
+    """The message says what is missing, and neither that it passed nor that it failed."""
+    shown = run_card.payload(UNCLEAR)
+    assert shown["blocks"][0]["title"] == "Run 7: trained, but not enough to tell"
+    assert shown["text"].startswith(
+        ":grey_question: Run 7: trained, but there was not enough to tell whether it is better."
+        " Nothing changed.\n• too few\n"
+    )
+    assert words(tasks(UNCLEAR)[4]["output"]) == "too few"
 
 
 def test_only_what_waits_has_buttons() -> None:

@@ -1,0 +1,39 @@
+"""Pins: a team's own, and on the record."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from bot.store import pins
+from bot.store.database import reading, transaction
+from bot.store.pins import NoSuchPin
+from bot.store.schema import Audit
+
+TEAM, OTHER = "T0MYNAH", "T0OTHER"
+
+
+def test_a_pin_belongs_to_its_team(store: Engine) -> None:
+    """Another team neither sees it nor takes it away, and may pin the same question."""
+    with transaction(store) as session:
+        ours = pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
+        pins.pin(session, OTHER, "Which port?", "9000", by="U0ADMIN")
+        assert [one.must for one in pins.pinned(session, TEAM)] == ["7411"]
+        with pytest.raises(NoSuchPin):
+            pins.unpin(session, OTHER, ours.id or 0, by="U0ADMIN")
+        assert [one.must for one in pins.pinned(session, OTHER)] == ["9000"]
+
+
+def test_who_pinned_what_is_on_the_record(store: Engine) -> None:
+    """Without the texts, which the audit table never holds."""
+    with transaction(store) as session:
+        made = pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
+        pins.unpin(session, TEAM, made.id or 0, by="operator")
+    with reading(store) as session:
+        rows = session.exec(select(Audit).order_by(Audit.id)).all()  # type: ignore[arg-type]
+    assert [(row.actor, row.action, row.subject) for row in rows] == [
+        ("U0ADMIN", "pin.add", "pin:1"),
+        ("operator", "pin.remove", "pin:1"),
+    ]
+    assert all(row.detail == {} for row in rows)
