@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from bot.embedder import BadEmbedder
+from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
 from deploy.facts import BadInput
@@ -29,6 +30,7 @@ _STATUS: dict[type[Exception], int] = {
     BadEmbedder: BAD_INPUT,
     NoBaseModel: BAD_INPUT,
     BadInput: BAD_INPUT,
+    BadFile: BAD_INPUT,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
     NotKept: FAILED,

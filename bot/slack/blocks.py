@@ -11,7 +11,7 @@ from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, Markdown
 from bot import confidence
 from bot.answering import Reply
 from bot.grounding import grounded
-from bot.mrkdwn import escape
+from bot.mrkdwn import approver, escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
 from bot.slack.rating import thumbs
 from bot.store.schema import AnswerMode
@@ -93,7 +93,7 @@ def _origin(reply: Reply) -> str:
     match = reply.match
     if match is None:
         return "not verified"
-    by = f"verified by <@{match.approved_by}>"
+    by = f"verified by {approver(match.approved_by)}"
     if reply.mode is AnswerMode.QUOTED:
         return f"quoted, {by}"
     if not grounded(reply.text, match.answer, match.question):

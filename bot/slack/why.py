@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from bot import confidence
-from bot.mrkdwn import escape
+from bot.mrkdwn import approver, escape
 from bot.slack import ephemeral
 from bot.slack.interactions import Listeners, Shortcut
 from bot.slack.roles import Roles
@@ -132,7 +132,7 @@ def _example(seen: Seen) -> str:
         return "*Example:* an approved answer that staff disagree on by now"
     message = f", <{seen.link}|see the message>" if seen.link else ""
     return (
-        f"*Example:* “{escape(example.question)}”, approved by <@{example.approved_by}>, "
+        f"*Example:* “{escape(example.question)}”, approved by {approver(example.approved_by)}, "
         f"similarity {seen.used.similarity:.2f}{message}"
     )
 
