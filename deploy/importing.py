@@ -167,10 +167,10 @@ def _facts(
 
 
 def _preview(one: Verdict) -> dict[str, str]:
-    draft = one.item.draft
+    gone = one.fate is Fate.FORGOTTEN
     return {
         "place": one.item.pair.place,
-        "question": draft.question,
-        "answer": draft.answer,
+        "question": "" if gone else one.item.draft.question,
+        "answer": "" if gone else one.item.draft.answer,
         "why": "" if one.fate is Fate.LEARNED else one.why,
     }

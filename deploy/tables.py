@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.importing.pairs import printable
 from bot.run_words import before_after
 
 
@@ -76,8 +77,7 @@ def _fate(title: str, count: int, found: Mapping[str, Any], name: str) -> list[s
 
 def _line(text: str, width: int) -> str:
     """A text cut to one line, of characters that a terminal shows."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text[: 4 * width])
-    flat = " ".join(shown.split())
+    flat = " ".join(printable(text[: 4 * width]).split())
     return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -46,7 +47,7 @@ class _Page:
 
     def text(self, start: int, end: int) -> str:
         shown = (self.lines[at] for at in range(start, end) if at not in self.hidden)
-        return "\n".join(shown).strip("\n")
+        return "\n".join(shown)
 
     def place(self, line: int) -> str:
         return f"{self.name}, line {line + 1}"
@@ -126,10 +127,12 @@ def _pairs(page: _Page, section: _Section) -> Iterator[Pair]:
     if own:
         yield from own
     elif asks and not below:
-        yield pair(page.place(section.line), section.title, page.text(section.start, section.last))
+        yield pair(
+            page.place(section.line), section.title, page.text(section.start, section.last).strip()
+        )
         return
     elif section.title and (asks or not section.parts):
-        answer = page.text(section.start, section.end)
+        answer = page.text(section.start, section.end).strip()
         if answer or asks:
             yield pair(page.place(section.line), section.title, answer)
     for part in section.parts:
@@ -146,7 +149,7 @@ def _asks(page: _Page, section: _Section) -> bool:
 def _questions(page: _Page, section: _Section) -> Iterator[Pair]:
     """What Q: and A: say in a section's own text."""
     starts = [at for at in range(section.start, section.end) if _said(page, at, _Q) is not None]
-    for start, end in zip(starts, [*starts[1:], section.end], strict=True):
+    for start, end in pairwise([*starts, section.end]):
         answers = (at for at in range(start, end) if _said(page, at, _A) is not None)
         turn = next(answers, end)
         question = _after(page, start, turn, _Q)

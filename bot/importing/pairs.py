@@ -19,7 +19,7 @@ class BadFile(Exception):
     """A file that cannot be read; the message is one line with the place and what is wrong."""
 
     def __init__(self, place: str, what: str) -> None:
-        super().__init__(f"{place}: {what}")
+        super().__init__(printable(f"{place}: {what}"))
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,11 @@ def is_user(name: str) -> bool:
 def is_channel(name: str) -> bool:
     """Whether it is the id of a conversation in Slack."""
     return _CHANNEL.fullmatch(name) is not None
+
+
+def printable(text: str) -> str:
+    """A text without what would move a terminal's cursor: names in files are anybody's."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def short(text: str) -> str:
