@@ -24,15 +24,18 @@ _SMALL = 1 << 20  # a file of so few bytes may be packed as well as it likes
 class Archive:
     """The JSON files of a zip, by their names below the folder that holds them all."""
 
-    def __init__(self, name: str, packed: zipfile.ZipFile) -> None:
+    def __init__(self, name: str, packed: zipfile.ZipFile, most: int = MAX_BYTES) -> None:
         """
+        Args:
+            most: bytes of all its files together, unpacked.
+
         Raises:
             BadFile: a name that leads out of the archive, a link, or more than the limits allow.
         """
         self.name = name
         self._packed = packed
         infos = [one for one in packed.infolist() if not one.is_dir()]
-        _check(name, infos)
+        _check(name, infos, most)
         files = {one.filename: one for one in infos if one.filename.endswith(".json")}
         inside = _folder(files)
         self._files = {
@@ -69,17 +72,17 @@ class Archive:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
+def opened(path: Path, most: int = MAX_BYTES) -> Iterator[Archive]:
     """Open a zip. Raises BadFile."""
     try:
         packed = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise BadFile(path.name, f"the zip is damaged: {error}") from error
     with packed:
-        yield Archive(path.name, packed)
+        yield Archive(path.name, packed, most)
 
 
-def _check(name: str, infos: list[zipfile.ZipInfo]) -> None:
+def _check(name: str, infos: list[zipfile.ZipInfo], most: int) -> None:
     if len(infos) > MAX_FILES:
         raise BadFile(name, f"more than {MAX_FILES} files")
     for info in infos:
@@ -94,8 +97,8 @@ def _check(name: str, infos: list[zipfile.ZipInfo]) -> None:
             raise BadFile(place, f"larger than {MAX_FILE_BYTES >> 20} MB unpacked")
         if info.file_size > max(_SMALL, MAX_RATIO * info.compress_size):
             raise BadFile(place, f"packed more than {MAX_RATIO} to 1: this is no export")
-    if sum(info.file_size for info in infos if info.filename.endswith(".json")) > MAX_BYTES:
-        raise BadFile(name, f"more than {MAX_BYTES >> 30} GB unpacked")
+    if sum(info.file_size for info in infos if info.filename.endswith(".json")) > most:
+        raise BadFile(name, f"more than {most} bytes unpacked")
 
 
 def _leads_out(name: str) -> bool:
