@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def _store(
 
 
 def _retired(session: Session, verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
-    """What stands and will be retired, with what takes its place."""
+    """The first of what stands and will be retired, with what takes its place."""
+    replaced = ((key, one) for one in verdicts for key in one.retires)
     return [
         {
             "place": f"example:{key}",
@@ -130,8 +132,7 @@ def _retired(session: Session, verdicts: Sequence[Verdict]) -> list[dict[str, st
             "answer": older.answer,
             "why": f"{one.item.pair.place} answers the same question",
         }
-        for one in verdicts
-        for key in one.retires
+        for key, one in islice(replaced, SHOWN)
         for older in [session.get_one(Example, key)]
     ]
 
@@ -159,10 +160,11 @@ def _facts(
         "dry_run": dry_run,
         "read": len(verdicts),
         "notes": list(contents.notes),
-        "counts": {name: len(ones) for name, ones in found.items()} | {"retired": len(retired)},
+        "counts": {name: len(ones) for name, ones in found.items()}
+        | {"retired": sum(len(one.retires) for one in verdicts)},
         "refused": dict(Counter(one.why for one in found["refused"]).most_common()),
         "preview": {name: [_preview(one) for one in ones[:SHOWN]] for name, ones in found.items()}
-        | {"retired": list(retired[:SHOWN])},
+        | {"retired": list(retired)},
     }
 
 

@@ -244,11 +244,16 @@ def _message(place: str, found: Any) -> Message:
 
 
 def _reactions(place: str, found: Any) -> Iterator[dict[str, Any]]:
-    for one in found if isinstance(found, list) else [None]:
-        users = one.get("users", []) if isinstance(one, dict) else None
+    what = '"reactions" is no list of reactions'
+    if not isinstance(found, list):
+        raise BadFile(place, what)
+    for one in found:
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise BadFile(place, what)
+        users = one.get("users", [])
         if not isinstance(users, list) or not all(isinstance(user, str) for user in users):
-            raise BadFile(place, '"reactions" is no list of reactions')
-        yield {"name": one.get("name"), "users": users}
+            raise BadFile(place, what)
+        yield {"name": one["name"], "users": users}
 
 
 def _is_ts(found: Any) -> bool:

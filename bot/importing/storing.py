@@ -6,7 +6,7 @@ reacting again, counts as if Mynah had been there. A file's word is its importer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -76,7 +76,7 @@ class _Row:
     content_hash: str
     status: ExampleStatus
     by_feedback: bool
-    at: float  # when the newest message behind it was written, or it was stored
+    at: float  # when it was said, if anything that is imported has a time of its own
 
 
 @dataclass
@@ -164,7 +164,7 @@ def store(
         audit.record(
             session, team_id, f"{IMPORTED}{by}", f"example.{row.status}", f"example:{row.id}"
         )
-    _retire(session, zip(new, rows, strict=True))
+    _retire(session, list(zip(new, rows, strict=True)))
     if new:
         counts = {fate: sum(one.fate is fate for one in verdicts) for fate in Fate}
         audit.record(session, team_id, f"{IMPORTED}{by}", "import", f"team:{team_id}",
@@ -231,13 +231,11 @@ def _twin(item: Item, same_question: Sequence[_Row]) -> _Row | None:
 def _known(session: Session, team_id: str, *, dated: bool) -> _Known:
     known = _Known()
     written = _written(session, team_id) if dated else {}
-    columns = select(
-        Example.id, Example.content_hash, Example.status, Example.feedback_id, Example.created_at
+    stored = select(
+        col(Example.id), Example.content_hash, Example.status, col(Example.feedback_id)
     ).where(Example.team_id == team_id, Example.content_hash != "")
-    for key, digest, status, feedback_id, created in session.exec(
-        columns.order_by(col(Example.id))
-    ):
-        at = float(written.get(key or 0, created.timestamp()))
+    for key, digest, status, feedback_id in session.exec(stored.order_by(col(Example.id))):
+        at = written.get(key or 0, 0.0)
         row = _Row(key or 0, digest, ExampleStatus(status), feedback_id is not None, at)
         known.by_question.setdefault(digest[:32], []).append(row)
     if dated:
@@ -246,14 +244,16 @@ def _known(session: Session, team_id: str, *, dated: bool) -> _Known:
     return known
 
 
-def _written(session: Session, team_id: str) -> dict[int, str]:
-    """When the newest message behind each example was written, by Slack's clock."""
+def _written(session: Session, team_id: str) -> dict[int, float]:
+    """When the newest message behind each example was written; without any, when it was stored."""
+    stored = select(Example.id, Example.created_at).where(Example.team_id == team_id)
     newest = (
         select(ExampleSource.example_id, func.max(ExampleSource.ts))
         .where(ExampleSource.team_id == team_id)
         .group_by(col(ExampleSource.example_id))
     )
-    return dict(session.exec(newest).all())
+    times = {key or 0: at.timestamp() for key, at in session.exec(stored)}
+    return times | {key: float(ts) for key, ts in session.exec(newest)}
 
 
 def _rated(session: Session, team_id: str) -> set[tuple[str, str, str]]:
@@ -299,9 +299,13 @@ def _approver(pair: Pair, by: str) -> str:
     return pair.mark.user if pair.mark else f"{IMPORTED}{pair.approver or by}"
 
 
-def _retire(session: Session, made: Iterable[tuple[Verdict, Example]]) -> None:
+def _retire(session: Session, made: Sequence[tuple[Verdict, Example]]) -> None:
+    keys = [key for verdict, _ in made for key in verdict.retires]
+    older: dict[int | None, Example] = {}
+    # In slices: databases limit how many values one statement may carry.
+    for start in range(0, len(keys), 500):
+        wanted = col(Example.id).in_(keys[start : start + 500])
+        older |= {one.id: one for one in session.exec(select(Example).where(wanted))}
     for verdict, row in made:
         for key in verdict.retires:
-            older = session.get_one(Example, key)
-            if older.status is ExampleStatus.LIVE:
-                examples.retire(older, row)
+            examples.retire(older[key], row)

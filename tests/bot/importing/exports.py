@@ -46,7 +46,7 @@ def said(
     return message if thread is None else message | {"thread_ts": ts(thread)}
 
 
-def approved(*users: str, name: str = "white_check_mark") -> dict[str, Any]:
+def approved(*users: Any, name: Any = "white_check_mark") -> dict[str, Any]:
     """What a marked message has besides."""
     return {"reactions": [{"name": name, "users": list(users), "count": len(users)}]}
 

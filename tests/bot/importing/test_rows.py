@@ -30,8 +30,9 @@ def test_csv_written_is_csv_read(
     """Whatever the cells hold: quotes, newlines, delimiters, formulas, markup."""
     written = io.StringIO()
     # Python leaves a bare \r unquoted where lines end in \n alone: that cannot be read again.
-    quoting = csv.QUOTE_ALL if quoted or end == "\n" else csv.QUOTE_MINIMAL
-    writer = csv.writer(written, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    style = csv.excel()
+    style.quoting = csv.QUOTE_ALL if quoted or end == "\n" else csv.QUOTE_MINIMAL
+    writer = csv.writer(written, style, delimiter=delimiter, lineterminator=end)
     writer.writerows([("Question", " ANSWER "), *pairs])
     assert is_csv(written.getvalue())
     assert texts(written.getvalue()) == [(escape(one), escape(two)) for one, two in pairs]

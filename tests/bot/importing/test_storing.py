@@ -226,7 +226,7 @@ def test_taking_the_reaction_away_in_slack_takes_it_back(store: Engine, tmp_path
 
 def test_what_was_learned_live_is_not_doubled(store: Engine, tmp_path: Path) -> None:
     """Nor is what was imported when the person reacts again, which Slack tells the bot of."""
-    live = {
+    live: dict[str, Any] = {
         "team_id": TEAM, "channel": "C0HELP", "target_ts": ts(1), "user": "U0STAFF",
         "kind": FeedbackKind.APPROVE,
     }  # fmt: skip
