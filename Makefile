@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench test test-fast test-slow check format setup clean
+.PHONY: demo play screenshots storm bench bench-page test test-fast test-slow check format setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -20,6 +20,9 @@ storm: setup  ## a thousand events under every kind of bad luck; fails if one is
 
 bench: setup  ## how much one bot process carries, and how quickly, when the model answers at once
 	@$(RUN) deploy.bench $(ARGS)
+
+bench-page: setup  ## how the page bears a channel of 5,000 messages (needs Chromium)
+	@$(RUN) deploy.bench.page $(ARGS)
 
 test: test-fast test-slow  ## every test: real vLLM, real training, real PostgreSQL
 

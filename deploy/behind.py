@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from deploy.sandbox.personas import TEAM
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlmodel import Session
 
     from bot.store.schema import Evaluation, Run
 
-TEAM = "T0MYNAH"  # the local Slack's own workspace; else the first there is
 Look = Callable[[], dict[str, Any] | None]
 
 
@@ -76,7 +77,7 @@ def _facts(session: Session) -> dict[str, Any] | None:
     known = session.exec(select(Team.team_id).order_by(Team.team_id)).all()
     if not known:
         return None
-    team = TEAM if TEAM in known else known[0]
+    team = TEAM if TEAM in known else known[0]  # the local Slack's own, else the first there is
     release = releases.live(session, team)
     adapter = releases.adapter_of(session, release)
     live = (Example.team_id == team) & (Example.status == ExampleStatus.LIVE)

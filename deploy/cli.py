@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from bot.settings import StoreSettings
-    from deploy.sandbox.keep import Keep
+    from deploy.sandbox.state_file import StateFile
     from deploy.settings import OperatorSettings
 
 app = typer.Typer(
@@ -300,15 +300,17 @@ def play(
 
 
 @contextmanager
-def _kept(directory: Path, *, reset: bool, empty: bool) -> Iterator[Keep | None]:
+def _kept(directory: Path, *, reset: bool, empty: bool) -> Iterator[StateFile | None]:
     """Where the sandbox's state lies, if it is to stay."""
     from deploy import lived_in
-    from deploy.sandbox import keep
+    from deploy.sandbox import state_file
 
     if empty:
         yield None
         return
-    with keep.Keep(directory / keep.NAME, reset=reset, plant=lived_in.plant) as kept:
+    with state_file.StateFile(
+        directory / state_file.NAME, reset=reset, plant=lived_in.plant
+    ) as kept:
         yield kept
 
 

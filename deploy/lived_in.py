@@ -19,7 +19,7 @@ from deploy.sandbox.people import User
 from deploy.sandbox.state import Clock
 from deploy.sandbox.world import Content, World
 
-# The newcomer's own: asked in its first wording, nobody there has answered it yet.
+# The first steps' own (`sandbox/page/walk.js`): nobody there has answered it yet.
 WALK = "q01"
 # Nobody has asked these either: the other ports, which Mynah would quote in answer to it, what it
 # would quote in answer to those, and a few more to try.
@@ -45,11 +45,6 @@ class Thread:
     question: str
     staff: str
     answer: str
-
-
-def walked() -> Fact:
-    """What a newcomer is led to ask, and to teach."""
-    return next(fact for fact in helpdesk.load() if fact.id == WALK)
 
 
 def threads() -> list[Thread]:

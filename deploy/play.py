@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.local import LocalSet, Ports, Say, SetFailed
-from deploy.sandbox.holders import holder
+from deploy.sandbox.port_holder import holder
 
 HOME = Path(".mynah/play")
 HOW_TO = """
-Mynah is up: open {url}/ in a browser, and follow the three steps there.
+Mynah is up: open {url}/ in a browser, and follow the first steps there.
 
 It has read three weeks of an invented product's help desk, and learns from what you do. Whatever
 the page does, Slack's own Web API does too: {url}/api/chat.postMessage takes the token xoxp-asker

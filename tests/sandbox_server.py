@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 
 from deploy.sandbox.app import listen, server
 from deploy.sandbox.courier import Timing
-from deploy.sandbox.keep import Keep
 from deploy.sandbox.live import Behind
+from deploy.sandbox.state_file import StateFile
 from serving import http
 
 
@@ -30,7 +30,7 @@ class Sandbox:
     def __init__(
         self,
         timing: Timing | None = None,
-        keep: Keep | None = None,
+        keep: StateFile | None = None,
         behind: Behind | None = None,
     ) -> None:
         self._socket = listen(port=0)

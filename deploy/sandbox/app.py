@@ -20,11 +20,11 @@ from deploy.sandbox.control import Control
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import NotLoopback, PortTaken
 from deploy.sandbox.guard import Guard
-from deploy.sandbox.holders import holder
-from deploy.sandbox.keep import Keep, WrittenFirst
 from deploy.sandbox.live import Behind
 from deploy.sandbox.pages import Pages
+from deploy.sandbox.port_holder import holder
 from deploy.sandbox.silence import Silenceable
+from deploy.sandbox.state_file import StateFile, WrittenFirst
 from deploy.sandbox.uploads import FileEndpoints
 from deploy.sandbox.web import WebApi
 from deploy.sandbox.worlds import Worlds
@@ -35,7 +35,7 @@ MANIFEST = Path(__file__).parents[1] / "slack-manifest.yaml"
 
 
 def build(
-    timing: Timing | None = None, *, keep: Keep | None = None, behind: Behind | None = None
+    timing: Timing | None = None, *, keep: StateFile | None = None, behind: Behind | None = None
 ) -> Starlette:
     """A local Slack: Web API at `/api/`, Socket Mode, response URLs, control API, a page.
 
@@ -107,7 +107,7 @@ def listen(host: str = HOST, port: int = PORT) -> socket.socket:
 
 
 def server(
-    timing: Timing | None = None, *, keep: Keep | None = None, behind: Behind | None = None
+    timing: Timing | None = None, *, keep: StateFile | None = None, behind: Behind | None = None
 ) -> uvicorn.Server:
     """A uvicorn server for a sandbox, quiet but for warnings."""
     config = uvicorn.Config(
@@ -121,7 +121,7 @@ def server(
 
 
 async def serve(
-    taken: socket.socket, *, keep: Keep | None = None, behind: Behind | None = None
+    taken: socket.socket, *, keep: StateFile | None = None, behind: Behind | None = None
 ) -> None:
     """Serve a sandbox on a socket of `listen` until SIGINT or SIGTERM."""
     await server(keep=keep, behind=behind).serve(sockets=[taken])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
+from deploy.sandbox import sent
 from deploy.sandbox.errors import SlackError
 
 
@@ -54,7 +54,7 @@ class Arguments(dict[str, Any]):
         if not value:
             return None
         try:
-            return json.loads(value)
+            return sent.read(value)
         except ValueError:
             raise SlackError(error) from None
 
@@ -76,7 +76,7 @@ async def read(request: Request) -> Arguments:
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body or b"{}")
+        found = sent.read(body or b"{}")
     except ValueError:
         raise SlackError("invalid_json") from None
     if not isinstance(found, dict):

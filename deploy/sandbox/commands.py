@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from deploy.sandbox import sent
 from deploy.sandbox.blocks import check_blocks
 from deploy.sandbox.errors import SlackError
 from deploy.sandbox.messages import Message
@@ -54,7 +55,7 @@ class ResponseUrlEndpoint:
             return PlainTextResponse("expired_url", 404)
         space = world.workspace
         try:
-            answer = await request.json()
+            answer = sent.read(await request.body())
             if not isinstance(answer, dict):
                 raise SlackError("invalid_payload")
             channel, user = space.channels[given.channel], space.users[given.user]

@@ -272,7 +272,7 @@ class Control:
         return {}
 
     async def faults(self, request: Request) -> dict[str, Any]:
-        """Order bad luck."""
+        """Order bad luck; tells how often each kind is still to strike."""
         order = FaultOrder.model_validate_json(await request.body())
         home = self._worlds.home
         courier, faults = home.courier, home.faults
@@ -302,7 +302,7 @@ class Control:
         faults.changed()
         if order.drop_socket:
             courier.sockets.drop()
-        return {"drop_ack": faults.drop_ack, "duplicate": faults.duplicate}
+        return dict(faults.as_json())
 
     async def faults_left(self, _request: Request) -> dict[str, Any]:
         """How often each kind of bad luck is still to strike."""

@@ -109,6 +109,8 @@ def check_text_object(where: str, item: Any, limit: int, *, plain: bool = False)
     kinds = ("plain_text",) if plain else ("mrkdwn", "plain_text")
     if not isinstance(item, dict) or item.get("type") not in kinds:
         return [(where, f"must be a text object of type {' or '.join(kinds)}")]
+    if not isinstance(item.get("text", ""), str):
+        return [(f"{where}/text", "must be a string")]
     if not text_of(item):
         return [(f"{where}/text", "must be more than 0 characters")]
     return check_length(f"{where}/text", text_of(item), limit)

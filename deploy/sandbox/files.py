@@ -59,9 +59,8 @@ class File:
 class Files:
     """Every file, and where uploads go."""
 
-    changed: Callable[[File], None] = lambda _file: (
-        None
-    )  # is told whose content came, or was shared
+    # Is told whose content came, or was shared.
+    changed: Callable[[File], None] = lambda _file: None
     by_id: dict[str, File] = field(default_factory=dict)
     _uploads: dict[str, File] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))

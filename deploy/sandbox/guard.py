@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _LOOPBACK = re.compile(r"(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _OWN_FETCHES = ("same-origin", "none")  # none: typed into the address bar
+_BY_SCRIPT = "empty"
 REFUSED = "The local Slack answers this machine alone, and its own page."
 
 
@@ -16,7 +17,9 @@ class Guard:
     """Lets through what names this machine and comes from no other site; all else gets a 403.
 
     The host keeps out names that a site points at loopback. Who sends no `Origin`, as curl, Bolt
-    and Slack's SDKs, is no web page, unless a browser says where it fetches from.
+    and Slack's SDKs, is no web page, unless a browser says where it fetches from. The Web API acts
+    on a GET, too: in a browser only a script may call it, for a link in a message, a picture, and
+    a redirect from elsewhere of what somebody typed all look like our own page's.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,6 +41,9 @@ def _allowed(scope: Scope) -> bool:
     if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
         return False
     if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
+        return False
+    by = _header(scope, b"sec-fetch-dest")
+    if scope["path"].startswith("/api/") and any(kind != _BY_SCRIPT for kind in by):
         return False
     fetched_from = _header(scope, b"sec-fetch-site")  # also with an image, which has no Origin
     return scope["path"] == "/" or all(site in _OWN_FETCHES for site in fetched_from)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deploy.sandbox import sent
 from deploy.sandbox.feed import Feed
 
 MOST = 1_000  # entries
@@ -229,7 +230,7 @@ def _unfolded(value: Any) -> Any:
     """What a form carries as JSON in a string."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return json.loads(value)
+            return sent.read(value)
         except ValueError:
             return value
     return value

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.live import Behind, Live
-from deploy.sandbox.seen import Eyes
+from deploy.sandbox.viewer import Viewer
 from deploy.sandbox.worlds import Worlds
 
 DIRECTORY = Path(__file__).with_name("page")
@@ -46,7 +46,7 @@ class Pages:
             Route("/page/history", self.history, methods=["GET"]),
             Route("/page/thread", self.thread, methods=["GET"]),
             Route("/page/log/{n:int}", self.log, methods=["GET"]),
-            Route("/page/file/{team}/{file_id}", self.file, methods=["GET"]),
+            Route("/page/file/{file_id}", self.file, methods=["GET"]),
             Mount("/page", app=_Files(directory=DIRECTORY)),
         ]
 
@@ -59,7 +59,7 @@ class Pages:
         query = request.query_params
         try:
             limit = int(query.get("limit", AT_ONCE))
-            found = self._eyes(request).history(
+            found = self._viewer(request).history(
                 query.get("channel", ""), query.get("before", ""), limit
             )
         except (Impossible, ValueError) as error:
@@ -70,7 +70,7 @@ class Pages:
         """`?as=&team=&channel=&ts=`: a message and its replies."""
         query = request.query_params
         try:
-            found = self._eyes(request).thread(query.get("channel", ""), query.get("ts", ""))
+            found = self._viewer(request).thread(query.get("channel", ""), query.get("ts", ""))
         except Impossible as error:
             return PlainTextResponse(str(error), 404)
         return JSONResponse(found, headers=_GUARDED)
@@ -83,20 +83,19 @@ class Pages:
         return JSONResponse(entry.whole_json(), headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
-        """A picture that somebody uploaded. Other files are not for a browser to show."""
-        named = request.path_params
+        """A picture for those who see it. Other files are not for a browser to show."""
         try:
-            file = self._worlds.of_team(named["team"]).files.by_id[named["file_id"]]
-        except (Impossible, KeyError):
-            return PlainTextResponse("no such picture", 404)
+            file = self._viewer(request).file(request.path_params["file_id"])
+        except Impossible as error:
+            return PlainTextResponse(str(error), 404)
         kind = mimetypes.guess_type(file.name)[0]
         if file.content is None or kind not in ("image/png", "image/jpeg"):
             return PlainTextResponse("no such picture", 404)
         return Response(file.content, media_type=kind, headers=_GUARDED)
 
-    def _eyes(self, request: Request) -> Eyes:
+    def _viewer(self, request: Request) -> Viewer:
         query = request.query_params
-        return Eyes(self._worlds.of_team(query.get("team", "")), query.get("as", ""))
+        return Viewer(self._worlds.of_team(query.get("team", "")), query.get("as", ""))
 
 
 class _Files(StaticFiles):

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlencode
 
 import httpx
 
+from deploy.sandbox import sent
 from deploy.sandbox.errors import SlackError
 
 TOKEN = "sandbox-verification-token"  # noqa: S105 - deprecated by Slack, and still sent
@@ -117,7 +118,7 @@ def _answer(response: httpx.Response) -> Any:
         return None
     if content_type == JSON:
         try:
-            return response.json()
+            return sent.read(response.content)
         except ValueError:
             return None
     if content_type == FORM:

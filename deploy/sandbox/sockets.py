@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from deploy.sandbox import sent
 from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.silence import SELF
 
@@ -148,7 +149,7 @@ class Sockets:
     async def _read(self, websocket: WebSocket) -> None:
         while True:
             try:
-                message = json.loads(await websocket.receive_text())
+                message = sent.read(await websocket.receive_text())
             except (WebSocketDisconnect, RuntimeError):
                 return
             except ValueError:

@@ -68,7 +68,7 @@ def page_as(windows: Windows) -> PageAs:
 
 @pytest.fixture
 def shot(request: pytest.FixtureRequest) -> Shot:
-    """`await shot(page, "answer")`: a picture of a page, or of a part, where pictures are wanted."""
+    """`await shot(page, "answer")`: a picture of a page or a part of it, where they are wanted."""
     directory: Path | None = request.config.getoption("--screenshots")
 
     async def maybe(what: Page | Locator, name: str) -> None:

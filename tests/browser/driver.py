@@ -109,4 +109,7 @@ class Windows:
         page.on("request", lambda request: asked(request.url))
         page.on("websocket", lambda socket: asked(socket.url))
         page.on("pageerror", lambda error: complain(f"uncaught: {error}"))
-        page.on("console", lambda said: said.type == "error" and complain(f"console: {said.text}"))
+        page.on(
+            "console",
+            lambda said: complain(f"console: {said.text}") if said.type == "error" else None,
+        )

@@ -22,6 +22,7 @@ from deploy.personas import BOT, CHANNEL, REAL_NAMES
 from deploy.stand_in import StandIn
 from serving.client import ChatMessage
 
+ROOT = Path(__file__).resolve().parents[2]
 ADMIN_CHANNEL = "C0ADMIN"
 WITHIN_S = 60.0  # only a test that fails, or a machine that is very busy, waits this long
 SETTINGS = {
@@ -171,6 +172,7 @@ async def opened(home: Path) -> AsyncIterator[House]:
     """Everything up, and nothing said yet."""
     lines: dict[str, str] = {}
     with LocalSet(home, home, Ports.free(), say=lambda _text: None) as local:
+        local.env["PYTHONPATH"] = str(ROOT)  # this tree's processes, wherever Mynah is installed
         key = local.env["MYNAH_VLLM_API_KEY"]
         model = StandIn(lambda messages: _line(lines, messages), api_key=key)
         async with model.served(local.ports.server):

@@ -75,7 +75,9 @@ async def test_a_lost_acknowledgement_is_seen_to_be_sent_again(
         await drawer.get_by_text("1 left").wait_for()
         await sandbox.client("xoxp-asker").chat_postMessage(channel=HELP, text="Why?")
         await entries(drawer, "attempt 2: timeout").wait_for()
-        await entries(drawer, "ack lost").locator(".entry-error").wait_for()
+        lost = entries(drawer, "ack lost")
+        await lost.locator(".entry-error").wait_for()
+        assert await lost.evaluate("li => getComputedStyle(li).margin") == "0px"  # in line
         await entries(drawer).first.wait_for()
         event = entries(drawer, "event message")
         await event.get_by_role("button").click()
@@ -179,7 +181,8 @@ async def test_the_strip_tells_what_happens_behind_the_scenes(browser: Any) -> N
         assert "40" not in await told.inner_text()  # nobody wants to hear each step
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
         facts |= {"run": None, "gate": {**gate, "run": 3, "passed": False}, "paused": True}
-        await items.filter(has_text="last gate: not passed 10/20").wait_for()
+        failed = items.filter(has_text="last gate: not passed 10/20").locator("b")
+        assert await failed.evaluate("b => getComputedStyle(b).display") == "inline"
         await items.filter(has_text="paused").wait_for()
         await bar.wait_for(state="hidden")
         await page.close()

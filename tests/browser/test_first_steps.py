@@ -1,4 +1,4 @@
-"""The three steps of a first visit, by hand: ask, correct as staff, ask again."""
+"""The first three steps of a first visit, by hand: ask, correct as staff, ask again."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ async def test_the_home_tab_acts(house: House, page_as: PageAs) -> None:
 async def test_what_was_said_outlives_the_sandbox(
     house: House, page_as: PageAs, windows: Windows
 ) -> None:
-    """The page says that the sandbox is gone, and goes on with everything when it is there again."""
+    """The page says that the sandbox is gone, and goes on with everything when it is back."""
     house.local.lived_in = True  # one that keeps what is said
     await asyncio.to_thread(house.local.stop, "sandbox")
     await house.local.start_sandbox()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from deploy.personas import CHANNEL
 from tests.browser.conftest import PageAs
-from tests.browser.hands import answers, choose, conversation, expect, message, thread, write
+from tests.browser.hands import answers, choose, conversation, expect, message, thread
 from tests.browser.house import ADMIN_CHANNEL, House
 from tests.browser.passed_run import passed
 from tests.browser.shots import MOST_BYTES, Shot, few_colours
@@ -43,7 +43,7 @@ async def test_the_whole_page(house: House, page_as: PageAs, shot: Shot) -> None
     await house.client("staff").reactions_add(
         channel=CHANNEL, timestamp=said["ts"], name="white_check_mark"
     )
-    page = await page_as("asker", channel=CHANNEL, thread=again)
+    page = await page_as("asker", channel=CHANNEL, thread=again, height=720)
     await expect(answers(page)).to_contain_text("Priya Nair")
     await expect(page.get_by_role("region", name="First steps").first).to_be_visible()
     await expect(page.get_by_role("region", name="Behind the scenes")).to_contain_text("2 learned")

@@ -12,7 +12,7 @@ BOX = "Message #help"
 
 
 async def test_one_sees_the_other_live(page_as: PageAs, sandbox: Sandbox) -> None:
-    """Typing, a message, a reaction, an edit and a deletion show in the other window by themselves."""
+    """Typing, a message, a reaction, an edit and a deletion show in the other window at once."""
     one, other = await page_as("asker", channel=CHANNEL), await page_as("staff", channel=CHANNEL)
     await one.get_by_role("textbox", name=BOX).press_sequentially("Is the ")
     await expect(other.get_by_text("asker is typing …")).to_be_visible()

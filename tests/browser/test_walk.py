@@ -12,7 +12,7 @@ QUESTION = "Which port does the Fernloft web interface listen on?"
 ANSWER = "The Fernloft web interface listens on port 7411"
 AGAIN = "what port do I type in the browser to open fernloft?"
 REACHED = """async ([walk, state]) => {
-  const { reached } = await import("/page/steps.js");
+  const { reached } = await import("/page/progress.js");
   return reached(walk, { ...state, messages: { C0HELP: new Map(state.said.map(m => [m.ts, m])) } });
 }"""
 Json = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from sqlalchemy import Engine
 
 from bot.store.schema import Example, ExampleStatus, Feedback, FeedbackKind
 from deploy import helpdesk, lived_in
-from deploy.sandbox.keep import NAME, Keep
+from deploy.helpdesk import Fact
+from deploy.sandbox.pages import DIRECTORY
+from deploy.sandbox.state_file import NAME, StateFile
 from tests.bot.slack.house import HELP, House, until
 from tests.fake_vllm import FakeVllm
 from tests.lora_files import make_base
@@ -31,11 +34,18 @@ def test_nobody_there_has_said_what_is_measured_or_left_to_be_taught() -> None:
     assert not any(helpdesk.passes(answers, fact.checks) for fact in unknown)
 
 
-def test_the_newcomer_asks_for_the_port() -> None:
-    """What the three steps teach."""
-    fact = lived_in.walked()
-    assert fact.wordings[0] == "Which port does the Fernloft web interface listen on?"
-    assert helpdesk.passes("7411", fact.checks)
+def test_the_first_steps_ask_what_nobody_there_has_answered() -> None:
+    """The page asks twice, and answers, in the words of one fact that is left out."""
+    page = (DIRECTORY / "first_steps.js").read_text()
+    words = dict(re.findall(r'^const (\w+) = "(.+)";$', page, re.MULTILINE))
+    fact = walked()
+    assert (words["QUESTION"], words["AGAIN"]) == fact.wordings[:2]
+    assert words["ANSWER"] == fact.answer
+
+
+def walked() -> Fact:
+    """What the first steps lead a newcomer to ask, and to teach."""
+    return next(fact for fact in helpdesk.load() if fact.id == lived_in.WALK)
 
 
 async def test_a_bot_that_comes_later_learns_all_of_it(tmp_path: Path, engine: Engine) -> None:
@@ -44,7 +54,11 @@ async def test_a_bot_that_comes_later_learns_all_of_it(tmp_path: Path, engine: E
     (tmp_path / "adapters").mkdir()
     vllm = FakeVllm(adapters_dir=tmp_path / "adapters", base_dir=make_base(tmp_path / "base"))
     found = lived_in.threads()
-    with Keep(tmp_path / NAME, plant=lived_in.plant) as keep, Sandbox(keep=keep) as sandbox, vllm:
+    with (
+        StateFile(tmp_path / NAME, plant=lived_in.plant) as keep,
+        Sandbox(keep=keep) as sandbox,
+        vllm,
+    ):
         house = House(sandbox, vllm, engine, tmp_path)
         began = time.monotonic()
         async with house.bot():
@@ -61,13 +75,13 @@ async def test_a_bot_that_comes_later_learns_all_of_it(tmp_path: Path, engine: E
             assert not house.failed()
             assert not [one for one in await sandbox.messages() if one["user"] == "U0MYNAH"]
             house.vllm.script = lambda messages, model: "I have no idea."
-            answer = await house.asked(lived_in.walked().wordings[0])
+            answer = await house.asked(walked().wordings[0])
             assert answer["metadata"]["event_payload"]["mode"] != "quoted"
 
 
 async def test_it_happened_within_three_weeks_and_by_people(tmp_path: Path) -> None:
     """In their order, none in the future; the people have names, and keep what they may."""
-    with Keep(tmp_path / NAME, plant=lived_in.plant) as keep, Sandbox(keep=keep) as sandbox:
+    with StateFile(tmp_path / NAME, plant=lived_in.plant) as keep, Sandbox(keep=keep) as sandbox:
         times = [float(one["ts"]) for one in await sandbox.messages(HELP)]
         users = (await sandbox.state(parts="users"))["users"]
         said = await sandbox.client("xoxp-asker").chat_postMessage(channel=HELP, text="now")

@@ -2,21 +2,21 @@
 import { Conversation } from "./conversation.js";
 import { Fragment, h } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { keep, kept } from "./kept.js";
+import { keep, kept } from "./preferences.js";
 import { Modals } from "./modal.js";
 import { useNarrow } from "./narrow.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Sidebar } from "./sidebar.js";
-import { Strip } from "./strip.js";
+import { Strip } from "./status_bar.js";
 import { Thread } from "./thread.js";
 import { Toasts } from "./toasts.js";
 import { useEffect, useState } from "./vendor/hooks.mjs";
-import { Walk } from "./walk.js";
+import { Walk } from "./first_steps.js";
 
 /**
  * The whole page.
  *
- * Every component gets `state` (see `store.js`), `names`, `place` (see `places.js`) and `ask` (see
+ * Every component gets `state` (see `state.js`), `names`, `place` (see `route.js`) and `ask` (see
  * `main.js`), and what is its own.
  */
 export function App(props) {

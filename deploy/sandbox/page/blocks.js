@@ -8,6 +8,7 @@ import { h, link } from "./dom.js";
 import { element, isGroup, picture, useOwnId, words } from "./elements.js";
 import { textObject } from "./mrkdwn.js";
 import { richText } from "./rich_text.js";
+import { Component } from "./vendor/preact.mjs";
 
 const KINDS = {
   section,
@@ -38,16 +39,37 @@ const MARKS = { pending: "○", in_progress: "", complete: "✓", error: "!" };
  */
 export function blocks(list, names, values = {}, errors = {}) {
   return list.map((block, at) => {
-    const shown = KINDS[block.type]?.(block, names, values[block.block_id] ?? {}, errors[block.block_id]);
-    const unknown = () => h("div", { class: "unknown" }, `(${block.type})`);
+    const draw = () => KINDS[block.type]?.(block, names, values[block.block_id] ?? {}, errors[block.block_id]);
     const about = {
       key: block.block_id ?? at,
       class: `block of-${KINDS[block.type] ? block.type : "nothing"}`,
       "data-block-id": block.block_id,
       "data-silent": block.type === "input" && !block.dispatch_action, // tells nothing before it is submitted
     };
-    return h("div", about, shown ?? unknown());
+    return h("div", about, h(Whole, { block, draw }));
   });
+}
+
+/** One block; where it cannot be drawn, the rest of the page still is. */
+class Whole extends Component {
+  state = { failed: null };
+
+  componentDidCatch(error) {
+    console.warn(error);
+    this.setState({ failed: this.props.block });
+  }
+
+  render({ block, draw }, { failed }) {
+    return failed === block ? unknown(block) : h(Drawn, { draw, block });
+  }
+}
+
+function Drawn({ draw, block }) {
+  return draw() ?? unknown(block);
+}
+
+function unknown(block) {
+  return h("div", { class: "unknown" }, `(${block.type})`);
 }
 
 function section(block, names, held) {

@@ -1,10 +1,11 @@
 /** Where one writes. */
 import { call, control } from "./api.js";
 import { h } from "./dom.js";
-import { draft, isDrawn, keep, takeWanted } from "./drafts.js";
+import { attach, draft, keepDraft, takeWanted } from "./drafts.js";
 import { editNewest } from "./editing.js";
 import { encode } from "./encode.js";
 import { Field } from "./field.js";
+import { symbol } from "./symbols.js";
 import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 const TYPING_EVERY_MS = 2000;
@@ -19,9 +20,11 @@ export function Composer({ state, names, place, ask, channel, thread }) {
   const form = useRef(null);
   const sending = useRef({ now: false, again: false });
   const typed = useRef(0);
+  const away = useRef(false); // whoever looks elsewhere by now may be somebody else
   const latest = useRef(text);
-  useLayoutEffect(() => keep(place.as, here, text), [here, text]);
-  useLayoutEffect(() => isDrawn(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
+  useLayoutEffect(() => keepDraft(place.as, here, text), [here, text]);
+  useLayoutEffect(() => () => (away.current = true), []);
+  useLayoutEffect(() => attach(here, { change, focus: () => form.current.elements.text.focus() }), [here]);
 
   function change(next) {
     latest.current = next;
@@ -48,13 +51,13 @@ export function Composer({ state, names, place, ask, channel, thread }) {
       setWhy(reason(words, error));
     }
     sending.current.now = false;
-    if (sending.current.again) await send();
+    if (sending.current.again && !away.current) await send();
   }
 
   function rest(left) {
     latest.current = left;
     setText(left);
-    keep(place.as, here, left);
+    keepDraft(place.as, here, left);
   }
 
   async function said(words) {
@@ -95,7 +98,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
         state,
         names,
       }),
-      h("button", { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() }, h("svg", { viewBox: "0 0 18 18", "aria-hidden": "true" }, h("path", { d: "M2.5 2.6 16 9 2.5 15.4 4.6 9zM4.6 9H10" }))),
+      h("button", { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() }, symbol("send")),
     ),
     why && h("p", { class: "not-sent", role: "alert" }, why),
     thread &&

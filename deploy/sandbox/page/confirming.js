@@ -1,9 +1,9 @@
 /** Slack's question before something is done, as a dialog of its own. */
-import { render } from "./vendor/preact.mjs";
-import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
 import { h } from "./dom.js";
 import { words } from "./elements.js";
 import { textObject } from "./mrkdwn.js";
+import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
+import { render } from "./vendor/preact.mjs";
 
 /**
  * Ask what a confirmation dialog object says; true when somebody agrees.
@@ -14,11 +14,15 @@ export function confirmed(object, names) {
   const place = document.createElement("div");
   document.body.append(place);
   return new Promise((resolve) => {
+    // Back may lead to another person, who was not asked.
+    const left = () => answered(false);
     const answered = (yes) => {
+      removeEventListener("popstate", left);
       render(null, place);
       place.remove();
       resolve(yes);
     };
+    addEventListener("popstate", left);
     render(h(Question, { object, names, answered }), place);
   });
 }

@@ -4,20 +4,22 @@ import { Composer } from "./composer.js";
 import { h } from "./dom.js";
 import { Home } from "./home.js";
 import { Message, follows } from "./message.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
-import { sign, withApp } from "./sidebar.js";
-import { roots, typists } from "./store.js";
+import { sign } from "./sidebar.js";
+import { isWithApp, roots, typists } from "./state.js";
 import { toast } from "./toasts.js";
-import { useState } from "./vendor/hooks.mjs";
+import { useMemo, useState } from "./vendor/hooks.mjs";
+
+const DAY = { weekday: "long", day: "numeric", month: "long" };
 
 /** What is looked at, with the app's tabs where it is the app's. */
 export function Conversation(props) {
   const { state, names, place } = props;
   const channel = state.channels[place.channel];
   if (!channel) return h("main", { class: "panel" });
-  const ofApp = withApp(channel, state);
+  const ofApp = isWithApp(state, channel);
   const home = ofApp && place.tab === "home";
   return h(
     "main",
@@ -44,22 +46,32 @@ function Said(props) {
   const said = roots(state, channel.id);
   const { more } = state.loaded[channel.id] ?? {};
   const [read] = useState(channel.unread ? channel.last_read : null); // as it was when one came
-  const firstNew = read !== null && said.find((one) => one.ts > read && one.user !== state.me);
-  const rows = said.flatMap((one, at) => {
-    const day = dayOf(one.ts);
-    const newDay = !at || dayOf(said[at - 1].ts) !== day;
-    return [
-      newDay && h("li", { key: day, class: "day", role: "presentation" }, h("span", {}, day)),
-      one === firstNew && h("li", { key: "new", class: "new" }, h("span", {}, "New")),
-      h(Message, { key: one.ts, said: one, names, state, place, goesOn: !newDay && one !== firstNew && follows(said[at - 1], one), under: true, status: state.statuses[`${channel.id}:${one.ts}`] }),
-    ];
-  });
+  const today = dayOf(Date.now());
+  // Of a long channel, making the rows takes longer than finding that none of them has changed.
+  const rows = useMemo(() => rowsOf(said, { state, names, place, read, today }), [said, names, state.statuses, state.shortcuts, channel.is_member, today]);
   return h(
     Scroller,
-    { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts },
+    { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts, oldest: said[0]?.ts },
     h(Messages, {}, ...rows, !said.length && state.loaded[channel.id] && h("li", { class: "empty" }, "Nothing has been said here yet.")),
     h("p", { class: "typing", "aria-live": "polite" }, typingWords(typists(state, channel.id), names)),
   );
+}
+
+function rowsOf(said, { state, names, place, read, today }) {
+  const firstNew = read !== null && said.find((one) => one.ts > read && one.user !== state.me);
+  let before = null;
+  return said.flatMap((one, at) => {
+    const day = dayOf(Number(one.ts) * 1000);
+    const [newDay, isNew] = [day !== before, one === firstNew];
+    before = day;
+    const goesOn = !newDay && !isNew && follows(said[at - 1], one);
+    const status = state.statuses[`${one.channel}:${one.ts}`];
+    return [
+      newDay && h("li", { key: day, class: "day" }, h("span", {}, day === today ? "Today" : new Date(day).toLocaleDateString("en-GB", DAY))),
+      isNew && h("li", { key: "new", class: "new" }, h("span", {}, "New")),
+      h(Message, { key: one.ts, said: one, names, state, place, goesOn, under: true, status }),
+    ];
+  });
 }
 
 /** "Jo Lindgren is typing …" */
@@ -78,8 +90,5 @@ function Join({ channel, names }) {
   );
 }
 
-function dayOf(ts) {
-  const day = new Date(Number(ts) * 1000);
-  if (day.toDateString() === new Date().toDateString()) return "Today";
-  return day.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long" });
-}
+/** The beginning of the day of a time, both in ms since the epoch. */
+const dayOf = (ms) => new Date(ms).setHours(0, 0, 0, 0);

@@ -7,13 +7,13 @@ let wanted = null; // {place, text}: the place in which somebody is about to wri
 export const draft = (who, place) => begun.get(`${who}:${place}`) ?? "";
 
 /** Keep what somebody writes in a place. */
-export function keep(who, place, text) {
+export function keepDraft(who, place, text) {
   if (text) begun.set(`${who}:${place}`, text);
   else begun.delete(`${who}:${place}`);
 }
 
 /** A box is drawn in a place from now on; returns what ends that. */
-export function isDrawn(place, box) {
+export function attach(place, box) {
   drawn.set(place, box);
   return () => drawn.delete(place);
 }

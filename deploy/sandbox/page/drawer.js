@@ -1,19 +1,19 @@
 /** What Bolt sees: each event, call, acknowledgement and retry, and what may go wrong on demand. */
 import { control, look } from "./api.js";
-import { h } from "./dom.js";
-import { keep, kept } from "./kept.js";
 import { hue } from "./avatar.js";
+import { h } from "./dom.js";
+import { keep, kept } from "./preferences.js";
 import { Scroller } from "./scroller.js";
 import { toast } from "./toasts.js";
 import { useEffect, useMemo, useRef, useState } from "./vendor/hooks.mjs";
 import { Component } from "./vendor/preact.mjs";
 
 const FAULTS = [
-  { count: "duplicate", title: "Send the next event twice", about: "It is answered once, not twice." },
-  { count: "drop_ack", title: "Lose the next acknowledgement", about: "It is sent again, and handled once." },
-  { count: "rate_limit", title: "Answer the next post with 429", about: "Mynah waits 2 s and posts again." },
-  { count: "", title: "Refresh the socket", about: "Mynah connects anew, and nothing is lost." },
-  { count: "expire_stream", title: "Expire the next stream", about: "The answer still comes whole." },
+  { name: "duplicate", title: "Send the next event twice", about: "It is answered once, not twice.", order: more },
+  { name: "drop_ack", title: "Lose the next acknowledgement", about: "It is sent again, and handled once.", order: more },
+  { name: "rate_limit", title: "Answer the next post with 429", about: "Mynah waits 2 s and posts again.", order: limit },
+  { name: "refresh_socket", title: "Refresh the socket", about: "Mynah connects anew, and nothing is lost.", order: once },
+  { name: "expire_stream", title: "Expire the next stream", about: "The answer still comes whole.", order: more },
 ];
 const KINDS = { all: "All", events: "Events", calls: "Calls" };
 const SIGNS = { event: "→", retry: "↻", ack: "✓", gave_up: "✗", call: "←", socket: "⇄" };
@@ -27,7 +27,7 @@ export function Drawer({ state, narrow, close }) {
   useEffect(() => void (narrow && heading.current.focus()), [narrow]);
   const keys = (event) => event.key === "Escape" && !text && close();
   const kinds = Object.entries(KINDS).map(([name, label]) =>
-    h("button", { type: "button", key: name, "aria-pressed": kind === name ? "true" : "false", onClick: () => setKind(name) }, label),
+    h("button", { type: "button", key: name, "aria-pressed": String(kind === name), onClick: () => setKind(name) }, label),
   );
   return h(
     "aside",
@@ -56,31 +56,37 @@ function Faults({ left }) {
     keep("faults-open", event.target.open);
   };
   const order = (what) => control("faults", what).catch(toast);
-  const some = FAULTS.some(({ count }) => left[count] > 0);
+  const some = FAULTS.some(({ name }) => left[name] > 0);
   return h(
     "details",
     { class: "faults", open, onToggle: toggled },
     h("summary", {}, "Let something go wrong"),
-    h("ul", {}, ...FAULTS.map((fault) => h("li", { key: fault.title }, faultButton(fault, left[fault.count] ?? 0, order)))),
+    h("ul", {}, ...FAULTS.map((fault) => h("li", { key: fault.name }, faultButton(fault, left[fault.name] ?? 0, order)))),
     some && h("button", { type: "button", class: "button", onClick: () => order({ clear: true }) }, "Clear"),
   );
 }
 
-function faultButton({ count, title, about }, left, order) {
+function faultButton({ name, title, about, order: ordered }, left, order) {
   return h(
     "button",
-    { type: "button", class: `fault${left ? " armed" : ""}`, onClick: () => order(ordered(count, left)) },
+    { type: "button", class: `fault${left ? " armed" : ""}`, onClick: () => order(ordered(name, left)) },
     h("span", { class: "fault-title" }, title),
     left > 0 && h("span", { class: "fault-left" }, `${left} left`),
     h("small", {}, about),
   );
 }
 
-/** What the control API is asked for: once more than what is left. */
-function ordered(count, left) {
-  if (!count) return { refresh_socket: true };
-  if (count === "rate_limit") return { rate_limit: { method: "chat.postMessage", n: 1, retry_after: 2 } };
-  return { [count]: left + 1 };
+// What the control API is asked for.
+function more(name, left) {
+  return { [name]: left + 1 };
+}
+
+function once(name) {
+  return { [name]: true };
+}
+
+function limit(name) {
+  return { [name]: { method: "chat.postMessage", n: 1, retry_after: 2 } };
 }
 
 /** The entries. It is drawn again only when they or the filter change. */
@@ -114,14 +120,14 @@ class Row extends Component {
 
   render({ entry, goesOn, only }, { open }) {
     const { kind, title, detail, ok, id, ms, error } = entry;
-    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "wrong", (kind === "retry" || entry.copy) && "repeated"];
+    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "not-ok", (kind === "retry" || entry.copy) && "repeated"];
     return h(
       "li",
       { class: classes.filter(Boolean).join(" "), "data-n": String(entry.n), "data-id": id },
       id && h("span", { class: `thread-bar hue-${hue(id)}`, "aria-hidden": "true" }),
       h(
         "button",
-        { type: "button", class: "entry-line", "aria-expanded": open ? "true" : "false", onClick: () => this.setState({ open: !open }) },
+        { type: "button", class: "entry-line", "aria-expanded": String(open), onClick: () => this.setState({ open: !open }) },
         h("time", {}, moment(entry.at)),
         h("span", { class: "entry-sign", "aria-hidden": "true" }, SIGNS[kind]),
         h("span", { class: "entry-title" }, h("span", { class: "hidden" }, `${SAID[kind]} `), h("b", {}, title), detail && ` ${detail}`, ...notes(entry)),

@@ -2,13 +2,14 @@
  * Buttons, menus and inputs. https://docs.slack.dev/reference/block-kit/block-elements
  *
  * They do nothing by themselves. Each carries `data-action-id` and, where it has one, `data-value`,
- * inside its block's `data-block-id`: `acting.js` listens for clicks and changes and reads these,
- * `chosen.js` reads what is typed and chosen. What an input holds at first is its default alone, so
+ * inside its block's `data-block-id`: `interactions.js` listens for clicks and changes and reads these,
+ * `input_values.js` reads what is typed and chosen. What an input holds at first is its default alone, so
  * no redraw takes away what somebody has typed or chosen since.
  */
-import { useState } from "./vendor/hooks.mjs";
+import { ledTo } from "./arrows.js";
 import { LINKED, h } from "./dom.js";
 import { drawnPlain, textObject, withEmoji } from "./mrkdwn.js";
+import { useState } from "./vendor/hooks.mjs";
 
 const KINDS = {
   button,
@@ -143,7 +144,7 @@ function Overflow({ one, names }) {
     "span",
     { class: "overflow" },
     h("button", { type: "button", class: "button dots", popovertarget: id, "aria-haspopup": "menu", "aria-label": "More actions" }, "⋯"),
-    h("div", { id, class: "menu", popover: "auto", role: "menu", "aria-label": "More actions", onToggle: unfold, onKeyDown: walk }, ...options),
+    h("div", { id, class: "menu", popover: "auto", role: "menu", "aria-label": "More actions", onToggle: unfold, onKeyDown: keyed }, ...options),
   );
 }
 
@@ -159,15 +160,13 @@ function unfold(event) {
 }
 
 /** Arrows go around in a menu; Tab leaves it. */
-function walk(event) {
+function keyed(event) {
   const list = event.currentTarget;
-  const all = [...list.children];
-  const at = all.indexOf(document.activeElement);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+  const to = ledTo(event.key, [...list.children], document.activeElement);
   if (event.key === "Tab") list.hidePopover();
-  if (to === undefined) return;
+  if (!to) return;
   event.preventDefault();
-  all.at(to % all.length)?.focus();
+  to.focus();
 }
 
 /** Radio buttons or checkboxes; their name is theirs alone, wherever the same ids stand again. */

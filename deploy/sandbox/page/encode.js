@@ -2,10 +2,10 @@
  * What somebody types, as Slack's mrkdwn, and back: mentions are names to people and ids to Slack.
  * https://docs.slack.dev/messaging/formatting-message-text
  */
+import { escaped, unescaped } from "./escapes.js";
+
 const CODE = /(```[\s\S]*?```|`[^`\n]+`)/;
 const EVERYBODY = ["here", "channel", "everyone"];
-const ESCAPED = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
-const PLAIN = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
 
 /** The typed text as the Web API takes it; names in code stay words. */
 export function encode(typed, names) {
@@ -13,7 +13,7 @@ export function encode(typed, names) {
   const named = new RegExp(`(?<![\\p{L}\\p{N}_@#&])(?:${longestFirst(targets)})(?!-?[\\p{L}\\p{N}_])|[&<>]`, "gu");
   return typed
     .split(CODE)
-    .map((part, at) => (at % 2 ? escaped(part) : part.replace(named, (found) => ESCAPED[found] ?? targets.get(found))))
+    .map((part, at) => (at % 2 ? escaped(part) : part.replace(named, (found) => targets.get(found) ?? escaped(found))))
     .join("");
 }
 
@@ -21,7 +21,7 @@ export function encode(typed, names) {
 export function decode(wire, names) {
   return wire
     .split(CODE)
-    .map((part, at) => plain(at % 2 ? part : part.replace(/<([^<>\n]+)>/g, (_, inner) => pointed(inner, names))))
+    .map((part, at) => unescaped(at % 2 ? part : part.replace(/<([^<>\n]+)>/g, (_, inner) => pointed(inner, names))))
     .join("");
 }
 
@@ -48,6 +48,3 @@ function pointed(inner, names) {
   if (target.startsWith("!")) return `@${target.slice(1).split("^")[0]}`;
   return target.replace(/^mailto:/, "");
 }
-
-const escaped = (text) => text.replace(/[&<>]/g, (sign) => ESCAPED[sign]);
-const plain = (text) => text.replace(/&(?:amp|lt|gt);/g, (entity) => PLAIN[entity]);

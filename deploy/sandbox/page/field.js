@@ -1,10 +1,10 @@
 /** A box to write in: it grows, and it offers to finish names, channels, commands and emoji. */
+import { DOWN } from "./arrows.js";
 import { Offers, offers } from "./autocomplete.js";
 import { h } from "./dom.js";
 import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 const GROWS = CSS.supports("field-sizing", "content");
-const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 const CARET_KEYS = new Set(["ArrowLeft", "ArrowRight", "Home", "End"]);
 
 /**
@@ -51,7 +51,7 @@ export function Field({ id, label, hint, text, change, enter, escape, up, focuse
   /** Whether the key was for the list. */
   function inList({ key, shiftKey }) {
     const { options, from } = offered;
-    if (key in STEPS) setAt((at + STEPS[key] + options.length) % options.length);
+    if (key in DOWN) setAt((at + DOWN[key] + options.length) % options.length);
     else if (key === "Escape") setOffered(null);
     else if (key === "Tab" && !shiftKey) take(options[at]);
     else if (key === "Enter" && !shiftKey && !isWhole(options[at], from)) take(options[at]);

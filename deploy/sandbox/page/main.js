@@ -3,24 +3,26 @@
  *
  * `document.body.dataset.ready` says that what is looked at is here and drawn.
  */
-import { listen } from "./acting.js";
+import { listen } from "./interactions.js";
 import { actWith, call, control, look } from "./api.js";
 import { App } from "./app.js";
 import { h } from "./dom.js";
 import { learn } from "./emoji.js";
-import { connect } from "./live.js";
-import { go, onMove, place } from "./places.js";
-import { fresh, merge, roots, withHistory, withThread } from "./store.js";
+import { connect } from "./socket.js";
+import { go, onMove, place } from "./route.js";
+import { fresh, isWithApp, merge, roots, withHistory, withThread } from "./state.js";
 import { restore } from "./theme.js";
 import { toast } from "./toasts.js";
 import { render } from "./vendor/preact.mjs";
 
 const FIRST = "asker";
+const PATIENCE_MS = 1000; // one that was just opened is told of a moment later
 let state = fresh();
 let line = null; // the socket of the person who is played
 let who = ""; // whom it is for
 let visited = ""; // which of the app's tabs they came to last
 let waiting = false; // a drawing is on its way
+const fetching = new Set(); // for each part that is being fetched, the messages heard meanwhile
 
 /** What components may ask for. */
 const ask = {
@@ -58,6 +60,7 @@ async function follow() {
   if (`${team}:${as}` !== who) {
     who = `${team}:${as}`;
     line?.leave();
+    fetching.clear();
     state = fresh();
     line = connect({ as, team }, { heard, lost });
   }
@@ -67,9 +70,14 @@ async function follow() {
 
 async function heard(said) {
   if (said.token) actWith(said.token);
+  if (said.kind === "all") fetching.clear();
+  for (const meanwhile of fetching) meanwhile.push(...(said.messages ?? []));
   set(merge(state, said));
-  if (said.kind === "all") await bring();
-  else await read(said);
+  if (said.kind === "all") return bring(false);
+  const { channel } = place();
+  const came = said.channels?.[channel] && !state.loaded[channel];
+  if (came || !state.channels[channel]) await bring();
+  await read(said);
 }
 
 function lost(why) {
@@ -77,11 +85,12 @@ function lost(why) {
 }
 
 /** Ask for what is looked at and not here yet. */
-async function bring() {
+async function bring(patient = true) {
   const { channel, thread, tab } = place();
+  if (!state.channels[channel] && patient) return setTimeout(() => bring(false), PATIENCE_MS);
   if (!state.channels[channel]) return go({ channel: firstChannel(), thread: "", tab: "" }, { replace: true });
+  visit(channel, tab).catch(toast); // it takes seconds where no app answers
   try {
-    await visit(channel, tab);
     if (!state.loaded[channel]) await bringHistory(channel, "");
     if (thread && !state.threads.has(`${channel}:${thread}`)) await bringThread(channel, thread);
     await mark(channel);
@@ -92,7 +101,7 @@ async function bring() {
 
 /** The app hears when somebody comes to its home, once a visit. */
 async function visit(channel, tab) {
-  const here = state.channels[channel].members.includes(state.app.user) && state.channels[channel].type === "im";
+  const here = isWithApp(state, state.channels[channel]);
   const visit = here ? `${who}:${channel}:${tab}` : "";
   if (visit === visited) return;
   visited = visit;
@@ -100,20 +109,31 @@ async function visit(channel, tab) {
 }
 
 function firstChannel() {
-  const theirs = Object.values(state.channels).filter((channel) => channel.is_member);
-  return (theirs.find((channel) => channel.name === "help") ?? theirs[0]).id;
+  const all = Object.values(state.channels);
+  const theirs = all.filter((channel) => channel.is_member);
+  return (theirs.find((channel) => channel.name === "help") ?? theirs[0] ?? all[0])?.id ?? "";
 }
 
-async function bringHistory(channel, before) {
-  const asked = who;
-  const found = await look("history", { ...person(), channel, before });
-  if (asked === who) set(withHistory(state, channel, found));
-}
+const bringHistory = (channel, before) =>
+  fetched("history", { channel, before }, (found) => withHistory(state, channel, found));
 
-async function bringThread(channel, ts) {
-  const asked = who;
-  const found = await look("thread", { ...person(), channel, ts });
-  if (asked === who) set(withThread(state, channel, ts, found));
+const bringThread = (channel, ts) => fetched("thread", { channel, ts }, (found) => withThread(state, channel, ts, found));
+
+/**
+ * Fetch a part of what was said, and put it in place with `into`.
+ *
+ * What the socket has brought meanwhile is newer, and may have come before its part was here. What
+ * was asked for as somebody else, or before the sandbox told everything anew, counts no more.
+ */
+async function fetched(what, query, into) {
+  const meanwhile = [];
+  fetching.add(meanwhile);
+  try {
+    const found = await look(what, { ...person(), ...query });
+    if (fetching.has(meanwhile)) set(merge(into(found), { kind: "more", messages: meanwhile }));
+  } finally {
+    fetching.delete(meanwhile);
+  }
 }
 
 function person() {

@@ -1,9 +1,8 @@
 /** A menu of things to do. https://www.w3.org/WAI/ARIA/apg/patterns/menubar/ */
+import { ledTo } from "./arrows.js";
 import { h } from "./dom.js";
 import { Popover } from "./popover.js";
 import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
-
-const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
 /**
  * items: {name, act, danger} each; null draws a line.
@@ -15,13 +14,11 @@ export function Menu({ label, items, beside, close }) {
   useLayoutEffect(() => all()[0].focus(), []);
 
   function keyed(event) {
-    const found = all();
-    const at = found.indexOf(document.activeElement);
-    const to = { Home: 0, End: found.length - 1, ...(event.key in STEPS && { [event.key]: at + STEPS[event.key] }) }[event.key];
+    const to = ledTo(event.key, all(), document.activeElement);
     if (event.key === "Tab") close();
-    if (to === undefined) return;
+    if (!to) return;
     event.preventDefault();
-    found.at(to % found.length).focus();
+    to.focus();
   }
 
   function choose(act) {

@@ -1,12 +1,13 @@
 /** A message: who, when, what, what people made of it, and what one can do with it. */
-import { Actions, own, reply } from "./actions.js";
+import { Actions, own, reply } from "./message_actions.js";
 import { avatar } from "./avatar.js";
 import { blocks } from "./blocks.js";
 import { h } from "./dom.js";
 import { Editor } from "./editing.js";
 import { mrkdwn } from "./mrkdwn.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Reactions } from "./reactions.js";
+import { symbol } from "./symbols.js";
 import { Component, createRef } from "./vendor/preact.mjs";
 
 const TOGETHER_S = 300; // messages of one person within this time share a name and a face
@@ -107,7 +108,7 @@ export function follows(before, one) {
 }
 
 /** The time of a ts, as a clock shows it. */
-export function clock(ts) {
+function clock(ts) {
   return new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
@@ -157,5 +158,5 @@ function only(dismiss) {
 }
 
 function bin() {
-  return h("span", { class: "avatar bin", "aria-hidden": "true" }, h("svg", { viewBox: "0 0 18 18", class: "symbol" }, h("path", { d: "M3 5h12M7 5V3h4v2M5 5l.6 10h6.8L13 5M7.6 8v4.4M10.4 8v4.4" })));
+  return h("span", { class: "avatar bin" }, symbol("bin"));
 }

@@ -1,12 +1,12 @@
 /** The modals in front of somebody: the app's views, one on another, of which the last is seen. */
-import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
-import { TROUBLE, trouble } from "./acting.js";
+import { TROUBLE, trouble } from "./interactions.js";
 import { control } from "./api.js";
 import { blocks } from "./blocks.js";
-import { chosen } from "./chosen.js";
+import { chosen } from "./input_values.js";
 import { h } from "./dom.js";
 import { words } from "./elements.js";
 import { Toasts, toast } from "./toasts.js";
+import { useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 const MOST = 3000; // characters of a text whose input names no limit
 
@@ -53,7 +53,7 @@ function View({ view, below, first, names }) {
     if (busy) return;
     const values = valuesOf(form.current);
     setFailed("");
-    if (tellErrors(faultsOf(view, values))) return;
+    if (tellErrors(errorsOf(view, values))) return;
     setBusy(true);
     try {
       tellErrors((await control("submit", { view_id: view.id, values })).errors ?? {});
@@ -135,13 +135,13 @@ function valuesOf(form) {
 }
 
 /** What Slack's client finds wrong before it sends anything, by block id. */
-function faultsOf(view, values) {
+function errorsOf(view, values) {
   const asked = view.blocks.filter((block) => block.type === "input" && block.block_id in values);
-  const found = asked.map((block) => [block.block_id, faultOf(block, values[block.block_id])]);
-  return Object.fromEntries(found.filter(([, fault]) => fault));
+  const found = asked.map((block) => [block.block_id, errorOf(block, values[block.block_id])]);
+  return Object.fromEntries(found.filter(([, error]) => error));
 }
 
-function faultOf({ element: input, optional }, value) {
+function errorOf({ element: input, optional }, value) {
   if (value === null || value.length === 0) return optional ? "" : "Please complete this required field.";
   if (typeof value !== "string" || !/_input$/.test(input.type)) return "";
   const length = [...value].length;

@@ -5,6 +5,7 @@
  */
 import { LINKED, h, link } from "./dom.js";
 import { face } from "./emoji.js";
+import { unescaped } from "./escapes.js";
 
 const INLINE = new RegExp(
   [
@@ -17,14 +18,13 @@ const INLINE = new RegExp(
   ].join("|"),
 );
 const TAGS = { bold: "strong", italic: "em", strike: "s" };
-const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
 const QUOTED = /^(?:>|&gt;) ?/;
 
 /** The text's parts: code blocks, quotes, and lines of words. */
 export function mrkdwn(text, names) {
   const nodes = [];
   text.split(/```\n?([\s\S]*?)```\n?/).forEach((part, at) => {
-    if (at % 2) nodes.push(h("pre", {}, plain(part.replace(/\n$/, ""))));
+    if (at % 2) nodes.push(h("pre", {}, unescaped(part.replace(/\n$/, ""))));
     else if (part) nodes.push(...paragraphs(part, names));
   });
   return nodes;
@@ -78,8 +78,8 @@ function inline(text, names) {
   const nodes = [];
   for (let rest = text; rest; ) {
     const match = INLINE.exec(rest);
-    if (!match) return [...nodes, plain(rest)];
-    if (match.index) nodes.push(plain(rest.slice(0, match.index)));
+    if (!match) return [...nodes, unescaped(rest)];
+    if (match.index) nodes.push(unescaped(rest.slice(0, match.index)));
     nodes.push(piece(match, names));
     rest = rest.slice(match.index + match[0].length);
   }
@@ -89,7 +89,7 @@ function inline(text, names) {
 function piece(match, names) {
   const { angled, code, emoji } = match.groups;
   if (angled) return pointed(angled, names);
-  if (code) return h("code", {}, plain(code));
+  if (code) return h("code", {}, unescaped(code));
   if (emoji) return drawn(emoji, match[0]);
   const [kind, words] = Object.entries(match.groups).find(([, value]) => value);
   return h(TAGS[kind], {}, ...inline(words, names));
@@ -101,12 +101,8 @@ function pointed(angled, names) {
   if (target.startsWith("@")) return mention("@", names.user(target.slice(1)));
   if (target.startsWith("#")) return mention("#", names.channel(target.slice(1)));
   if (target.startsWith("!subteam^")) return mention("@", names.group(target.slice(9)));
-  if (target.startsWith("!date^")) return plain(label ?? target);
+  if (target.startsWith("!date^")) return unescaped(label ?? target);
   if (target.startsWith("!")) return mention("@", target.slice(1).split("^")[0]);
-  if (!LINKED.test(target)) return plain(`<${angled}>`);
-  return link(plain(target), plain(label ?? target.replace(/^mailto:/, "")));
-}
-
-function plain(text) {
-  return text.replace(/&(?:amp|lt|gt);/g, (entity) => ENTITIES[entity]);
+  if (!LINKED.test(target)) return unescaped(`<${angled}>`);
+  return link(unescaped(target), unescaped(label ?? target.replace(/^mailto:/, "")));
 }

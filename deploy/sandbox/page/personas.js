@@ -1,7 +1,8 @@
 /** Who one is, and becoming somebody else: in this window, or in another one beside it. */
-import { h } from "./dom.js";
+import { ledTo } from "./arrows.js";
 import { avatar, hue } from "./avatar.js";
-import { address, go } from "./places.js";
+import { h } from "./dom.js";
+import { address, go } from "./route.js";
 import { may, role } from "./roles.js";
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.mjs";
 
@@ -57,7 +58,7 @@ export function Personas({ state, names, place }) {
         class: "persona-now",
         ref: button,
         "aria-haspopup": "menu",
-        "aria-expanded": open ? "true" : "false",
+        "aria-expanded": String(open),
         "aria-label": `You are ${called(state.me, names)}`,
         onClick: () => setOpen(!open),
       },
@@ -80,7 +81,7 @@ function row({ name, id }, names, place, become) {
         type: "button",
         role: "menuitemradio",
         tabindex: "-1",
-        "aria-checked": place.as === name ? "true" : "false",
+        "aria-checked": String(place.as === name),
         "aria-label": called(id, names),
         onClick: () => become(name),
       },
@@ -111,11 +112,10 @@ function called(id, names) {
 /** Where a key leads in the menu: up and down its rows, right to a row's link and left again. */
 function moved(box, key) {
   const rows = [...box.querySelectorAll("[role=menu] > li")];
-  const at = rows.findIndex((one) => one.contains(document.activeElement));
-  const [, link] = rows[at]?.children ?? [];
+  const row = rows.find((one) => one.contains(document.activeElement));
+  const [person, link] = row?.children ?? [];
   const column = link === document.activeElement ? 1 : 0;
-  const line = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[key];
-  if (line !== undefined) return rows.at(line % rows.length).children[column];
   if (key === "ArrowRight") return link;
-  return key === "ArrowLeft" ? rows[at]?.children[0] : null;
+  if (key === "ArrowLeft") return person;
+  return ledTo(key, rows, row)?.children[column];
 }

@@ -5,10 +5,14 @@ import { face } from "./emoji.js";
 import { drawn } from "./mrkdwn.js";
 import { toast } from "./toasts.js";
 
+const SO_ALREADY = ["already_reacted", "no_reaction"];
+
 /** React to a message, or take it back where one has reacted so already. */
 export async function toggle(said, name, me) {
   const method = has(said, name, me) ? "reactions.remove" : "reactions.add";
-  await call(method, { channel: said.channel, timestamp: said.ts, name }).catch(toast);
+  // A second press before the page has heard of the first, or one in another window, is no mistake.
+  const missed = (error) => SO_ALREADY.includes(error.code) || toast(error);
+  await call(method, { channel: said.channel, timestamp: said.ts, name }).catch(missed);
 }
 
 /** The reactions of a message, each with a button to join in. */

@@ -3,16 +3,17 @@ import { call } from "./api.js";
 import { avatar } from "./avatar.js";
 import { h } from "./dom.js";
 import { Personas } from "./personas.js";
-import { go, to } from "./places.js";
+import { go, to } from "./route.js";
+import { isWithApp } from "./state.js";
 import { toast } from "./toasts.js";
-import { Walk, WalkBack } from "./walk.js";
+import { Walk, WalkBack } from "./first_steps.js";
 
 /** The list. `closeMenu` puts it away in a narrow window. */
 export function Sidebar(props) {
   const { state, names, place, narrow, closeMenu } = props;
   const channels = Object.values(state.channels);
   const rooms = channels.filter((one) => one.type !== "im").sort((a, b) => a.name.localeCompare(b.name));
-  const direct = channels.filter((one) => one.type === "im" && one.is_member && !withApp(one, state));
+  const direct = channels.filter((one) => one.type === "im" && one.is_member && !isWithApp(state, one));
   return h(
     "nav",
     { class: "side", "aria-label": "Conversations", onKeyDown: (event) => event.key === "Escape" && closeMenu() },
@@ -39,9 +40,6 @@ export function sign(channel) {
   return channel.is_private ? "🔒" : "#";
 }
 
-/** Whether it is the conversation with the app. */
-export const withApp = (channel, state) => channel.type === "im" && channel.members.includes(state.app.user);
-
 function entry(channel, before, name, place) {
   const here = place.channel === channel.id;
   const unread = !here && channel.unread > 0;
@@ -63,7 +61,7 @@ function entry(channel, before, name, place) {
 
 /** The conversation with the app is always in the list, and opened by coming to it. */
 function appEntry(state, names, place) {
-  const known = Object.values(state.channels).find((one) => withApp(one, state));
+  const known = Object.values(state.channels).find((one) => isWithApp(state, one));
   if (known) return entry(known, avatarOf(state, names), names.user(state.app.user), place);
   const open = async () => {
     try {

@@ -1,5 +1,5 @@
 /** Light or dark: as the system has it, until somebody chooses. */
-import { keep, kept } from "./kept.js";
+import { keep, kept } from "./preferences.js";
 import { useEffect, useState } from "./vendor/hooks.mjs";
 
 const SYSTEM = matchMedia("(prefers-color-scheme: dark)");

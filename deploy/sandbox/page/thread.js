@@ -3,10 +3,10 @@ import { Composer } from "./composer.js";
 import { typingWords } from "./conversation.js";
 import { h } from "./dom.js";
 import { Message, follows } from "./message.js";
-import { to } from "./places.js";
+import { to } from "./route.js";
 import { Messages } from "./roving.js";
 import { Scroller } from "./scroller.js";
-import { message, replies, typists } from "./store.js";
+import { message, replies, typists } from "./state.js";
 
 /** The message that the thread is of, its replies, and where one replies. */
 export function Thread(props) {
@@ -34,7 +34,7 @@ export function Thread(props) {
         {},
         root && h(Message, { key: root.ts, said: root, names, state, place }),
         !root && state.threads.has(key) && h("li", { class: "empty" }, "This message was deleted."),
-        under.length > 0 && h("li", { class: "reply-line", role: "presentation" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),
+        under.length > 0 && h("li", { class: "reply-line" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),
         ...under.map((one, at) => h(Message, { key: one.ts, said: one, names, state, place, goesOn: follows(under[at - 1], one) })),
       ),
       h("p", { class: "status", role: "status" }, status && `${names.user(state.app.user)} ${status}`),

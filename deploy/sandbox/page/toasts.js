@@ -1,7 +1,7 @@
 /** Short words at the foot of the page that go by themselves: what did not work. */
 import { Refused } from "./api.js";
-import { useEffect, useState } from "./vendor/hooks.mjs";
 import { h } from "./dom.js";
+import { useEffect, useState } from "./vendor/hooks.mjs";
 
 const SHOWN_MS = 8000;
 const watching = new Set();

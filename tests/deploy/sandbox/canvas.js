@@ -1,5 +1,5 @@
 /** Draws the page's parts without the page around them, whenever a test calls `show`. */
-import { listen } from "/page/acting.js";
+import { listen } from "/page/interactions.js";
 import { blocks } from "/page/blocks.js";
 import { h } from "/page/dom.js";
 import { learn } from "/page/emoji.js";
@@ -14,7 +14,7 @@ const names = {
   user: (id) => window.people?.[id] ?? people[id] ?? id,
   channel: (id) => ({ C0OPS: "ops" })[id] ?? id,
   group: (id) => ({ S0STAFF: "staff" })[id] ?? id,
-  file: (id) => `/page/file/T0MYNAH/${id}`,
+  file: (id) => `/page/file/${id}?as=asker`,
   everybody: () => Object.entries(people).map(([id, name]) => ({ id, name })),
   places: () => [{ id: "C0OPS", name: "ops" }],
 };

@@ -118,6 +118,19 @@ async def test_what_nobody_knows_is_named(sandbox: Sandbox) -> None:
         assert await drawn(drawing, "1") == "(carousel) (dial) (rich_text_poem) (sound)"
 
 
+async def test_what_cannot_be_drawn_spoils_nothing_else(sandbox: Sandbox) -> None:
+    """A malformed block is named in its place, and drawn once it is mended."""
+    torn = rich(part("section", None))  # type: ignore[arg-type]
+    broken = actions({"type": "multi_users_select", "action_id": "m", "initial_users": 1})
+    good = {"type": "header", "text": plain("Still here")}
+    async with canvas(sandbox) as drawing:
+        await drawing.show(messages=[{"ts": "1", "blocks": [torn, broken, good]}])
+        assert await drawn(drawing, "1") == "(rich_text) (actions) Still here"
+        mended = rich(part("section", words("mended")))
+        await drawing.show(messages=[{"ts": "1", "blocks": [mended, broken, good]}])
+        assert await drawn(drawing, "1") == "mended (actions) Still here"
+
+
 async def test_hostile_words_stay_words(sandbox: Sandbox) -> None:
     """Wherever a text may stand, markup in it is shown as it is; nothing is loaded or run."""
     said, seen = messages(HOSTILE)

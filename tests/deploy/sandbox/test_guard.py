@@ -68,6 +68,17 @@ async def test_a_picture_on_another_site_does_nothing(sandbox: Sandbox) -> None:
         assert await status(sandbox, ACT, sec_fetch_site=site) == 200
 
 
+async def test_nobody_is_led_to_act(sandbox: Sandbox) -> None:
+    """A link in a message, and where a typed address is redirected to, only ever look."""
+    for site in ("same-origin", "none"):
+        for kind in ("document", "image", "iframe"):
+            led = {"sec_fetch_site": site, "sec_fetch_dest": kind}
+            assert await status(sandbox, ACT, **led) == 403
+            assert await status(sandbox, "/page/mynah.svg", **led) == 200
+    assert await sandbox.messages() == []
+    assert await status(sandbox, ACT, sec_fetch_site="same-origin", sec_fetch_dest="empty") == 200
+
+
 async def test_a_socket_of_another_site_is_refused(sandbox: Sandbox) -> None:
     """At the handshake, before its ticket is used up; without an origin it is let in."""
     answer = await sandbox.client("xapp-mynah").apps_connections_open(app_token="xapp-mynah")

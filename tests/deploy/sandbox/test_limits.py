@@ -18,6 +18,10 @@ def section(chars: int) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": "x" * chars}}
 
 
+def worded(text: Any) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
 def button(chars: int, action_id: str = "a") -> dict[str, Any]:
     text = {"type": "plain_text", "text": "x" * chars}
     return {"type": "button", "action_id": action_id, "text": text}
@@ -77,6 +81,7 @@ def test_blocks_at_the_limit_pass(blocks: list[dict[str, Any]]) -> None:
         ([DIVIDER] * 51, "/blocks]"),
         ([DIVIDER, section(3001)], "/blocks/1/text/text]"),
         ([section(0)], "/blocks/0/text/text]"),
+        ([worded(20)], "/blocks/0/text/text]"),
         ([{"type": "section"}], "/blocks/0]"),
         ([{"type": "header", "text": {"type": "plain_text", "text": "x" * 151}}], "/text/text]"),
         ([{"type": "actions", "elements": [button(76)]}], "/blocks/0/elements/0/text/text]"),

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 class Page:
-    """The other end of the WebSocket, as `page/live.js` is."""
+    """The other end of the WebSocket, as `page/socket.js` is."""
 
     def __init__(self, socket: ClientConnection, everything: Json) -> None:
         self.socket = socket
@@ -204,3 +204,33 @@ async def test_each_workspace_is_a_page_of_its_own(sandbox: Sandbox) -> None:
         assert other.everything["token"] == "xoxp-other-asker"
     seen = await get(sandbox, "history", **{"as": "asker", "team": "T0OTHER", "channel": "C0HELP"})
     assert seen.status_code == 404
+
+
+@pytest.mark.parametrize("query", ["as=" + "é" * 200, "as=asker&team=" + "T" * 200])
+async def test_a_long_name_is_told_as_well_that_nobody_has_it(sandbox: Sandbox, query: str) -> None:
+    """A WebSocket closes with few words: more of them would close it without any."""
+    url = sandbox.url.replace("http", "ws") + f"/page/live?{query}"
+    async with connect(url) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4004
+
+
+async def test_a_hidden_channel_is_not_even_named(sandbox: Sandbox) -> None:
+    """Who joins or leaves it, and who types there, is nobody else's to know, nor that it is."""
+    staff = sandbox.client("xoxp-staff")
+    async with page(sandbox, "guest") as guest, page(sandbox, "asker") as asker:
+        await guest.socket.send(json.dumps({"typing": {"channel": "C0PRIV"}}))
+        await guest.socket.send(json.dumps({"typing": {"channel": "C0HELP"}}))
+        typed = await asker.until(lambda said: "typing" in said)
+        assert [one["channel"] for one in typed["typing"]] == ["C0HELP"]
+        await sandbox.client("xoxp-asker").conversations_leave(channel="C0PRIV")
+        left = await asker.until(lambda said: "C0PRIV" in said.get("channels", ()))
+        assert left["channels"]["C0PRIV"] is None
+        await staff.conversations_leave(channel="C0PRIV")
+        await staff.chat_postMessage(channel="C0HELP", text="for all")
+        for one in (guest, asker):
+            while "messages" not in (said := await one.until(lambda _said: True)):
+                assert "C0PRIV" not in json.dumps(said)
+            assert "C0PRIV" not in json.dumps(said)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import socket
+from graphlib import TopologicalSorter
 
 import httpx
 import pytest
@@ -54,11 +55,34 @@ async def test_the_page_is_served_with_everything_it_names(sandbox: Sandbox) -> 
         assert found.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_modules_import_files_that_are_there() -> None:
-    """Every import and every fetch of the page's modules names one of our files or routes."""
-    for path in (path for path in FILES if path.suffix in (".js", ".mjs")):
-        for name in re.findall(r'from\s*"\./([^"]+)"', path.read_text()):
-            assert (path.parent / name).is_file(), f"{path.name} imports {name}"
+def test_modules_import_one_way() -> None:
+    """Every import of the page's modules names a file of ours, and none leads back to its start."""
+    imports = {
+        path: [path.parent / name for name in re.findall(r'from\s*"\./([^"]+)"', path.read_text())]
+        for path in FILES
+        if path.suffix in (".js", ".mjs")
+    }
+    assert {found for named in imports.values() for found in named} <= set(FILES)
+    TopologicalSorter(imports).prepare()
+
+
+def test_nothing_of_the_page_is_left_over() -> None:
+    """Each export is imported elsewhere, and each class of a style sheet is given to something."""
+    modules = {path: path.read_text() for path in FILES if path.suffix == ".js"}
+    for path, text in modules.items():
+        imported = re.findall(
+            rf'import {{([^}}]+)}} from "\./{path.name}"', "".join(modules.values())
+        )
+        offered = re.findall(
+            r"^export (?:async )?(?:function|class|const) (\w+)", text, re.MULTILINE
+        )
+        assert set(offered) <= set(re.findall(r"\w+", " ".join(imported))), path.name
+    texts = " ".join(re.findall(r'"[^"\n]*"|`[^`]*`', "".join(modules.values())))
+    given = set(re.findall(r"[\w-]+", texts))  # `hue-${…}` gives "hue-"
+    for path in (path for path in FILES if path.suffix == ".css"):
+        selectors = re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        for name in re.findall(r"\.([a-z][\w-]*)", selectors):
+            assert name in given or f"{name.rpartition('-')[0]}-" in given, f"{path.name}: .{name}"
 
 
 def test_what_is_not_ours_is_as_it_was_published() -> None:
@@ -117,7 +141,17 @@ async def test_only_pictures_are_shown(sandbox: Sandbox) -> None:
         announced = await bot.files_getUploadURLExternal(filename=name, length=3)
         async with httpx.AsyncClient(trust_env=False) as http:
             await http.post(announced["upload_url"], content=b"abc")
-        found = await get(sandbox, f"/page/file/T0MYNAH/{announced['file_id']}")
+        found = await get(sandbox, f"/page/file/{announced['file_id']}?as=asker")
         assert found.status_code == status
-    for path in ("T0MYNAH/F0NONE", f"T0NONE/{announced['file_id']}"):
+    for path in ("F0NONE?as=asker", f"{announced['file_id']}?as=asker&team=T0NONE"):
         assert (await get(sandbox, f"/page/file/{path}")).status_code == 404
+
+
+async def test_a_picture_is_for_those_who_see_it(sandbox: Sandbox) -> None:
+    """One of a private channel is there for its members, and for nobody who asks by its number."""
+    staff = sandbox.client("xoxp-staff")
+    shared = await staff.files_upload_v2(filename="chart.png", content=b"abc", channel="C0PRIV")
+    path = f"/page/file/{shared['file']['id']}"
+    for name, status in (("staff", 200), ("asker", 200), ("asker2", 404), ("guest", 404)):
+        assert (await get(sandbox, f"{path}?as={name}")).status_code == status, name
+    assert (await get(sandbox, path)).status_code == 404

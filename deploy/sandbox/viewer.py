@@ -8,17 +8,18 @@ from typing import Any
 from deploy.sandbox.elements import Json
 from deploy.sandbox.errors import Impossible
 from deploy.sandbox.feed import Change
+from deploy.sandbox.files import File
 from deploy.sandbox.markdown import to_blocks
 from deploy.sandbox.messages import Message
 from deploy.sandbox.people import Channel, TokenKind, User
-from deploy.sandbox.reading import unread
+from deploy.sandbox.unread import unread
 from deploy.sandbox.views import View
 from deploy.sandbox.world import World
 
 MOST_AT_ONCE = 200
 
 
-class Eyes:
+class Viewer:
     """One person's view of a workspace."""
 
     def __init__(self, world: World, name: str) -> None:
@@ -33,6 +34,7 @@ class Eyes:
             known = ", ".join(user.name for _, user in _played(world))
             raise Impossible(f"nobody here is called {name!r}, only: {known}")
         self.token, self.user = found
+        self._known: set[str] = set()  # the channels that were told of
 
     def everything(self) -> Json:
         """All but messages, which are asked for by channel and thread."""
@@ -78,6 +80,21 @@ class Eyes:
         of_thread = (m for m in there if ts in (m.ts, m.thread_ts))
         return {"messages": [drawable(m) for m in of_thread if self._sees(m)]}
 
+    def file(self, file_id: str) -> File:
+        """A file of theirs, or one that was shared where they are, or may go.
+
+        Raises:
+            Impossible: there is none, or they do not see it.
+        """
+        file, channels = self.world.files.by_id.get(file_id), self.world.workspace.channels
+        if file is not None:
+            shared = any(self.sees_channel(channels[channel]) for channel in file.shares)
+            # What the app shares nowhere is for its blocks, which name it.
+            of_app = file.user == self.world.workspace.app.user_id and not file.shares
+            if shared or of_app or file.user == self.user.id:
+                return file
+        raise Impossible(f"{self.user.name} does not see a file {file_id}")
+
     def sees_channel(self, channel: Channel) -> bool:
         """Whether it is in their list: theirs, or a public one for anybody but guests."""
         open_to_all = channel.type == "channel" and not self.user.is_restricted
@@ -108,8 +125,11 @@ class Eyes:
 
     def _add_channel(self, found: Json, channel_id: str) -> None:
         channel = self.world.workspace.channels[channel_id]
-        known = self.sees_channel(channel)
-        found.setdefault("channels", {})[channel_id] = self._channel(channel) if known else None
+        if self.sees_channel(channel):
+            found.setdefault("channels", {})[channel_id] = self._channel(channel)
+        elif channel_id in self._known:  # of one that was always hidden not even the id is told
+            self._known.remove(channel_id)
+            found.setdefault("channels", {})[channel_id] = None
 
     def _add_typing(self, found: Json, channel_id: str, thread_ts: str, user: str) -> None:
         if user != self.user.id and self.sees_channel(self.world.workspace.channels[channel_id]):
@@ -117,6 +137,7 @@ class Eyes:
             found.setdefault("typing", []).append(there)
 
     def _channel(self, channel: Channel) -> Json:
+        self._known.add(channel.id)
         total, calling = unread(self.world, self.user.id, channel)
         return {
             "id": channel.id,

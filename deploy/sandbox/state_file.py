@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deploy.sandbox.courier import Delivery
 from deploy.sandbox.errors import NotKept
 from deploy.sandbox.feed import Watcher
-from deploy.sandbox.kept import restore, rows
+from deploy.sandbox.state_rows import restore, rows
 from deploy.sandbox.world import World
 from deploy.sandbox.worlds import Worlds
 
@@ -46,7 +46,7 @@ _DROP = "DELETE FROM thing WHERE (team, kind, id) = (?, ?, ?)"
 Plant = Callable[[World], None]
 
 
-class Keep:
+class StateFile:
     """The file of one sandbox, which no other sandbox uses meanwhile.
 
     Args:
@@ -174,7 +174,7 @@ class Keep:
 class WrittenFirst:
     """Lets no answer out before what it tells of is on disk."""
 
-    def __init__(self, app: ASGIApp, keep: Keep) -> None:
+    def __init__(self, app: ASGIApp, keep: StateFile) -> None:
         self._app = app
         self._keep = keep
 

@@ -6,7 +6,7 @@
  * page's socket.
  */
 import { Refused, control } from "./api.js";
-import { chosen, kept, reset } from "./chosen.js";
+import { chosen, kept, reset } from "./input_values.js";
 import { confirmed } from "./confirming.js";
 import { toast } from "./toasts.js";
 

@@ -1,13 +1,15 @@
 /** What one can do with a message: react, reply, and the rest in a menu. */
 import { call, control } from "./api.js";
+import { ACROSS, ledTo } from "./arrows.js";
 import { confirmed } from "./confirming.js";
-import { h } from "./dom.js";
+import { Fragment, h } from "./dom.js";
 import { writeIn } from "./drafts.js";
 import { Menu } from "./menu.js";
 import { Picker } from "./picker.js";
-import { address, go } from "./places.js";
+import { address, go } from "./route.js";
 import { toggle } from "./reactions.js";
-import { isReply } from "./store.js";
+import { isReply } from "./state.js";
+import { symbol } from "./symbols.js";
 import { toast } from "./toasts.js";
 import { useLayoutEffect, useRef } from "./vendor/hooks.mjs";
 
@@ -47,11 +49,11 @@ export function Actions({ said, state, names, open, setOpen, shut, edit }) {
     h("button", { type: "button", class: "emoji", "aria-label": `React with ${meaning}`, title: `React with ${meaning}`, tabindex: at ? "-1" : "0", onClick: () => react(name) }, meaning.split(" ")[0]),
   );
   return h(
-    "div",
-    { class: "actions-of", onKeyDown: (event) => moved(event, bar.current) },
+    Fragment,
+    {},
     h(
       "div",
-      { ref: bar, class: "toolbar", role: "toolbar", "aria-label": "Message actions" },
+      { ref: bar, class: "toolbar", role: "toolbar", "aria-label": "Message actions", onKeyDown: keyed },
       ...quick,
       opener("picker", "Add a reaction", symbol("face")),
       h("button", { type: "button", "aria-label": "Reply in thread", title: "Reply in thread", tabindex: "-1", onClick: () => reply(said) }, symbol("thread")),
@@ -104,27 +106,15 @@ async function remove(said, names) {
 const plain = (text) => ({ type: "plain_text", text });
 
 /** The arrow keys go from button to button. */
-function moved(event, bar) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  const all = [...bar.children];
-  const at = all.indexOf(event.target);
-  if (!step || at < 0) return;
+function keyed(event) {
+  const to = ledTo(event.key, [...event.currentTarget.children], event.target.closest("button"), ACROSS);
+  if (!to) return;
   event.preventDefault();
-  all.at((at + step) % all.length).focus();
+  to.focus();
 }
 
 /** Over the first row there is no room for the bar: it goes down into it. */
 function intoView(bar) {
   const hidden = bar.closest(".scroller").getBoundingClientRect().top - bar.getBoundingClientRect().top;
   if (hidden > 0) bar.style.top = `${bar.offsetTop + hidden + 2}px`;
-}
-
-const SHAPES = {
-  face: ["M9 2a7 7 0 1 0 7 7", "M6.4 10.6a3 3 0 0 0 5.2 0", "M6.6 7v.6M11.4 7v.6", "M14.5 1v5M12 3.5h5"],
-  thread: ["M3 3h12v9H8.5L5 15v-3H3z", "M6 6.4h6M6 8.8h4"],
-  more: ["M9 3.6v.8M9 8.6v.8M9 13.6v.8"],
-};
-
-function symbol(name) {
-  return h("svg", { viewBox: "0 0 18 18", class: `symbol ${name}`, "aria-hidden": "true" }, ...SHAPES[name].map((d) => h("path", { d })));
 }

@@ -1,10 +1,10 @@
 /** The first steps: a card that leads a newcomer from a question to a trained model and back. */
 import { writeIn } from "./drafts.js";
 import { h } from "./dom.js";
-import { keep, kept, onKept } from "./kept.js";
-import { go } from "./places.js";
+import { keep, kept, onKept } from "./preferences.js";
+import { go } from "./route.js";
 import { played } from "./roles.js";
-import { STEPS, begun, current, reached } from "./steps.js";
+import { STEPS, begun, current, reached } from "./progress.js";
 import { useEffect, useState } from "./vendor/hooks.mjs";
 
 const QUESTION = "Which port does the Fernloft web interface listen on?";
@@ -42,7 +42,7 @@ export function Walk({ state, names, place, slim = false }) {
       {},
       h("h2", {}, "First steps"),
       h("span", { class: "walk-count" }, next ? `${walk.done.length} of ${STEPS.length}` : "all done 🎉"),
-      slim && h("button", { type: "button", class: "plain", "aria-expanded": unfolded ? "true" : "false", onClick: () => unfold(!unfolded) }, unfolded ? "Less" : "More"),
+      slim && h("button", { type: "button", class: "plain", "aria-expanded": String(unfolded), onClick: () => unfold(!unfolded) }, unfolded ? "Less" : "More"),
       h("button", { type: "button", class: "plain", onClick: () => change(begun(Date.now() / 1000)) }, "Start over"),
       h("button", { type: "button", class: "plain", onClick: () => change({ ...walk, hidden: true }) }, "Hide"),
     ),
@@ -69,7 +69,7 @@ function Step({ number, title, text, done, open, toggle, start }) {
     { class: `step${done ? " done" : ""}${open ? " open" : ""}` },
     h(
       "button",
-      { type: "button", class: "step-title", "aria-expanded": open ? "true" : "false", onClick: toggle },
+      { type: "button", class: "step-title", "aria-expanded": String(open), onClick: toggle },
       h("span", { class: "step-mark", "aria-hidden": "true" }, done ? "✓" : String(number)),
       title,
       done && h("span", { class: "hidden" }, " (done)"),

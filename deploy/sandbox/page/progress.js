@@ -4,8 +4,8 @@
  * A walk is `{since, done, question, corrected, gate, live, hidden}`. It only ever goes on, for the
  * page holds no more than the messages that somebody looks at.
  */
-import { isReply } from "./store.js";
 import { teaches } from "./roles.js";
+import { isReply, isWithApp } from "./state.js";
 
 /** The steps, in their order. */
 export const STEPS = ["ask", "correct", "again", "train", "rollback"];
@@ -58,15 +58,12 @@ function since(walk, { messages }) {
 }
 
 /** Questions to the app that it has answered. */
-function answered(said, { app, channels }) {
+function answered(said, state) {
+  const { app, channels } = state;
   const spoke = new Set(said.filter((one) => one.user === app.user && isReply(one)).map((one) => one.thread_ts));
-  const toApp = (one) => one.text?.includes(`<@${app.user}>`) || isWithApp(channels[one.channel], app);
+  const toApp = (one) => one.text?.includes(`<@${app.user}>`) || isWithApp(state, channels[one.channel]);
   const isAnswered = (one) => spoke.has(one.ts) || one.reply_users?.includes(app.user);
   return said.filter((one) => !isReply(one) && one.user !== app.user && toApp(one) && isAnswered(one));
-}
-
-function isWithApp(channel, app) {
-  return channel?.type === "im" && channel.members.includes(app.user);
 }
 
 /** Since when an answer is corrected: by its modal, or by a reply that staff marked with 📝. */

@@ -10,6 +10,10 @@ import { namesOf } from "./names.js";
 export function fresh() {
   return {
     connected: false, // whether the sandbox is there
+    refused: "", // why this person cannot be played
+    team: "",
+    born: 0, // when the workspace was begun
+    app: null, // {id, user}
     me: null,
     users: [],
     groups: {},
@@ -40,7 +44,7 @@ const MOST_LOGGED = 1000;
 export function merge(state, { kind, messages = [], typing = [], channels, log, ...parts }) {
   const base = kind === "all" ? { ...state, messages: {}, loaded: {}, threads: new Set(), log: [] } : state;
   const next = { ...base, ...parts, connected: true };
-  if (channels) next.channels = kind === "all" ? channels : known({ ...base.channels, ...channels });
+  if (channels) next.channels = known(kind === "all" ? channels : { ...base.channels, ...channels });
   if (log) next.log = [...base.log, ...log].slice(-MOST_LOGGED);
   if (messages.length) next.messages = withMessages(next, messages);
   for (const one of typing) next.typing = withTyping(next.typing, one);
@@ -74,8 +78,12 @@ export function withThread(state, channel, ts, { messages }) {
 /** What stands in a channel itself, the oldest first. */
 export function roots(state, channel) {
   const { oldest } = state.loaded[channel] ?? { oldest: "" };
-  const inChannel = (one) => (!isReply(one) || one.subtype === "thread_broadcast") && one.ts >= oldest;
-  return sorted(state.messages[channel]).filter(inChannel);
+  const all = sorted(state.messages[channel]);
+  if (inChannel.get(all)?.oldest !== oldest) {
+    const there = (one) => (!isReply(one) || one.subtype === "thread_broadcast") && one.ts >= oldest;
+    inChannel.set(all, { oldest, found: all.filter(there) });
+  }
+  return inChannel.get(all).found;
 }
 
 /** The replies under a message, the oldest first. */
@@ -94,12 +102,19 @@ export function typists(state, channel, thread = "") {
   return Object.keys(until).filter((user) => until[user] > Date.now());
 }
 
+/** Whether a channel is the conversation with the app. */
+export const isWithApp = ({ app }, channel) => channel?.type === "im" && channel.members.includes(app.user);
+
+/** Whether a message stands under another one. */
 export const isReply = (one) => Boolean(one.thread_ts) && one.thread_ts !== one.ts;
 
+// What is made of the same messages is the same array, so that it need not be drawn again.
 const inOrder = new WeakMap();
+const inChannel = new WeakMap();
+const NONE = [];
 
 function sorted(messages) {
-  if (!messages) return [];
+  if (!messages) return NONE;
   if (!inOrder.has(messages)) inOrder.set(messages, [...messages.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1)));
   return inOrder.get(messages);
 }
@@ -128,8 +143,10 @@ function withTyping(typing, { user, channel, thread_ts: thread }) {
   return { ...typing, [place]: { ...typing[place], [user]: Date.now() + TYPING_MS } };
 }
 
+/** Without those that are seen no more; no name of JavaScript's own is a channel's. */
 function known(channels) {
-  return Object.fromEntries(Object.entries(channels).filter(([, channel]) => channel !== null));
+  const seen = Object.entries(channels).filter(([, channel]) => channel !== null);
+  return Object.assign(Object.create(null), Object.fromEntries(seen));
 }
 
 function otherNames(before, now) {

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 
 from deploy.sandbox.people import Channel
-from deploy.sandbox.reading import begin, unread
+from deploy.sandbox.unread import begin, unread
 from deploy.sandbox.world import Content, World
 from tests.sandbox_server import Sandbox
 

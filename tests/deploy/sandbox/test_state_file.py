@@ -20,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from deploy.sandbox.app import build
 from deploy.sandbox.courier import Timing
 from deploy.sandbox.errors import NotKept
-from deploy.sandbox.keep import NAME, Keep
+from deploy.sandbox.state_file import NAME, StateFile
 from deploy.sandbox.world import World
 from deploy.sandbox.worlds import Worlds
 from tests.deploy.sandbox.acts import HELP, actions, button, control, home
@@ -35,7 +35,7 @@ SECRET = "the launch code is gillyflower"
 @asynccontextmanager
 async def kept(path: Path, **how: Any) -> AsyncIterator[Sandbox]:
     """A sandbox that keeps its state in a file, until it stops in order."""
-    with Keep(path, **how) as keep, Sandbox(Timing(retry_s=(0.0, 0.5)), keep=keep) as sandbox:
+    with StateFile(path, **how) as keep, Sandbox(Timing(retry_s=(0.0, 0.5)), keep=keep) as sandbox:
         yield sandbox
 
 
@@ -161,7 +161,7 @@ async def test_everything_that_somebody_made_is_kept(tmp_path: Path) -> None:
         await ann.files_upload_v2(channel="C1", content="b", filename="b.txt")
         files = [one["files"][0]["id"] for one in await sandbox.messages("C1") if one.get("files")]
         assert len(set(files)) == 2
-    with Keep(path) as keep:
+    with StateFile(path) as keep:
         keep.restore(worlds := Worlds())
         assert worlds.home.reads == {("U0STAFF", HELP): said["ts"]}
 
@@ -249,14 +249,14 @@ def _foreign(path: Path) -> None:
 
 
 def _spoiled(path: Path) -> None:
-    Keep(path).close()
+    StateFile(path).close()
     with sqlite3.connect(path) as ours:
         ours.execute("INSERT INTO thing VALUES ('T0MYNAH', 'message', 'C0HELP:1', '{\"ts\": 1')")
     ours.close()
 
 
 def _cut(path: Path) -> None:
-    Keep(path).close()
+    StateFile(path).close()
     with sqlite3.connect(path) as ours:
         rows = [("T0MYNAH", "revoked", str(n), f'"{"x" * 3000}"') for n in range(99)]
         ours.executemany("INSERT INTO thing VALUES (?, ?, ?, ?)", rows)
@@ -273,7 +273,7 @@ async def test_a_file_that_is_not_ours_or_is_damaged_is_named_and_left(
     path = tmp_path / NAME
     damage(path)
     before = path.read_bytes()
-    with pytest.raises(NotKept, match=rf"{path} .*--reset") as refusal, Keep(path) as keep:
+    with pytest.raises(NotKept, match=rf"{path} .*--reset") as refusal, StateFile(path) as keep:
         build(keep=keep)
     assert "\n" not in str(refusal.value)
     assert path.read_bytes() == before
@@ -285,12 +285,12 @@ def test_two_sandboxes_do_not_share_a_file(tmp_path: Path) -> None:
     """The second is told which process has it, also when it was to start again; the first one's
     file stays."""
     path = tmp_path / NAME
-    with Keep(path):
+    with StateFile(path):
         for reset in (False, True):
             with pytest.raises(NotKept, match=rf"{path} is in use .*pid {os.getpid()}\)"):
-                Keep(path, reset=reset)
+                StateFile(path, reset=reset)
         assert path.exists()
-    Keep(path).close()
+    StateFile(path).close()
 
 
 async def test_a_full_disk_is_told_once_and_stops_nobody(
@@ -298,7 +298,7 @@ async def test_a_full_disk_is_told_once_and_stops_nobody(
 ) -> None:
     """People go on; once there is room again, what could not be written is."""
     path = tmp_path / NAME
-    with Keep(path) as keep, Sandbox(keep=keep) as sandbox:
+    with StateFile(path) as keep, Sandbox(keep=keep) as sandbox:
         asker = sandbox.client("xoxp-asker")
         database = keep._database
         most = database.execute("PRAGMA max_page_count").fetchone()[0]
