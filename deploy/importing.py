@@ -6,10 +6,10 @@ import hashlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -31,26 +31,27 @@ SHOWN = 3  # of each kind in the preview
 
 
 class Progress:
-    """How far it is, on stderr: in place on a terminal, else a line every few seconds."""
+    """How far it is: in place on a terminal, else a line every few seconds."""
 
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._next = time.monotonic() + (0 if self._terminal else 5)
-        self._shown = False
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._terminal = stream.isatty()
+        self._every = 0.2 if self._terminal else 5.0
+        self._next = clock() + self._every
 
     def __call__(self, what: str, done: int, of: int) -> None:
-        if time.monotonic() < self._next:
+        if self._clock() < self._next:
             return
-        self._next = time.monotonic() + (0.2 if self._terminal else 5)
+        self._next = self._clock() + self._every
         start, end = ("\r\x1b[K", "") if self._terminal else ("", "\n")
-        sys.stderr.write(f"{start}{what} {done} of {of}{end}")
-        sys.stderr.flush()
-        self._shown = True
+        self._stream.write(f"{start}{what} {done} of {of}{end}")
+        self._stream.flush()
 
     def end(self) -> None:
         """Leave the terminal's line clean for what follows."""
-        if self._terminal and self._shown:
-            sys.stderr.write("\r\x1b[K")
+        if self._terminal:
+            self._stream.write("\r\x1b[K")
 
 
 def bring_in(
@@ -76,7 +77,7 @@ def bring_in(
         team_id, bot_user, names_of(team_id, settings.staff),
         names_of(team_id, settings.widen_channels),
     )  # fmt: skip
-    tell = Progress()
+    tell = Progress(sys.stderr)
     try:
         contents = read(path, house, tell)
         items = storing.drafted(contents.pairs, tell)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +20,9 @@ MAX_FILES = 500_000
 MAX_BYTES = 16 << 30  # of all files together, unpacked
 MAX_FILE_BYTES = 64 << 20
 MAX_RATIO = 200  # chat in JSON is packed to a tenth or a thirtieth
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError,
+)  # fmt: skip
 _SMALL = 1 << 20  # a file of so few bytes may be packed as well as it likes
 
 
@@ -65,10 +70,10 @@ class Archive:
         try:
             with self._packed.open(info) as file:
                 return file.read(MAX_FILE_BYTES)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise BadFile(self.place(name), f"the zip is damaged: {error}") from error
         except (RuntimeError, NotImplementedError) as error:  # a password, or an odd packing
             raise BadFile(self.place(name), f"it cannot be unpacked: {error}") from error
+        except _DAMAGED as error:
+            raise BadFile(self.place(name), f"the zip is damaged: {error}") from error
 
 
 @contextmanager
@@ -76,7 +81,7 @@ def opened(path: Path, most: int = MAX_BYTES) -> Iterator[Archive]:
     """Open a zip. Raises BadFile."""
     try:
         packed = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (*_DAMAGED, NotImplementedError) as error:
         raise BadFile(path.name, f"the zip is damaged: {error}") from error
     with packed:
         yield Archive(path.name, packed, most)

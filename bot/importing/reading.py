@@ -22,10 +22,10 @@ def read(path: Path, house: House, tell: Tell) -> Contents:
     Raises:
         BadFile: one line with the place and what is wrong there.
     """
-    if not path.is_file():
-        what = "a folder: give the export's zip, or one file" if path.is_dir() else "no file"
-        raise BadFile(str(path), f"this is {what}")
     try:
+        if not path.is_file():
+            what = "a folder: give the export's zip, or one file" if path.is_dir() else "no file"
+            raise BadFile(str(path), f"this is {what}")
         with path.open("rb") as file:
             is_zip = file.read(4) in archive.MAGIC
         if not is_zip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlmodel import col, select
 from bot.mrkdwn import approver
 from bot.store.database import reading
 from bot.store.schema import Audit, Example, ExampleStatus
+from deploy.importing import Progress
 from tests.bot.importing.exports import ANSWER, QUESTION, answered, written
 
 Mynah = Callable[..., tuple[int, str, str]]
@@ -182,3 +184,23 @@ def test_an_answer_by_an_import_is_shown_as_one() -> None:
     """With a mention that Slack understands."""
     assert approver("U0STAFF") == "<@U0STAFF>"
     assert approver("import by U0ADMIN") == "<@U0ADMIN> (imported)"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "said"),
+    [
+        (False, "checking 5 of 9\n"),
+        (True, "".join(f"\r\x1b[Kchecking {done} of 9" for done in range(1, 10))),
+    ],
+)
+def test_progress_is_shown_in_place_or_every_few_seconds(terminal: bool, said: str) -> None:
+    """A log is not flooded; a terminal's line is left clean."""
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    at = 0.0
+    tell = Progress(stream, lambda: at)
+    for done in range(1, 10):
+        at = float(done)
+        tell("checking", done, 9)
+    tell.end()
+    assert stream.getvalue() == said + ("\r\x1b[K" if terminal else "")
