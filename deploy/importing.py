@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from bot.embedder import open_embedder
 from bot.importing import storing
-from bot.importing.pairs import Contents, is_user
+from bot.importing.pairs import BadFile, Contents, is_user
 from bot.importing.reading import read
 from bot.importing.slack_export import House
 from bot.importing.storing import Fate, Verdict
@@ -28,6 +28,9 @@ from deploy.settings import ImportSettings
 from serving.settings import names_of
 
 SHOWN = 3  # of each kind in the preview
+# All of a file is stored in one transaction, at some 3,000 answers a second. A bot on SQLite waits
+# for it, and memory looks back a minute for what was committed late.
+MOST = 50_000
 
 
 class Progress:
@@ -80,6 +83,8 @@ def bring_in(
     tell = Progress(sys.stderr)
     try:
         contents = read(path, house, tell)
+        if len(contents.pairs) > MOST:
+            raise BadFile(path.name, f"more than {MOST} answers: import it in parts")
         items = storing.drafted(contents.pairs, tell)
         with reading(engine) as session:
             verdicts = storing.judge(session, team_id, items)

@@ -168,6 +168,13 @@ def test_a_file_that_is_too_large_is_not_read(mynah: Mynah, settled: Path) -> No
     assert mynah("import", "/dev/zero")[2] == "mynah: /dev/zero: this is no file\n"
 
 
+def test_a_file_of_too_many_answers_is_to_be_split(mynah: Mynah, settled: Path) -> None:
+    """As all of it is stored at once, and others wait meanwhile."""
+    (settled / "many.csv").write_text("question,answer\n" + "Who pays?,The house.\n" * 50_001)
+    line = "mynah: many.csv: more than 50000 answers: import it in parts\n"
+    assert mynah("import", "many.csv") == (2, "", line)
+
+
 def test_somebodys_word_it_has_to_be(
     mynah: Mynah, settled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
