@@ -26,8 +26,8 @@ from bot.store.schema import (
 )
 
 __all__ = [
-    "Draft", "add", "draft", "forget_message", "free", "hold", "of_feedback", "plain", "redact",
-    "revoke", "voices",
+    "Draft", "add", "content_hash", "draft", "forget_message", "free", "hold", "made",
+    "of_feedback", "plain", "redact", "retire", "revoke", "source_rows", "voices",
 ]  # fmt: skip
 
 
@@ -102,7 +102,33 @@ def add(
     """
     if known := of_feedback(session, feedback_id):
         return known
-    example = Example(
+    example = made(
+        draft, team_id=team_id, feedback_id=feedback_id, approved_by=approved_by,
+        embedding=embedding, embedder=embedder, held=held,
+    )  # fmt: skip
+    session.add(example)
+    session.flush()
+    session.add_all(source_rows(example, sources))
+    session.flush()
+    if example.status == ExampleStatus.LIVE:
+        _retire_older(session, example)
+    subject = f"example:{example.id}"
+    audit.record(session, team_id, approved_by, f"example.{example.status}", subject)
+    return example
+
+
+def made(
+    draft: Draft,
+    *,
+    team_id: str,
+    feedback_id: int | None,
+    approved_by: str,
+    embedding: bytes | None = None,
+    embedder: str | None = None,
+    held: str | None = None,
+) -> Example:
+    """The row of a draft, not yet stored; `held` as for `add`."""
+    return Example(
         team_id=team_id,
         feedback_id=feedback_id,
         question=draft.question,
@@ -112,18 +138,15 @@ def add(
         status=_first_status(draft, held),
         reason=draft.refusal or held,
         approved_by=approved_by,
-        content_hash=_content_hash(draft),
+        content_hash=content_hash(draft),
         embedding=embedding,
         embedder=embedder,
     )
-    session.add(example)
-    session.flush()
-    _add_sources(session, example, sources)
-    if example.status == ExampleStatus.LIVE:
-        _retire_older(session, example)
-    subject = f"example:{example.id}"
-    audit.record(session, team_id, approved_by, f"example.{example.status}", subject)
-    return example
+
+
+def retire(older: Example, newer: Example) -> None:
+    """Let a newer answer to the same question take the place of an older one."""
+    _change(older, ExampleStatus.RETIRED, _retired_by(newer))
 
 
 def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
@@ -242,8 +265,9 @@ def _first_status(draft: Draft, held: str | None) -> ExampleStatus:
     return ExampleStatus.HELD if held else ExampleStatus.LIVE
 
 
-def _content_hash(draft: Draft) -> str:
-    # The first half stands for question and scope, so that a newer answer finds the older ones.
+def content_hash(draft: Draft) -> str:
+    """What a draft says, where it counts. The first 32 characters stand for question and scope, so
+    that a newer answer finds the older ones."""
     return _half_hash(normalised(draft.question), draft.scope or "") + _half_hash(draft.answer)
 
 
@@ -251,18 +275,18 @@ def _half_hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _add_sources(session: Session, example: Example, sources: Iterable[tuple[str, str]]) -> None:
+def source_rows(example: Example, sources: Iterable[tuple[str, str]]) -> list[ExampleSource]:
+    """The messages that a stored example was made from, to be stored."""
     assert example.id is not None
-    for channel, ts in sorted(set(sources)):
-        session.add(
-            ExampleSource(example_id=example.id, channel=channel, ts=ts, team_id=example.team_id)
-        )
-    session.flush()
+    return [
+        ExampleSource(example_id=example.id, channel=channel, ts=ts, team_id=example.team_id)
+        for channel, ts in sorted(set(sources))
+    ]
 
 
 def _retire_older(session: Session, example: Example) -> None:
     for older in _rivals(session, example):
-        _change(older, ExampleStatus.RETIRED, _retired_by(example))
+        retire(older, example)
 
 
 def _rivals(session: Session, example: Example) -> list[Example]:

@@ -26,6 +26,7 @@ def record(
     correction: str | None = None,
     reason: str | None = None,
     given_at: datetime | None = None,
+    by: str = "",
 ) -> tuple[Feedback, bool]:
     """Store one person's rating; return it, and whether it is new (False: already recorded).
 
@@ -35,6 +36,7 @@ def record(
     Args:
         given_at: when the person did it, if that is known: one that was told of late, after a newer
             one, is not stored, and the newer one is returned.
+        by: who brings it, when that is not the person.
     """
     given = Feedback(
         team_id=team_id,
@@ -55,7 +57,7 @@ def record(
         _take_back(session, older, f"{user} rated the answer anew")
     session.add(given)
     session.flush()
-    audit.record(session, team_id, user, f"feedback.{kind.value}", f"feedback:{given.id}")
+    audit.record(session, team_id, by or user, f"feedback.{kind.value}", f"feedback:{given.id}")
     return given, True
 
 

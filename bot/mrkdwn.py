@@ -7,6 +7,7 @@ import re
 
 _BRACKET = re.compile(r"<([^<>\n]*)>( ?)")
 _NOBODY = ("@", "!subteam", "!here", "!channel", "!everyone")
+IMPORTED = "import by "  # what the approver of an imported example begins with
 _BLANK_LINES = re.compile(r"\n\s*\n\s*\n+")
 
 
@@ -24,6 +25,12 @@ def plain(text: str) -> str:
 def storable(text: str) -> str:
     """Without what databases refuse: NUL characters and halves of surrogate pairs."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def approver(approved_by: str) -> str:
+    """Whose word an example is: a mention, and whether it came from elsewhere."""
+    user = approved_by.removeprefix(IMPORTED)
+    return f"<@{user}>" if user == approved_by else f"<@{user}> (imported)"
 
 
 def escape(text: str) -> str:

@@ -143,6 +143,36 @@ def train(team: Team = None, json_: Json = False) -> None:
     _show(found, json_, queued if created else f"run {found['id']} is {found['status']} already")
 
 
+@app.command("import")
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="A Slack export (zip), or a FAQ: Markdown, CSV, JSON Lines.")
+    ],
+    by: Annotated[
+        str | None, typer.Option(help="Whose word it is, a user id; else the first admin's.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be learned.")
+    ] = False,
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Learn approved questions and answers from a file; the same file again adds nothing."""
+    from bot.store.database import open_engine
+    from deploy import importing, migrate, tables
+    from deploy.settings import ImportSettings
+    from serving.settings import read
+
+    settings = read(ImportSettings)
+    migrate.check(settings.database_url)
+    engine = open_engine(settings.database_url)
+    try:
+        found = importing.bring_in(engine, path, settings, team=team, by=by, dry_run=dry_run)
+    finally:
+        engine.dispose()
+    _show(found, json_, tables.imported(found))
+
+
 @app.command()
 def status(team: Team = None, json_: Json = False) -> None:
     """Show what is live, the newest run and its figures, the servers, and what was learned."""

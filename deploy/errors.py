@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from bot.embedder import BadEmbedder
+from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
 from bot.store.pins import BadPin, NoSuchPin
@@ -32,6 +33,7 @@ _STATUS: dict[type[Exception], int] = {
     BadInput: BAD_INPUT,
     BadPin: BAD_INPUT,
     NoSuchPin: BAD_INPUT,
+    BadFile: BAD_INPUT,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
     NotKept: FAILED,

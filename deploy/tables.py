@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.importing.pairs import printable
 from bot.run_words import before_after
 
 
@@ -44,6 +45,40 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def imported(found: Mapping[str, Any]) -> str:
+    """`mynah import` for the eye."""
+    counts, dry = found["counts"], found["dry_run"]
+    lines = [
+        f"{found['kind']}: {found['read']} answers read, imported by {found['by']}"
+        + (" (a dry run: nothing was stored)" if dry else ""),
+        *[f"  {note}" for note in found["notes"]],
+        *_fate("would learn" if dry else "learned", counts["learned"], found, "learned"),
+        *_fate("would retire" if dry else "retired", counts["retired"], found, "retired"),
+        *_fate("refused", counts["refused"], found, "refused"),
+        *_fate("overruled", counts["overruled"], found, "overruled"),
+        *_fate("known already", counts["known"], found, "known"),
+    ]
+    return "\n".join(lines)
+
+
+def _fate(title: str, count: int, found: Mapping[str, Any], name: str) -> list[str]:
+    lines = [f"{title:<14}{count}"]
+    if name == "refused":
+        lines += [f"  {number} × {reason}" for reason, number in found["refused"].items()]
+    for one in found["preview"][name]:
+        why = f" [{one['why']}]" if one["why"] else ""
+        lines.append(
+            f"  {one['place']}: {_line(one['question'], 44)} → {_line(one['answer'], 60)}{why}"
+        )
+    return lines
+
+
+def _line(text: str, width: int) -> str:
+    """A text cut to one line, of characters that a terminal shows."""
+    flat = " ".join(printable(text[: 4 * width]).split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 
 def _replica(one: Mapping[str, Any]) -> str:

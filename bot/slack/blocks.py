@@ -11,7 +11,7 @@ from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, Markdown
 from bot import confidence
 from bot.answering import Reply
 from bot.grounding import grounded
-from bot.mrkdwn import escape
+from bot.mrkdwn import approver, escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
 from bot.slack.rating import thumbs
 from bot.store.schema import AnswerMode
@@ -106,7 +106,7 @@ def _origin(reply: Reply) -> str:
     if match is None:
         return "not verified"
     how = "quoted," if reply.mode is AnswerMode.QUOTED else "written from an answer"
-    return f"{how} verified by <@{match.approved_by}>"
+    return f"{how} verified by {approver(match.approved_by)}"
 
 
 def _message(about: Mapping[str, Any], text: str, shown: Sequence[Block]) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.people import SPOKEN
 from bot.slack.interactions import ADMIN, about, opens
 from bot.slack.workspace import Identity
 from bot.store.schema import FeedbackKind
 
 Body = Mapping[str, Any]
-SPOKEN = (None, "thread_broadcast", "file_share")  # subtypes that are a person's own words
 REACTIONS = {
     "white_check_mark": FeedbackKind.APPROVE,
     "x": FeedbackKind.REJECT,

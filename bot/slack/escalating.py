@@ -11,11 +11,12 @@ from sqlmodel import Session, select
 
 from bot import cases, feedback, outbox
 from bot.cases import ASKED, MYNAH, Cases
+from bot.people import is_speech
 from bot.slack import case_card, ephemeral
 from bot.slack.blocks import note
 from bot.slack.interactions import Listeners, Press
 from bot.slack.roles import Roles
-from bot.slack.teaching import answer_of, is_speech
+from bot.slack.teaching import answer_of
 from bot.slack.workspace import Message, Workspace
 from bot.store.database import transaction
 from bot.store.schema import Answer, Case, CaseStatus, FeedbackKind, Question

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bot.mrkdwn import plain
-from bot.slack.delivery import SPOKEN, mentions
+from bot.people import SPOKEN
+from bot.slack.delivery import mentions
 from bot.slack.metadata import is_aside
 from bot.slack.workspace import Message, Workspace
 from bot.store import threads

@@ -11,10 +11,10 @@ from sqlmodel import Session, col, select
 
 from bot import cases, examples, inbox, outbox, showing
 from bot.mrkdwn import plain
+from bot.people import SPOKEN
 from bot.prompt import Turn
 from bot.slack import blocks, delivery
 from bot.slack.aftermath import Aftermath
-from bot.slack.delivery import SPOKEN
 from bot.slack.follow_ups import FollowUps
 from bot.slack.metadata import is_aside
 from bot.slack.workspace import Message, Workspace

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from slack_sdk.errors import SlackApiError
 
+from bot.people import is_colleague
 from bot.slack.workspace import Workspace
 from bot.store.schema import ChannelKind
 
@@ -56,12 +56,3 @@ class Roles:
             if name.startswith("S") and user in await self._workspace.members(name):
                 return True
         return False
-
-
-def is_colleague(user: Mapping[str, Any], team_id: str) -> bool:
-    """A living person with a full account of this workspace."""
-    barred = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
-    if any(user.get(name) for name in barred) or user.get("id") == "USLACKBOT":
-        return False
-    teams = {user.get("team_id"), *(user.get("enterprise_user") or {}).get("teams", ())}
-    return team_id in teams

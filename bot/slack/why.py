@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from bot import confidence, permalink
-from bot.mrkdwn import escape
+from bot.mrkdwn import approver, escape
 from bot.slack import ephemeral
 from bot.slack.interactions import Listeners, Shortcut
 from bot.slack.roles import Roles
@@ -130,7 +130,7 @@ def _example(seen: Seen) -> str:
         return f"*Example:* an approved answer that is held back: {example.reason}"
     message = f", <{seen.link}|see the message>" if seen.link else ""
     return (
-        f"*Example:* “{escape(example.question)}”, approved by <@{example.approved_by}>, "
+        f"*Example:* “{escape(example.question)}”, approved by {approver(example.approved_by)}, "
         f"similarity {seen.used.similarity:.2f}{message}"
     )
 

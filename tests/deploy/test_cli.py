@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import signal
@@ -35,7 +34,6 @@ from bot.store.schema import (
     RunTrigger,
     now,
 )
-from deploy.cli import main
 from tests.bot.slack.waiting import passed
 from tests.deploy.learned import answered
 from tests.vllm_server import free_port
@@ -44,46 +42,6 @@ TEAM = "T0MYNAH"
 KEY = "a-random-secret-0123456789"
 NOT_READY = "mynah: the database is not ready: run `mynah db upgrade`\n"
 Mynah = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def mynah(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Mynah:
-    """Run `mynah` as a shell would, in an empty directory: its status, stdout and stderr."""
-    for name in os.environ:
-        if name.startswith(("MYNAH_", "SLACK_", "DATABASE_URL")):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # what a command adds goes again
-
-    def run(*words: str, **settings: str) -> tuple[int, str, str]:
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["mynah", *words])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def url(mynah: Mynah, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The test's own store is the one that `mynah` uses."""
-    monkeypatch.setenv("DATABASE_URL", sqlite_url)
-    return sqlite_url
-
-
-@pytest.fixture
-def team(engine: Engine) -> Engine:
-    with transaction(engine) as session:
-        releases.ensure_team(session, TEAM)
-    return engine
 
 
 def released(engine: Engine) -> None:

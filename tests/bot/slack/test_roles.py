@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.slack.roles import Roles, is_colleague
+from bot.people import is_colleague
+from bot.slack.roles import Roles
 from bot.slack.workspace import Identity, Workspace
 from tests.sandbox_server import Sandbox
 

@@ -1,0 +1,1 @@
+"""Approved questions and answers from elsewhere: readers that know no database, and `storing`."""

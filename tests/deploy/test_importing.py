@@ -1,0 +1,213 @@
+"""`mynah import`: what it says, what it stores, and one clear line for what cannot be imported."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import col, select
+
+from bot.mrkdwn import approver
+from bot.store.database import reading
+from bot.store.schema import Audit, Example, ExampleStatus
+from deploy.importing import Progress
+from tests.bot.importing.exports import ANSWER, QUESTION, answered, written
+
+Mynah = Callable[..., tuple[int, str, str]]
+CSV = """\
+question,answer
+Which port does it use?,"Port 7411.
+Ask jane@example.com."
+hello,Port 7411.
+Who pays?,The house.
+Who pays?,The guest.
+"""
+
+
+@pytest.fixture
+def settled(
+    mynah: Mynah, url: str, team: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A workspace with an admin and staff, and the folder of the files to import."""
+    del mynah, url, team
+    monkeypatch.setenv("MYNAH_EMBEDDER", "none")
+    monkeypatch.setenv("MYNAH_ADMINS", "S0ADMINS,U0ADMIN")
+    monkeypatch.setenv("MYNAH_STAFF", "U0STAFF,S0TEAM")
+    return tmp_path
+
+
+def stored(engine: Engine) -> list[Example]:
+    with reading(engine) as session:
+        return list(session.exec(select(Example).order_by(col(Example.id))))
+
+
+def test_a_dry_run_shows_everything_and_stores_nothing(
+    mynah: Mynah, settled: Path, engine: Engine
+) -> None:
+    """What would be learned, refused with reasons, and overruled; without personal data."""
+    (settled / "faq.csv").write_text(CSV)
+    status, out, err = mynah("import", "faq.csv", "--dry-run")
+    assert (status, err) == (0, "")
+    assert out == (
+        "CSV: 4 answers read, imported by U0ADMIN (a dry run: nothing was stored)\n"
+        "would learn   2\n"
+        "  faq.csv, row 2 (line 2): Which port does it use? → Port 7411. Ask [email].\n"
+        "  faq.csv, row 5 (line 6): Who pays? → The guest.\n"
+        "would retire  0\n"
+        "refused       1\n"
+        "  1 × the question is only a greeting, thanks or a yes or no\n"
+        "  faq.csv, row 3 (line 4): hello → Port 7411. "
+        "[the question is only a greeting, thanks or a yes or no]\n"
+        "overruled     1\n"
+        "  faq.csv, row 4 (line 5): Who pays? → The house. "
+        "[faq.csv, row 5 (line 6) answers the same question]\n"
+        "known already 0\n"
+    )
+    assert stored(engine) == []
+    with reading(engine) as session:
+        assert "import" not in set(session.exec(select(Audit.action)))
+
+
+def test_an_import_says_the_same_in_json(mynah: Mynah, settled: Path, engine: Engine) -> None:
+    """And once more, that all of it is known."""
+    (settled / "faq.csv").write_text(CSV)
+    found = json.loads(mynah("import", "faq.csv", "--by", "U0BOSS", "--json")[1])
+    assert found["counts"] == {
+        "learned": 2, "refused": 1, "overruled": 1, "known": 0, "retired": 0,
+    }  # fmt: skip
+    assert (found["kind"], found["by"], found["dry_run"]) == ("CSV", "U0BOSS", False)
+    assert {one.approved_by for one in stored(engine)} == {"import by U0BOSS"}
+    assert [one.embedder for one in stored(engine)] == ["lexical-1", None, "lexical-1"]
+    again = json.loads(mynah("import", "faq.csv", "--json")[1])
+    assert again["counts"]["known"] == 3
+    assert len(stored(engine)) == 3
+
+
+def test_what_will_be_retired_is_shown(mynah: Mynah, settled: Path, engine: Engine) -> None:
+    """With what takes its place, before and afterwards."""
+    (settled / "faq.md").write_text("# Who pays?\nThe house.\n")
+    mynah("import", "faq.md")
+    (settled / "faq.md").write_text("# Who pays?\nThe guest.\n")
+    shown = "  example:1: Who pays? → The house. [faq.md, line 1 answers the same question]\n"
+    assert f"would retire  1\n{shown}" in mynah("import", "faq.md", "--dry-run")[1]
+    assert f"retired       1\n{shown}" in mynah("import", "faq.md")[1]
+    assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("faq", b"# Who pays the bill?\n\nThe house.\n", "Markdown"),
+        ("faq.txt", b"Q: Who pays the bill?\nA: The house.\n", "Markdown"),
+        ("faq", b"\xef\xbb\xbfquestion,answer\nWho pays the bill?,The house.\n", "CSV"),
+        ("faq.txt", "answer\tquestion\nThe house.\tWho pays the bill?\n".encode("utf-16"), "CSV"),
+        ("faq", b'{"question": "Who pays the bill?", "answer": "The house."}', "JSON Lines"),
+        ("faq.bin", None, "Slack export"),
+    ],
+)
+def test_what_a_file_is_its_content_says(
+    mynah: Mynah, settled: Path, engine: Engine, name: str, content: bytes | None, kind: str
+) -> None:
+    """Whatever it is called, and whether or not it begins with a byte-order mark."""
+    if content is None:
+        written(settled / name, {"help/2023-11-14.json": answered()})
+    else:
+        (settled / name).write_bytes(content)
+    status, out, _ = mynah("import", name)
+    assert status == 0
+    assert out.startswith(f"{kind}: 1 answers read")
+    expected = ANSWER if content is None else "The house."
+    assert [one.answer for one in stored(engine)] == [expected]
+
+
+def test_an_export_counts_what_it_passes_over(mynah: Mynah, settled: Path) -> None:
+    """And says that user groups cannot be looked up."""
+    written(settled / "export.zip", {"help/2023-11-14.json": answered()})
+    out = mynah("import", "export.zip")[1]
+    assert "an export does not tell who is in S0TEAM" in out
+    assert f"message 1700000001.000100: {QUESTION} → {ANSWER}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("none.csv", None, "none.csv: this is no file"),
+        (".", None, ".: this is a folder: give the export's zip, or one file"),
+        ("a.csv", b"", "a.csv: the file is empty"),
+        ("a.csv", b"question,answer\na\n", "a.csv, row 2 (line 2): 1 cells, but the header has 2"),
+        ("a.csv", b"x,y\n", "a.csv, row 1: the header names no question and no answer column"),
+        (
+            "a.md",
+            b"# Q\n\xe9\n",
+            "a.md, line 2: byte 0xe9 is no UTF-8: save the file as UTF-8",
+        ),
+        ("a.md", b"words\n", "a.md: no headings with text beneath and no lines that begin with Q:"),
+        ("a.json", b"[]", "a.json, line 1: a list where an object belongs"),
+        ("a.zip", b"PK\x03\x04", "a.zip: the zip is damaged: File is not a zip file"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_line(
+    mynah: Mynah, settled: Path, engine: Engine, name: str, content: bytes | None, line: str
+) -> None:
+    """With the place; and nothing is stored."""
+    if content is not None:
+        (settled / name).write_bytes(content)
+    assert mynah("import", name) == (2, "", f"mynah: {line}\n")
+    assert stored(engine) == []
+
+
+def test_a_file_that_is_too_large_is_not_read(mynah: Mynah, settled: Path) -> None:
+    """Nor anything that has no end."""
+    with (settled / "large.csv").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    assert mynah("import", "large.csv")[2].startswith("mynah: large.csv: larger than 64 MB")
+    assert mynah("import", "/dev/zero")[2] == "mynah: /dev/zero: this is no file\n"
+
+
+def test_a_file_of_too_many_answers_is_to_be_split(mynah: Mynah, settled: Path) -> None:
+    """As all of it is stored at once, and others wait meanwhile."""
+    (settled / "many.csv").write_text("question,answer\n" + "Who pays?,The house.\n" * 50_001)
+    line = "mynah: many.csv: more than 50000 answers: import it in parts\n"
+    assert mynah("import", "many.csv") == (2, "", line)
+
+
+def test_somebodys_word_it_has_to_be(
+    mynah: Mynah, settled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person's: a user group answers for nothing."""
+    (settled / "faq.csv").write_text(CSV)
+    assert mynah("import", "faq.csv", "--by", "jane") == (
+        2, "", "mynah: --by: 'jane' is no Slack user id (U… or W…)\n",
+    )  # fmt: skip
+    monkeypatch.setenv("MYNAH_ADMINS", "S0ADMINS")
+    assert mynah("import", "faq.csv")[2].startswith("mynah: whose word is it? Name a person")
+
+
+def test_an_answer_by_an_import_is_shown_as_one() -> None:
+    """With a mention that Slack understands."""
+    assert approver("U0STAFF") == "<@U0STAFF>"
+    assert approver("import by U0ADMIN") == "<@U0ADMIN> (imported)"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "said"),
+    [
+        (False, "checking 5 of 9\n"),
+        (True, "".join(f"\r\x1b[Kchecking {done} of 9" for done in range(1, 10))),
+    ],
+)
+def test_progress_is_shown_in_place_or_every_few_seconds(terminal: bool, said: str) -> None:
+    """A log is not flooded; a terminal's line is left clean."""
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    at = 0.0
+    tell = Progress(stream, lambda: at)
+    for done in range(1, 10):
+        at = float(done)
+        tell("checking", done, 9)
+    tell.end()
+    assert stream.getvalue() == said + ("\r\x1b[K" if terminal else "")
