@@ -52,6 +52,12 @@ class House:
         """Somebody's Slack client."""
         return AsyncWebClient(token=f"xoxp-{who}", base_url=f"{self.url}/api/", timeout=30)
 
+    async def move_in(self) -> None:
+        """Let the sandbox be one that has a past, and keeps what is said."""
+        self.local.lived_in = True
+        await asyncio.to_thread(self.local.stop, "sandbox")
+        await self.local.start_sandbox()
+
     async def say(self, who: str, text: str, thread_ts: str | None = None) -> str:
         """Post in the help channel; returns the ts."""
         said = await self.client(who).chat_postMessage(

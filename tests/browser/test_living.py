@@ -62,9 +62,7 @@ async def test_what_was_said_outlives_the_sandbox(
     house: House, page_as: PageAs, windows: Windows
 ) -> None:
     """The page says that the sandbox is gone, and goes on with everything when it is back."""
-    house.local.lived_in = True  # one that keeps what is said
-    await asyncio.to_thread(house.local.stop, "sandbox")
-    await house.local.start_sandbox()
+    await house.move_in()
     page = await page_as("asker", channel=CHANNEL)
     await write(page, "Is anybody here?")
     await expect(message(conversation(page), "Is anybody here?")).to_be_visible()

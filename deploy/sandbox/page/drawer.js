@@ -38,6 +38,7 @@ export function Drawer({ state, narrow, close }) {
       h("h2", { id: "drawer-title", ref: heading, tabindex: "-1" }, "What Bolt sees"),
       h("button", { type: "button", class: "close plain", "aria-label": "Close what Bolt sees", onClick: close }, "✕"),
     ),
+    h("p", { class: "about" }, "All that the app hears and says, whoever you are."),
     h(Faults, { left: state.faults }),
     h(
       "div",
