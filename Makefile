@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench bench-page test test-fast test-slow check format setup clean
+.PHONY: demo play screenshots storm bench bench-page test test-fast test-slow check format format-page setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -41,6 +41,9 @@ check: setup  ## formatting, lint, strict types, import contracts
 format: setup
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
+
+format-page:  ## the modules of the local Slack's page (needs npm)
+	@npx --yes prettier@3.10.1 --write "deploy/sandbox/page/*.js" "tests/**/*.js"
 
 setup:
 	@$(PYTHON) deploy/setup_env.py

@@ -40,7 +40,9 @@ export function App(props) {
     h("a", { class: "skip", href: "#composer" }, "Skip to the message box"),
     h(
       "div",
-      { class: `app${menu ? " with-menu" : ""}${place.thread ? " with-thread" : ""}${drawer ? " with-drawer" : ""}` },
+      {
+        class: `app${menu ? " with-menu" : ""}${place.thread ? " with-thread" : ""}${drawer ? " with-drawer" : ""}`,
+      },
       h(Strip, { ...parts, drawer, toggleDrawer }),
       h(Sidebar, { ...parts, narrow, closeMenu: () => setMenu(false) }),
       narrow && menu && h("div", { class: "scrim", onClick: () => setMenu(false) }),
@@ -51,15 +53,27 @@ export function App(props) {
     ),
     h(Modals, props),
     h(Toasts, {}),
-    !state.connected && h("p", { class: "lost", role: "alert" }, "The sandbox does not answer. Trying again …"),
+    !state.connected &&
+      h("p", { class: "lost", role: "alert" }, "The sandbox does not answer. Trying again …"),
   );
 }
 
 /** So that windows with different people can be told apart where only their names are shown. */
 function title({ state, names, place }) {
-  return [state.me && names.user(state.me), state.channels[place.channel] && names.channel(place.channel), "Mynah’s local Slack"].filter(Boolean).join(" · ");
+  return [
+    state.me && names.user(state.me),
+    state.channels[place.channel] && names.channel(place.channel),
+    "Mynah’s local Slack",
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function Nobody({ why }) {
-  return h("main", { class: "waiting" }, h("p", {}, why), h("a", to({ as: "", team: "", channel: "", thread: "", tab: "" }), "Begin as the asker"));
+  return h(
+    "main",
+    { class: "waiting" },
+    h("p", {}, why),
+    h("a", to({ as: "", team: "", channel: "", thread: "", tab: "" }), "Begin as the asker"),
+  );
 }

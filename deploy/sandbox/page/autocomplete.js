@@ -37,7 +37,13 @@ export function Offers({ id, options, at, take, beside }) {
   const option = (one, index) =>
     h(
       "li",
-      { key: one.key, id: `${id}-${index}`, role: "option", "aria-selected": String(index === at), onClick: () => take(one) },
+      {
+        key: one.key,
+        id: `${id}-${index}`,
+        role: "option",
+        "aria-selected": String(index === at),
+        onClick: () => take(one),
+      },
       h("span", { class: "face", "aria-hidden": "true" }, one.face),
       h("strong", {}, one.name),
       one.hint && h("span", { class: "about" }, one.hint),
@@ -47,7 +53,11 @@ export function Offers({ id, options, at, take, beside }) {
   return h(
     Popover,
     { kind: "manual", beside, class: "pop", "data-start": true, onMouseDown: press },
-    h("ul", { ref: list, id, class: "offers", role: "listbox", "aria-label": "Suggestions" }, ...options.map(option)),
+    h(
+      "ul",
+      { ref: list, id, class: "offers", role: "listbox", "aria-label": "Suggestions" },
+      ...options.map(option),
+    ),
   );
 }
 
@@ -63,14 +73,30 @@ function commands(begun, state) {
 }
 
 function people(begun, state, names) {
-  const users = state.users.filter((user) => !user.deleted && (matches(names.user(user.id), begun) || matches(user.name, begun)));
-  const sorted = users.sort((a, b) => b.is_bot - a.is_bot || names.user(a.id).localeCompare(names.user(b.id)));
+  const users = state.users.filter(
+    (user) => !user.deleted && (matches(names.user(user.id), begun) || matches(user.name, begun)),
+  );
+  const sorted = users.sort(
+    (a, b) => b.is_bot - a.is_bot || names.user(a.id).localeCompare(names.user(b.id)),
+  );
   const groups = names.groups().filter(({ name }) => matches(name, begun));
   const everybody = Object.keys(EVERYBODY).filter((name) => matches(name, begun));
   return [
     ...sorted.map((user) => person(user, names)),
-    ...groups.map(({ id, name }) => ({ key: id, face: "👥", name: `@${name}`, hint: "Group", text: `@${name} ` })),
-    ...everybody.map((name) => ({ key: name, face: "📣", name: `@${name}`, hint: EVERYBODY[name], text: `@${name} ` })),
+    ...groups.map(({ id, name }) => ({
+      key: id,
+      face: "👥",
+      name: `@${name}`,
+      hint: "Group",
+      text: `@${name} `,
+    })),
+    ...everybody.map((name) => ({
+      key: name,
+      face: "📣",
+      name: `@${name}`,
+      hint: EVERYBODY[name],
+      text: `@${name} `,
+    })),
   ];
 }
 
@@ -82,7 +108,12 @@ function person({ id, name, is_bot }, names) {
 
 function channels(begun, state, names) {
   const found = Object.values(state.channels).filter((one) => one.type !== "im" && matches(one.name, begun));
-  return found.map((one) => ({ key: one.id, face: one.is_private ? "🔒" : "#", name: names.channel(one.id), text: `#${names.channel(one.id)} ` }));
+  return found.map((one) => ({
+    key: one.id,
+    face: one.is_private ? "🔒" : "#",
+    name: names.channel(one.id),
+    text: `#${names.channel(one.id)} `,
+  }));
 }
 
 function emoji(begun) {

@@ -6,7 +6,11 @@ export function avatar(id, names, size = "") {
   const who = names.person(id);
   if (who?.is_bot) return h("img", { class: `avatar ${size}`, src: "/page/mynah.svg", alt: "" });
   const shown = names.user(id);
-  const initials = shown.split(/[\s._-]+/).filter(Boolean).slice(0, 2).map((word) => word[0].toUpperCase());
+  const initials = shown
+    .split(/[\s._-]+/)
+    .filter(Boolean)
+    .slice(0, 2)
+    .map((word) => word[0].toUpperCase());
   return h("span", { class: `avatar ${size} hue-${hue(id)}`, "aria-hidden": "true" }, initials.join(""));
 }
 

@@ -12,7 +12,8 @@ import { Component } from "./vendor/preact.mjs";
 
 const KINDS = {
   section,
-  context: (block, names) => h("div", { class: "context" }, ...block.elements.map((one) => element(one, names))),
+  context: (block, names) =>
+    h("div", { class: "context" }, ...block.elements.map((one) => element(one, names))),
   context_actions: row,
   actions: row,
   header: (block, names) => h("h3", {}, ...textObject(block.text, names)),
@@ -39,7 +40,8 @@ const MARKS = { pending: "○", in_progress: "", complete: "✓", error: "!" };
  */
 export function blocks(list, names, values = {}, errors = {}) {
   return list.map((block, at) => {
-    const draw = () => KINDS[block.type]?.(block, names, values[block.block_id] ?? {}, errors[block.block_id]);
+    const draw = () =>
+      KINDS[block.type]?.(block, names, values[block.block_id] ?? {}, errors[block.block_id]);
     const about = {
       key: block.block_id ?? at,
       class: `block of-${KINDS[block.type] ? block.type : "nothing"}`,
@@ -78,7 +80,12 @@ function section(block, names, held) {
   return h(
     "div",
     { class: "beside" },
-    h("div", { class: "words" }, ...textObject(block.text, names), fields.length > 0 && h("div", { class: "fields" }, ...fields)),
+    h(
+      "div",
+      { class: "words" },
+      ...textObject(block.text, names),
+      fields.length > 0 && h("div", { class: "fields" }, ...fields),
+    ),
     accessory && h("div", { class: "accessory" }, element(accessory, names, held[accessory.action_id])),
   );
 }
@@ -140,14 +147,21 @@ function plan(block, names) {
   return h(
     "section",
     { class: "plan" },
-    h("header", {}, h("strong", {}, titleOf(block)), h("span", { class: "count" }, `${done} of ${tasks.length}`)),
+    h(
+      "header",
+      {},
+      h("strong", {}, titleOf(block)),
+      h("span", { class: "count" }, `${done} of ${tasks.length}`),
+    ),
     h("ol", {}, ...tasks.map((one) => h("li", { key: one.task_id }, task(one, names)))),
   );
 }
 
 function task(block, names) {
   const parts = [block.details, block.output].filter(Boolean);
-  const sources = (block.sources ?? []).map((one) => h("span", { class: "source" }, link(one.url ?? "", one.text || one.url)));
+  const sources = (block.sources ?? []).map((one) =>
+    h("span", { class: "source" }, link(one.url ?? "", one.text || one.url)),
+  );
   const status = block.status in MARKS ? block.status : "pending";
   return h(
     "div",

@@ -98,7 +98,11 @@ export function Composer({ state, names, place, ask, channel, thread }) {
         state,
         names,
       }),
-      h("button", { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() }, symbol("send")),
+      h(
+        "button",
+        { class: "send", "aria-label": "Send", title: "Send", disabled: !text.trim() },
+        symbol("send"),
+      ),
     ),
     why && h("p", { class: "not-sent", role: "alert" }, why),
     thread &&
@@ -113,8 +117,14 @@ export function Composer({ state, names, place, ask, channel, thread }) {
 
 /** The app's suggestions: each says its message in one's own name. */
 function Prompts({ suggested, offer }) {
-  const one = ({ title, message }) => h("button", { type: "button", class: "prompt", title: message, onClick: () => offer(message) }, title);
-  return h("div", { class: "prompts", role: "group", "aria-label": suggested.title || "Suggestions" }, suggested.title && h("span", {}, suggested.title), ...suggested.prompts.map(one));
+  const one = ({ title, message }) =>
+    h("button", { type: "button", class: "prompt", title: message, onClick: () => offer(message) }, title);
+  return h(
+    "div",
+    { class: "prompts", role: "group", "aria-label": suggested.title || "Suggestions" },
+    suggested.title && h("span", {}, suggested.title),
+    ...suggested.prompts.map(one),
+  );
 }
 
 /** Nobody has this command. */

@@ -40,17 +40,33 @@ function Question({ object, names, answered }) {
   const style = object.style === "danger" ? "danger" : "primary";
   return h(
     "dialog",
-    { ref: dialog, class: "over asking", role: "alertdialog", "aria-labelledby": "asked-title", "aria-describedby": "asked-text", onCancel: (event) => (event.preventDefault(), no()) },
+    {
+      ref: dialog,
+      class: "over asking",
+      role: "alertdialog",
+      "aria-labelledby": "asked-title",
+      "aria-describedby": "asked-text",
+      onCancel: (event) => (event.preventDefault(), no()),
+    },
     h(
       "section",
       { class: "modal" },
-      h("header", {}, h("h2", { id: "asked-title" }, ...words(object.title)), h("button", { type: "button", class: "close", "aria-label": "Close", onClick: no }, "✕")),
+      h(
+        "header",
+        {},
+        h("h2", { id: "asked-title" }, ...words(object.title)),
+        h("button", { type: "button", class: "close", "aria-label": "Close", onClick: no }, "✕"),
+      ),
       h("div", { class: "form", id: "asked-text" }, ...textObject(object.text, names)),
       h(
         "footer",
         {},
         h("button", { type: "button", class: "button usual", onClick: no }, ...deny),
-        h("button", { type: "button", class: `button ${style} agree`, onClick: () => answered(true) }, ...(object.confirm ? words(object.confirm) : ["Yes"])),
+        h(
+          "button",
+          { type: "button", class: `button ${style} agree`, onClick: () => answered(true) },
+          ...(object.confirm ? words(object.confirm) : ["Yes"]),
+        ),
       ),
     ),
   );

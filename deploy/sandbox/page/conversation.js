@@ -28,18 +28,40 @@ export function Conversation(props) {
     h(
       "header",
       { class: "top" },
-      h("button", { type: "button", class: "plain only-narrow", "aria-label": "Show the list", onClick: props.openMenu }, "☰", avatar(state.me, names, "tiny")),
-      h("h1", {}, sign(channel) && h("span", { class: "sign", "aria-hidden": "true" }, sign(channel)), names.channel(channel.id)),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "plain only-narrow",
+          "aria-label": "Show the list",
+          onClick: props.openMenu,
+        },
+        "☰",
+        avatar(state.me, names, "tiny"),
+      ),
+      h(
+        "h1",
+        {},
+        sign(channel) && h("span", { class: "sign", "aria-hidden": "true" }, sign(channel)),
+        names.channel(channel.id),
+      ),
       ofApp ? tabs(place) : h("span", { class: "members" }, `${channel.members.length} members`),
     ),
     home ? h("div", { class: "scroller" }, h(Home, props)) : h(Said, { ...props, channel }),
-    !home && (channel.is_member ? h(Composer, { ...props, channel, thread: "" }) : h(Join, { channel, names })),
+    !home &&
+      (channel.is_member ? h(Composer, { ...props, channel, thread: "" }) : h(Join, { channel, names })),
   );
 }
 
 function tabs(place) {
-  const tab = (name, label) => h("a", { "aria-current": place.tab === name ? "page" : null, ...to({ tab: name, thread: "" }) }, label);
-  return h("nav", { class: "tabs", "aria-label": "The app's tabs" }, tab("home", "Home"), tab("", "Messages"));
+  const tab = (name, label) =>
+    h("a", { "aria-current": place.tab === name ? "page" : null, ...to({ tab: name, thread: "" }) }, label);
+  return h(
+    "nav",
+    { class: "tabs", "aria-label": "The app's tabs" },
+    tab("home", "Home"),
+    tab("", "Messages"),
+  );
 }
 
 function Said(props) {
@@ -49,11 +71,27 @@ function Said(props) {
   const [read] = useState(channel.unread ? channel.last_read : null); // as it was when one came
   const today = dayOf(Date.now());
   // Of a long channel, making the rows takes longer than finding that none of them has changed.
-  const rows = useMemo(() => rowsOf(said, { state, names, place, read, today }), [said, names, state.statuses, state.shortcuts, channel.is_member, today]);
+  const rows = useMemo(
+    () => rowsOf(said, { state, names, place, read, today }),
+    [said, names, state.statuses, state.shortcuts, channel.is_member, today],
+  );
   return h(
     Scroller,
-    { label: `Messages in ${names.channel(channel.id)}`, more, bringMore: () => ask.older(channel.id), newest: said.at(-1)?.ts, oldest: said[0]?.ts },
-    h(Messages, {}, ...rows, !said.length && state.loaded[channel.id] && h("li", { class: "empty" }, "Nothing has been said here yet.")),
+    {
+      label: `Messages in ${names.channel(channel.id)}`,
+      more,
+      bringMore: () => ask.older(channel.id),
+      newest: said.at(-1)?.ts,
+      oldest: said[0]?.ts,
+    },
+    h(
+      Messages,
+      {},
+      ...rows,
+      !said.length &&
+        state.loaded[channel.id] &&
+        h("li", { class: "empty" }, "Nothing has been said here yet."),
+    ),
     h("p", { class: "typing", "aria-live": "polite" }, typingWords(typists(state, channel.id), names)),
   );
 }
@@ -68,7 +106,12 @@ function rowsOf(said, { state, names, place, read, today }) {
     const goesOn = !newDay && !isNew && follows(said[at - 1], one);
     const status = state.statuses[`${one.channel}:${one.ts}`];
     return [
-      newDay && h("li", { key: day, class: "day" }, h("span", {}, day === today ? "Today" : new Date(day).toLocaleDateString("en-GB", DAY))),
+      newDay &&
+        h(
+          "li",
+          { key: day, class: "day" },
+          h("span", {}, day === today ? "Today" : new Date(day).toLocaleDateString("en-GB", DAY)),
+        ),
       isNew && h("li", { key: "new", class: "new" }, h("span", {}, "New")),
       h(Message, { key: one.ts, said: one, names, state, place, goesOn, under: true, status }),
     ];

@@ -15,12 +15,19 @@ export const LINKED = /^(?:https?|mailto|tel):/i;
  */
 export function h(tag, attributes, ...children) {
   if (typeof tag === "function") return made(tag, attributes, ...children);
-  const given = Object.entries(attributes ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== false);
-  return made(tag, Object.fromEntries(given.map(([name, value]) => [name, worded(name, value)])), ...children);
+  const given = Object.entries(attributes ?? {}).filter(
+    ([, value]) => value !== null && value !== undefined && value !== false,
+  );
+  return made(
+    tag,
+    Object.fromEntries(given.map(([name, value]) => [name, worded(name, value)])),
+    ...children,
+  );
 }
 
 // What `chat.getPermalink` gives: as in Slack's client, such a link leads to the message here.
-const PERMALINK = /^https:\/\/[\w-]+-sandbox\.slack\.com\/archives\/(\w+)\/p(\d+)(\d{6})(?:\?thread_ts=([\d.]+))?/;
+const PERMALINK =
+  /^https:\/\/[\w-]+-sandbox\.slack\.com\/archives\/(\w+)\/p(\d+)(\d{6})(?:\?thread_ts=([\d.]+))?/;
 
 /** A link that opens elsewhere; an address that is none of the web's stays text. */
 export function link(url, ...label) {

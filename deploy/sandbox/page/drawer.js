@@ -9,15 +9,47 @@ import { useEffect, useMemo, useRef, useState } from "./vendor/hooks.mjs";
 import { Component } from "./vendor/preact.mjs";
 
 const FAULTS = [
-  { name: "duplicate", title: "Send the next event twice", about: "It is answered once, not twice.", order: more },
-  { name: "drop_ack", title: "Lose the next acknowledgement", about: "It is sent again, and handled once.", order: more },
-  { name: "rate_limit", title: "Answer the next post with 429", about: "Mynah waits 2 s and posts again.", order: limit },
-  { name: "refresh_socket", title: "Refresh the socket", about: "Mynah connects anew, and nothing is lost.", order: once },
-  { name: "expire_stream", title: "Expire the next stream", about: "The answer still comes whole.", order: more },
+  {
+    name: "duplicate",
+    title: "Send the next event twice",
+    about: "It is answered once, not twice.",
+    order: more,
+  },
+  {
+    name: "drop_ack",
+    title: "Lose the next acknowledgement",
+    about: "It is sent again, and handled once.",
+    order: more,
+  },
+  {
+    name: "rate_limit",
+    title: "Answer the next post with 429",
+    about: "Mynah waits 2 s and posts again.",
+    order: limit,
+  },
+  {
+    name: "refresh_socket",
+    title: "Refresh the socket",
+    about: "Mynah connects anew, and nothing is lost.",
+    order: once,
+  },
+  {
+    name: "expire_stream",
+    title: "Expire the next stream",
+    about: "The answer still comes whole.",
+    order: more,
+  },
 ];
 const KINDS = { all: "All", events: "Events", calls: "Calls" };
 const SIGNS = { event: "→", retry: "↻", ack: "✓", gave_up: "✗", call: "←", socket: "⇄" };
-const SAID = { event: "event", retry: "sent again", ack: "acknowledged", gave_up: "given up", call: "call", socket: "socket" };
+const SAID = {
+  event: "event",
+  retry: "sent again",
+  ack: "acknowledged",
+  gave_up: "given up",
+  call: "call",
+  socket: "socket",
+};
 
 /** The panel; `close` puts it away, `narrow` says that it covers the rest. */
 export function Drawer({ state, narrow, close }) {
@@ -27,7 +59,11 @@ export function Drawer({ state, narrow, close }) {
   useEffect(() => void (narrow && heading.current.focus()), [narrow]);
   const keys = (event) => event.key === "Escape" && !text && close();
   const kinds = Object.entries(KINDS).map(([name, label]) =>
-    h("button", { type: "button", key: name, "aria-pressed": String(kind === name), onClick: () => setKind(name) }, label),
+    h(
+      "button",
+      { type: "button", key: name, "aria-pressed": String(kind === name), onClick: () => setKind(name) },
+      label,
+    ),
   );
   return h(
     "aside",
@@ -36,7 +72,11 @@ export function Drawer({ state, narrow, close }) {
       "header",
       { class: "top" },
       h("h2", { id: "drawer-title", ref: heading, tabindex: "-1" }, "What Bolt sees"),
-      h("button", { type: "button", class: "close plain", "aria-label": "Close what Bolt sees", onClick: close }, "✕"),
+      h(
+        "button",
+        { type: "button", class: "close plain", "aria-label": "Close what Bolt sees", onClick: close },
+        "✕",
+      ),
     ),
     h("p", { class: "about" }, "All that the app hears and says, whoever you are."),
     h(Faults, { left: state.faults }),
@@ -44,7 +84,14 @@ export function Drawer({ state, narrow, close }) {
       "div",
       { class: "log-filters" },
       h("div", { class: "kinds", role: "group", "aria-label": "Which entries" }, ...kinds),
-      h("input", { type: "search", class: "field", placeholder: "Filter", "aria-label": "Filter the log", value: text, onInput: (event) => setText(event.target.value) }),
+      h("input", {
+        type: "search",
+        class: "field",
+        placeholder: "Filter",
+        "aria-label": "Filter the log",
+        value: text,
+        onInput: (event) => setText(event.target.value),
+      }),
     ),
     h(Log, { log: state.log, kind, text, only: setText }),
   );
@@ -62,7 +109,13 @@ function Faults({ left }) {
     "details",
     { class: "faults", open, onToggle: toggled },
     h("summary", {}, "Let something go wrong"),
-    h("ul", {}, ...FAULTS.map((fault) => h("li", { key: fault.name }, faultButton(fault, left[fault.name] ?? 0, order)))),
+    h(
+      "ul",
+      {},
+      ...FAULTS.map((fault) =>
+        h("li", { key: fault.name }, faultButton(fault, left[fault.name] ?? 0, order)),
+      ),
+    ),
     some && h("button", { type: "button", class: "button", onClick: () => order({ clear: true }) }, "Clear"),
   );
 }
@@ -98,11 +151,17 @@ class Log extends Component {
 
   render({ log, kind, text, only }) {
     const shown = log.filter((entry) => ofKind(entry, kind) && says(entry, text));
-    const rows = shown.map((entry, at) => h(Row, { key: entry.n, entry, goesOn: Boolean(entry.id) && shown[at - 1]?.id === entry.id, only }));
+    const rows = shown.map((entry, at) =>
+      h(Row, { key: entry.n, entry, goesOn: Boolean(entry.id) && shown[at - 1]?.id === entry.id, only }),
+    );
     return h(
       Scroller,
       { label: "The log", newest: shown.at(-1)?.n },
-      h("div", { role: "log", "aria-live": "off", "aria-label": "What Bolt sees" }, rows.length > 0 ? h("ol", { class: "log" }, ...rows) : h("p", { class: "empty" }, empty(log))),
+      h(
+        "div",
+        { role: "log", "aria-live": "off", "aria-label": "What Bolt sees" },
+        rows.length > 0 ? h("ol", { class: "log" }, ...rows) : h("p", { class: "empty" }, empty(log)),
+      ),
     );
   }
 }
@@ -116,22 +175,42 @@ class Row extends Component {
   state = { open: false };
 
   shouldComponentUpdate(next, state) {
-    return next.entry !== this.props.entry || next.goesOn !== this.props.goesOn || state.open !== this.state.open;
+    return (
+      next.entry !== this.props.entry || next.goesOn !== this.props.goesOn || state.open !== this.state.open
+    );
   }
 
   render({ entry, goesOn, only }, { open }) {
     const { kind, title, detail, ok, id, ms, error } = entry;
-    const classes = ["entry-row", kind, goesOn && "goes-on", ok === false && "not-ok", (kind === "retry" || entry.copy) && "repeated"];
+    const classes = [
+      "entry-row",
+      kind,
+      goesOn && "goes-on",
+      ok === false && "not-ok",
+      (kind === "retry" || entry.copy) && "repeated",
+    ];
     return h(
       "li",
       { class: classes.filter(Boolean).join(" "), "data-n": String(entry.n), "data-id": id },
       id && h("span", { class: `thread-bar hue-${hue(id)}`, "aria-hidden": "true" }),
       h(
         "button",
-        { type: "button", class: "entry-line", "aria-expanded": String(open), onClick: () => this.setState({ open: !open }) },
+        {
+          type: "button",
+          class: "entry-line",
+          "aria-expanded": String(open),
+          onClick: () => this.setState({ open: !open }),
+        },
         h("time", {}, moment(entry.at)),
         h("span", { class: "entry-sign", "aria-hidden": "true" }, SIGNS[kind]),
-        h("span", { class: "entry-title" }, h("span", { class: "hidden" }, `${SAID[kind]} `), h("b", {}, title), detail && ` ${detail}`, ...notes(entry)),
+        h(
+          "span",
+          { class: "entry-title" },
+          h("span", { class: "hidden" }, `${SAID[kind]} `),
+          h("b", {}, title),
+          detail && ` ${detail}`,
+          ...notes(entry),
+        ),
         ms !== undefined && h("span", { class: "entry-ms" }, ms < 1 ? "<1 ms" : `${Math.round(ms)} ms`),
         error && h("span", { class: "entry-error" }, error),
       ),
@@ -151,7 +230,10 @@ function notes({ kind, attempt, reason, copy }) {
 function Whole({ n, id, only }) {
   const [found, setFound] = useState(null);
   const [copied, setCopied] = useState(false);
-  useEffect(() => void look(`log/${n}`, {}).then(setFound, (error) => setFound({ error: error.message })), [n]);
+  useEffect(
+    () => void look(`log/${n}`, {}).then(setFound, (error) => setFound({ error: error.message })),
+    [n],
+  );
   const json = useMemo(() => JSON.stringify(found, null, 2), [found]);
   const copy = () => navigator.clipboard.writeText(json).then(() => setCopied(true), toast);
   if (!found) return h("p", { class: "quiet" }, "…");

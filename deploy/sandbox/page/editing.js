@@ -42,7 +42,21 @@ export function Editor({ said, state, names, done }) {
   return h(
     "form",
     { ref: form, class: "composer editor", onSubmit: save },
-    h("div", { class: "box" }, h(Field, { id: `edit-${said.ts}`, label: "Edit message", text, change: setText, enter: save, escape: leave, focused: true, state, names })),
+    h(
+      "div",
+      { class: "box" },
+      h(Field, {
+        id: `edit-${said.ts}`,
+        label: "Edit message",
+        text,
+        change: setText,
+        enter: save,
+        escape: leave,
+        focused: true,
+        state,
+        names,
+      }),
+    ),
     h(
       "div",
       { class: "editor-end" },

@@ -33,16 +33,23 @@ const KINDS = {
     });
   },
   plain_text_input: (one, names, held, more) => typed(one, holds(held, "value", one.initial_value), more),
-  email_text_input: (one, names, held, more) => typed(one, holds(held, "value", one.initial_value), { type: "email", ...more }),
-  url_text_input: (one, names, held, more) => typed(one, holds(held, "value", one.initial_value), { type: "url", ...more }),
+  email_text_input: (one, names, held, more) =>
+    typed(one, holds(held, "value", one.initial_value), { type: "email", ...more }),
+  url_text_input: (one, names, held, more) =>
+    typed(one, holds(held, "value", one.initial_value), { type: "url", ...more }),
   number_input: (one, names, held, more) => {
     const limits = { min: one.min_value, max: one.max_value, step: one.is_decimal_allowed ? "any" : 1 };
     return typed(one, holds(held, "value", one.initial_value), { type: "number", ...limits, ...more });
   },
-  datepicker: (one, names, held, more) => typed(one, holds(held, "selected_date", one.initial_date), { type: "date", ...more }),
-  timepicker: (one, names, held, more) => typed(one, holds(held, "selected_time", one.initial_time), { type: "time", ...more }),
+  datepicker: (one, names, held, more) =>
+    typed(one, holds(held, "selected_date", one.initial_date), { type: "date", ...more }),
+  timepicker: (one, names, held, more) =>
+    typed(one, holds(held, "selected_time", one.initial_time), { type: "time", ...more }),
   datetimepicker: (one, names, held, more) =>
-    typed(one, clockTime(holds(held, "selected_date_time", one.initial_date_time)), { type: "datetime-local", ...more }),
+    typed(one, clockTime(holds(held, "selected_date_time", one.initial_date_time)), {
+      type: "datetime-local",
+      ...more,
+    }),
 };
 
 let ids = 0;
@@ -109,9 +116,19 @@ function marks(one) {
 function button(one, names, _held, { label, ...more } = {}) {
   const kind = ["primary", "danger", "plain"].includes(one.style) ? one.style : "usual";
   const followed = LINKED.test(one.url ?? "");
-  const address = followed ? { href: one.url, target: "_blank", rel: "noopener noreferrer" } : { type: "button" };
-  const about = { "data-value": one.value, "data-url": followed && one.url, "aria-label": one.accessibility_label };
-  return h(followed ? "a" : "button", { ...marks(one), ...address, ...about, class: `button ${kind}`, ...more }, ...(label ?? textObject(one.text, names)));
+  const address = followed
+    ? { href: one.url, target: "_blank", rel: "noopener noreferrer" }
+    : { type: "button" };
+  const about = {
+    "data-value": one.value,
+    "data-url": followed && one.url,
+    "aria-label": one.accessibility_label,
+  };
+  return h(
+    followed ? "a" : "button",
+    { ...marks(one), ...address, ...about, class: `button ${kind}`, ...more },
+    ...(label ?? textObject(one.text, names)),
+  );
 }
 
 /** An icon alone, its text beside it for those who point at it; an unknown icon stays a word. */
@@ -124,7 +141,9 @@ function icon(one, names) {
 
 function feedback(one, names) {
   const buttons = [one.positive_button, one.negative_button].map((each) =>
-    button({ ...each, type: one.type, action_id: one.action_id, style: "plain" }, names, null, { key: each.value }),
+    button({ ...each, type: one.type, action_id: one.action_id, style: "plain" }, names, null, {
+      key: each.value,
+    }),
   );
   return h("span", { class: "feedback", role: "group", "aria-label": "Rate this answer" }, ...buttons);
 }
@@ -143,8 +162,30 @@ function Overflow({ one, names }) {
   return h(
     "span",
     { class: "overflow" },
-    h("button", { type: "button", class: "button dots", popovertarget: id, "aria-haspopup": "menu", "aria-label": "More actions" }, "⋯"),
-    h("div", { id, class: "menu", popover: "auto", role: "menu", "aria-label": "More actions", onToggle: unfold, onKeyDown: keyed }, ...options),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button dots",
+        popovertarget: id,
+        "aria-haspopup": "menu",
+        "aria-label": "More actions",
+      },
+      "⋯",
+    ),
+    h(
+      "div",
+      {
+        id,
+        class: "menu",
+        popover: "auto",
+        role: "menu",
+        "aria-label": "More actions",
+        onToggle: unfold,
+        onKeyDown: keyed,
+      },
+      ...options,
+    ),
   );
 }
 
@@ -178,7 +219,12 @@ function Choices({ type, one, names, chosen, more }) {
       "label",
       { class: "choice", key: option.value },
       h("input", { type, name, value: option.value, defaultChecked: values.has(option.value) }),
-      h("span", {}, ...textObject(option.text, names), option.description && h("small", {}, ...textObject(option.description, names))),
+      h(
+        "span",
+        {},
+        ...textObject(option.text, names),
+        option.description && h("small", {}, ...textObject(option.description, names)),
+      ),
     ),
   );
   const label = more["aria-labelledby"] ? null : "Options";
@@ -186,19 +232,37 @@ function Choices({ type, one, names, chosen, more }) {
 }
 
 function menu(one, [kind, groups], held, multiple, more) {
-  const values = multiple ? holds(held, `selected_${kind}s`, one[`initial_${kind}s`]) : [holds(held, `selected_${kind}`, one[`initial_${kind}`])];
+  const values = multiple
+    ? holds(held, `selected_${kind}s`, one[`initial_${kind}s`])
+    : [holds(held, `selected_${kind}`, one[`initial_${kind}`])];
   const chosen = new Set((values ?? []).filter(Boolean).map((each) => each.value ?? each));
   const shown = (options) =>
     (options ?? []).map((option) =>
-      h("option", { key: option.value, value: option.value, defaultSelected: chosen.has(option.value), title: option.description?.text }, drawnPlain(option.text.text)),
+      h(
+        "option",
+        {
+          key: option.value,
+          value: option.value,
+          defaultSelected: chosen.has(option.value),
+          title: option.description?.text,
+        },
+        drawnPlain(option.text.text),
+      ),
     );
   const hint = one.placeholder?.text ?? (multiple ? "Choose options" : "Choose an option");
   const listed = groups.flatMap((group) =>
-    group.label ? [h("optgroup", { key: `of ${group.label.text}`, label: group.label.text }, ...shown(group.options))] : shown(group.options),
+    group.label
+      ? [h("optgroup", { key: `of ${group.label.text}`, label: group.label.text }, ...shown(group.options))]
+      : shown(group.options),
   );
   const empty = !multiple && h("option", { key: "", value: "" }, drawnPlain(hint));
   const label = more.id ? null : hint;
-  return h("select", { ...marks(one), class: "field", multiple, autofocus: one.focus_on_load, "aria-label": label, ...more }, empty, ...listed);
+  return h(
+    "select",
+    { ...marks(one), class: "field", multiple, autofocus: one.focus_on_load, "aria-label": label, ...more },
+    empty,
+    ...listed,
+  );
 }
 
 function typed(one, value, more) {

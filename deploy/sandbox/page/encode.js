@@ -10,10 +10,15 @@ const EVERYBODY = ["here", "channel", "everyone"];
 /** The typed text as the Web API takes it; names in code stay words. */
 export function encode(typed, names) {
   const targets = wired(names);
-  const named = new RegExp(`(?<![\\p{L}\\p{N}_@#&])(?:${longestFirst(targets)})(?!-?[\\p{L}\\p{N}_])|[&<>]`, "gu");
+  const named = new RegExp(
+    `(?<![\\p{L}\\p{N}_@#&])(?:${longestFirst(targets)})(?!-?[\\p{L}\\p{N}_])|[&<>]`,
+    "gu",
+  );
   return typed
     .split(CODE)
-    .map((part, at) => (at % 2 ? escaped(part) : part.replace(named, (found) => targets.get(found) ?? escaped(found))))
+    .map((part, at) =>
+      at % 2 ? escaped(part) : part.replace(named, (found) => targets.get(found) ?? escaped(found)),
+    )
     .join("");
 }
 
@@ -21,7 +26,9 @@ export function encode(typed, names) {
 export function decode(wire, names) {
   return wire
     .split(CODE)
-    .map((part, at) => unescaped(at % 2 ? part : part.replace(/<([^<>\n]+)>/g, (_, inner) => pointed(inner, names))))
+    .map((part, at) =>
+      unescaped(at % 2 ? part : part.replace(/<([^<>\n]+)>/g, (_, inner) => pointed(inner, names))),
+    )
     .join("");
 }
 

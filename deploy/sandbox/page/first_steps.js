@@ -42,16 +42,49 @@ export function Walk({ state, names, place, slim = false }) {
       {},
       h("h2", {}, "First steps"),
       h("span", { class: "walk-count" }, next ? `${walk.done.length} of ${STEPS.length}` : "all done 🎉"),
-      slim && h("button", { type: "button", class: "plain", "aria-expanded": String(unfolded), onClick: () => unfold(!unfolded) }, unfolded ? "Less" : "More"),
-      h("button", { type: "button", class: "plain", onClick: () => change(begun(Date.now() / 1000)) }, "Start over"),
-      h("button", { type: "button", class: "plain", onClick: () => change({ ...walk, hidden: true }) }, "Hide"),
+      slim &&
+        h(
+          "button",
+          {
+            type: "button",
+            class: "plain",
+            "aria-expanded": String(unfolded),
+            onClick: () => unfold(!unfolded),
+          },
+          unfolded ? "Less" : "More",
+        ),
+      h(
+        "button",
+        { type: "button", class: "plain", onClick: () => change(begun(Date.now() / 1000)) },
+        "Start over",
+      ),
+      h(
+        "button",
+        { type: "button", class: "plain", onClick: () => change({ ...walk, hidden: true }) },
+        "Hide",
+      ),
     ),
-    state.sockets === 0 && h("p", { class: "walk-alone", role: "status" }, "No bot is connected, so nobody answers. ", h("code", {}, "make play"), " starts everything."),
+    state.sockets === 0 &&
+      h(
+        "p",
+        { class: "walk-alone", role: "status" },
+        "No bot is connected, so nobody answers. ",
+        h("code", {}, "make play"),
+        " starts everything.",
+      ),
     h(
       "ol",
       {},
       ...STEPS.filter((step) => unfolded || step === shown).map((step) =>
-        h(Step, { key: step, ...texts[step], number: STEPS.indexOf(step) + 1, done: walk.done.includes(step), open: step === shown, toggle: () => open(step === opened ? "" : step), start: startOf(step, walk, start) }),
+        h(Step, {
+          key: step,
+          ...texts[step],
+          number: STEPS.indexOf(step) + 1,
+          done: walk.done.includes(step),
+          open: step === shown,
+          toggle: () => open(step === opened ? "" : step),
+          start: startOf(step, walk, start),
+        }),
       ),
     ),
   );
@@ -66,7 +99,15 @@ function startOf(step, walk, start) {
 /** The way back to steps that were hidden. */
 export function WalkBack({ state }) {
   const [walk, change] = useWalk(state);
-  return walk?.hidden && h("button", { type: "button", class: "entry walk-back", onClick: () => change({ ...walk, hidden: false }) }, h("span", { class: "sign", "aria-hidden": "true" }, "👣"), "First steps");
+  return (
+    walk?.hidden &&
+    h(
+      "button",
+      { type: "button", class: "entry walk-back", onClick: () => change({ ...walk, hidden: false }) },
+      h("span", { class: "sign", "aria-hidden": "true" }, "👣"),
+      "First steps",
+    )
+  );
 }
 
 function Step({ number, title, text, wait, done, open, toggle, start }) {
@@ -85,7 +126,9 @@ function Step({ number, title, text, wait, done, open, toggle, start }) {
         "div",
         { class: "step-text" },
         h("p", {}, ...text),
-        start ? h("button", { type: "button", class: "button primary", onClick: start }, "Write it for me") : wait && h("p", { class: "quiet" }, wait),
+        start
+          ? h("button", { type: "button", class: "button primary", onClick: start }, "Write it for me")
+          : wait && h("p", { class: "quiet" }, wait),
         start && h("p", { class: "quiet" }, "Enter sends it."),
       ),
   );
@@ -138,7 +181,12 @@ function plan(step, state, names, walk) {
   const mynah = `@${names.user(state.app.user)}`;
   return {
     ask: { as: asker, channel: "help", thread: "", text: `${mynah} ${QUESTION}` },
-    correct: { as: staff, channel: walk.question?.channel, thread: walk.question?.ts ?? "", text: walk.question?.text.includes(QUESTION) ? ANSWER : "" },
+    correct: {
+      as: staff,
+      channel: walk.question?.channel,
+      thread: walk.question?.ts ?? "",
+      text: walk.question?.text.includes(QUESTION) ? ANSWER : "",
+    },
     again: { as: another ?? asker, channel: "help", thread: "", text: `${mynah} ${AGAIN}` },
     train: { as: admin, channel: "mynah-admin", thread: "", text: "/mynah train" },
     rollback: { as: admin, channel: "mynah-admin", thread: "", text: "/mynah rollback" },
@@ -153,14 +201,40 @@ function sentences(state, names, walk) {
   };
   const person = (wanted, at) => h("b", {}, called(wanted, at));
   return {
-    ask: { title: "Ask", text: ["As ", person("asker"), ", ask Mynah something that nobody has answered yet. It answers in the thread that opens."] },
+    ask: {
+      title: "Ask",
+      text: [
+        "As ",
+        person("asker"),
+        ", ask Mynah something that nobody has answered yet. It answers in the thread that opens.",
+      ],
+    },
     correct: {
       title: "Correct it as staff",
-      text: ["As ", person("staff"), ", send the right answer as a reply, then press 📝 on it. Or: More actions → “Correct this answer” on Mynah’s."],
-      wait: walk.replied ? "Now point at your reply, and press 📝 on it." : !walk.question && "First ask Mynah something.",
+      text: [
+        "As ",
+        person("staff"),
+        ", send the right answer as a reply, then press 📝 on it. Or: More actions → “Correct this answer” on Mynah’s.",
+      ],
+      wait: walk.replied
+        ? "Now point at your reply, and press 📝 on it."
+        : !walk.question && "First ask Mynah something.",
     },
-    again: { title: "Ask again in other words", text: ["As ", person("asker", 1), ", ask the same differently: Mynah quotes what staff wrote."] },
-    train: { title: "Train", text: ["As ", person("admin"), ", let Mynah train on all that it was taught: about 10 minutes, shown at the top. The new version answers only if it measures better."] },
-    rollback: { title: "Roll back", text: ["As ", person("admin"), ", go back to the version before: at once, and nothing is lost."] },
+    again: {
+      title: "Ask again in other words",
+      text: ["As ", person("asker", 1), ", ask the same differently: Mynah quotes what staff wrote."],
+    },
+    train: {
+      title: "Train",
+      text: [
+        "As ",
+        person("admin"),
+        ", let Mynah train on all that it was taught: about 10 minutes, shown at the top. The new version answers only if it measures better.",
+      ],
+    },
+    rollback: {
+      title: "Roll back",
+      text: ["As ", person("admin"), ", go back to the version before: at once, and nothing is lost."],
+    },
   };
 }

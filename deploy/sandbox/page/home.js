@@ -6,5 +6,9 @@ import { h } from "./dom.js";
 export function Home({ state, names }) {
   const view = state.home;
   if (!view) return h("div", { class: "home empty" }, "The app has not shown anything here yet.");
-  return h("div", { class: "home", key: view.id, "data-view-id": view.id }, ...blocks(view.blocks, names, view.state?.values));
+  return h(
+    "div",
+    { class: "home", key: view.id, "data-view-id": view.id },
+    ...blocks(view.blocks, names, view.state?.values),
+  );
 }

@@ -26,7 +26,9 @@ export function reset(field) {
 function partsOf(field) {
   if (field.options) return [...field.options].map((option) => [option, "selected", "defaultSelected"]);
   const boxes = [...field.querySelectorAll("input")];
-  return boxes.length ? boxes.map((box) => [box, "checked", "defaultChecked"]) : [[field, "value", "defaultValue"]];
+  return boxes.length
+    ? boxes.map((box) => [box, "checked", "defaultChecked"])
+    : [[field, "value", "defaultValue"]];
 }
 
 function ticked(field) {

@@ -49,13 +49,15 @@ async function press(event, pressed, names) {
   if (question && !(await confirmed(JSON.parse(question), names))) return;
   if (question && pressed.dataset.url) window.open(pressed.dataset.url, "_blank", "noopener,noreferrer");
   const dots = pressed.closest(".overflow")?.firstElementChild;
-  if ((await tell(pressed, pressed.dataset.value ?? null, dots ?? pressed)) && pressed.closest(".feedback")) rate(pressed);
+  if ((await tell(pressed, pressed.dataset.value ?? null, dots ?? pressed)) && pressed.closest(".feedback"))
+    rate(pressed);
 }
 
 async function change(field, names) {
   if (field.closest("[data-silent]")) return;
   const question = field.dataset.confirm;
-  if (question && !(await confirmed(JSON.parse(question), names))) return (told.get(field) ?? (() => reset(field)))();
+  if (question && !(await confirmed(JSON.parse(question), names)))
+    return (told.get(field) ?? (() => reset(field)))();
   told.set(field, kept(field));
   await tell(field, chosen(field), field);
 }

@@ -88,7 +88,8 @@ function lost(why) {
 async function bring(patient = true) {
   const { channel, thread, tab } = place();
   if (!state.channels[channel] && patient) return setTimeout(() => bring(false), PATIENCE_MS);
-  if (!state.channels[channel]) return go({ channel: firstChannel(), thread: "", tab: "" }, { replace: true });
+  if (!state.channels[channel])
+    return go({ channel: firstChannel(), thread: "", tab: "" }, { replace: true });
   visit(channel, tab).catch(toast); // it takes seconds where no app answers
   try {
     if (!state.loaded[channel]) await bringHistory(channel, "");
@@ -117,7 +118,8 @@ function firstChannel() {
 const bringHistory = (channel, before) =>
   fetched("history", { channel, before }, (found) => withHistory(state, channel, found));
 
-const bringThread = (channel, ts) => fetched("thread", { channel, ts }, (found) => withThread(state, channel, ts, found));
+const bringThread = (channel, ts) =>
+  fetched("thread", { channel, ts }, (found) => withThread(state, channel, ts, found));
 
 /**
  * Fetch a part of what was said, and put it in place with `into`.
@@ -144,14 +146,16 @@ function person() {
 /** What comes while somebody looks is read. */
 async function read({ messages = [] }) {
   const { channel } = place();
-  if (document.visibilityState === "visible" && messages.some((one) => one.channel === channel)) await mark(channel);
+  if (document.visibilityState === "visible" && messages.some((one) => one.channel === channel))
+    await mark(channel);
 }
 
 /** What one has seen is read; who comes for the first time has read all that is there. */
 async function mark(channel) {
   const newest = roots(state, channel).at(-1);
   const { is_member: member, unread, last_read: before } = state.channels[channel] ?? {};
-  if (newest && member && (unread || !before)) await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
+  if (newest && member && (unread || !before))
+    await call("conversations.mark", { channel, ts: newest.ts }).catch(() => {});
 }
 
 restore();

@@ -26,10 +26,26 @@ export function Menu({ label, items, beside, close }) {
     act();
   }
 
-  const entry = (item) => item && h("button", { type: "button", role: "menuitem", tabindex: "-1", class: item.danger && "danger", onClick: () => choose(item.act) }, item.name);
+  const entry = (item) =>
+    item &&
+    h(
+      "button",
+      {
+        type: "button",
+        role: "menuitem",
+        tabindex: "-1",
+        class: item.danger && "danger",
+        onClick: () => choose(item.act),
+      },
+      item.name,
+    );
   return h(
     Popover,
     { beside, close, class: "pop" },
-    h("div", { ref: list, class: "entries", role: "menu", "aria-label": label, onKeyDown: keyed }, ...items.map((item) => entry(item) ?? h("hr", {}))),
+    h(
+      "div",
+      { ref: list, class: "entries", role: "menu", "aria-label": label, onKeyDown: keyed },
+      ...items.map((item) => entry(item) ?? h("hr", {})),
+    ),
   );
 }

@@ -56,9 +56,23 @@ export class Message extends Component {
 
   keyed = (event) => {
     const { said } = this.props;
-    if (event.target !== this.row.current || event.ctrlKey || event.metaKey || event.altKey || said.ephemeral_to || gone(said)) return;
+    if (
+      event.target !== this.row.current ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      said.ephemeral_to ||
+      gone(said)
+    )
+      return;
     const menu = () => this.setOpen("menu");
-    const act = { Enter: menu, " ": menu, r: () => this.setOpen("picker"), t: () => reply(said), e: this.edit }[event.key];
+    const act = {
+      Enter: menu,
+      " ": menu,
+      r: () => this.setOpen("picker"),
+      t: () => reply(said),
+      e: this.edit,
+    }[event.key];
     if (!act) return;
     event.preventDefault();
     act();
@@ -66,8 +80,15 @@ export class Message extends Component {
 
   render({ said, names, state, goesOn, under, status }, { over, held, open, editing }) {
     if (dismissed.has(keyOf(said))) return null;
-    const active = (over || held || open) && !editing && !said.ephemeral_to && !gone(said) && isMember(said, state);
-    const classes = ["message", goesOn && "goes-on", said.ephemeral_to && "ephemeral", said.streaming && "streaming", (active || editing) && "active"];
+    const active =
+      (over || held || open) && !editing && !said.ephemeral_to && !gone(said) && isMember(said, state);
+    const classes = [
+      "message",
+      goesOn && "goes-on",
+      said.ephemeral_to && "ephemeral",
+      said.streaming && "streaming",
+      (active || editing) && "active",
+    ];
     return h(
       "li",
       {
@@ -84,19 +105,29 @@ export class Message extends Component {
         onKeyDown: this.keyed,
         onedit: this.edit,
       },
-      gone(said) ? bin() : goesOn ? h("span", { class: "gutter", "aria-hidden": "true" }, clock(said.ts)) : avatar(said.user, names),
+      gone(said)
+        ? bin()
+        : goesOn
+          ? h("span", { class: "gutter", "aria-hidden": "true" }, clock(said.ts))
+          : avatar(said.user, names),
       h(
         "div",
         { class: "said" },
         said.ephemeral_to && only(this.dismiss),
-        goesOn || gone(said) ? !gone(said) && h("span", { class: "hidden" }, names.user(said.user)) : byline(said, names),
+        goesOn || gone(said)
+          ? !gone(said) && h("span", { class: "hidden" }, names.user(said.user))
+          : byline(said, names),
         editing ? h(Editor, { said, state, names, done: this.done }) : body(said, names),
         ...(said.files ?? []).map((one) => file(one, names)),
-        said.reactions?.length > 0 && h(Reactions, { said, names, me: state.me, fixed: !isMember(said, state) }),
+        said.reactions?.length > 0 &&
+          h(Reactions, { said, names, me: state.me, fixed: !isMember(said, state) }),
         under && said.reply_count > 0 && replyLink(said, names),
-        under && status && h("p", { class: "status", role: "status" }, `${names.user(state.app.user)} ${status}`),
+        under &&
+          status &&
+          h("p", { class: "status", role: "status" }, `${names.user(state.app.user)} ${status}`),
       ),
-      active && h(Actions, { said, state, names, open, setOpen: this.setOpen, shut: this.shut, edit: this.edit }),
+      active &&
+        h(Actions, { said, state, names, open, setOpen: this.setOpen, shut: this.shut, edit: this.edit }),
     );
   }
 }
@@ -110,7 +141,11 @@ export function follows(before, one) {
 
 /** The time of a ts, as a clock shows it. */
 function clock(ts) {
-  return new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return new Date(Number(ts) * 1000).toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
 }
 
 function byline(said, names) {
@@ -126,7 +161,11 @@ function byline(said, names) {
 function replyLink(said, names) {
   return h(
     "a",
-    { class: "replies", ...to({ channel: said.channel, thread: said.ts }), onKeyDown: (event) => event.key === "Enter" && writeIn(`${said.channel}:${said.ts}`) },
+    {
+      class: "replies",
+      ...to({ channel: said.channel, thread: said.ts }),
+      onKeyDown: (event) => event.key === "Enter" && writeIn(`${said.channel}:${said.ts}`),
+    },
     ...said.reply_users.slice(0, 3).map((id) => avatar(id, names, "tiny")),
     h("span", {}, `${said.reply_count} ${said.reply_count === 1 ? "reply" : "replies"}`),
   );
@@ -138,7 +177,12 @@ function file(one, names) {
     "figure",
     { class: "file" },
     h("figcaption", {}, one.title || one.name),
-    image && h("a", { href: names.file(one.id), target: "_blank", rel: "noopener" }, h("img", { src: names.file(one.id), alt: one.title || one.name })),
+    image &&
+      h(
+        "a",
+        { href: names.file(one.id), target: "_blank", rel: "noopener" },
+        h("img", { src: names.file(one.id), alt: one.title || one.name }),
+      ),
   );
 }
 
@@ -150,12 +194,23 @@ function body(said, names) {
   if (gone(said)) return h("div", { class: "body tombstone" }, "This message was deleted.");
   const words = said.blocks?.length ? blocks(said.blocks, names) : mrkdwn(said.text, names);
   const began = said.streaming && !words.length && h("div", { class: "rich" }, h("div", { class: "lines" })); // a caret alone
-  return h("div", { class: "body" }, ...words, began, said.edited && h("small", { class: "edited" }, "(edited)"));
+  return h(
+    "div",
+    { class: "body" },
+    ...words,
+    began,
+    said.edited && h("small", { class: "edited" }, "(edited)"),
+  );
 }
 
 /** What stands over a message that nobody else sees. */
 function only(dismiss) {
-  return h("div", { class: "only" }, "Only visible to you", h("button", { type: "button", class: "plain", onClick: dismiss }, "Dismiss message"));
+  return h(
+    "div",
+    { class: "only" },
+    "Only visible to you",
+    h("button", { type: "button", class: "plain", onClick: dismiss }, "Dismiss message"),
+  );
 }
 
 function bin() {

@@ -42,11 +42,35 @@ export function Actions({ said, state, names, open, setOpen, shut, edit }) {
       before.current = "";
     };
     const down = () => (before.current = open);
-    return h("button", { type: "button", "aria-label": label, title: label, "aria-haspopup": part === "menu" ? "menu" : "dialog", "aria-expanded": String(open === part), tabindex: "-1", onPointerDown: down, onClick: pressed }, face);
+    return h(
+      "button",
+      {
+        type: "button",
+        "aria-label": label,
+        title: label,
+        "aria-haspopup": part === "menu" ? "menu" : "dialog",
+        "aria-expanded": String(open === part),
+        tabindex: "-1",
+        onPointerDown: down,
+        onClick: pressed,
+      },
+      face,
+    );
   }
 
   const quick = Object.entries(QUICK).map(([name, meaning], at) =>
-    h("button", { type: "button", class: "emoji", "aria-label": `React with ${meaning}`, title: `React with ${meaning}`, tabindex: at ? "-1" : "0", onClick: () => react(name) }, meaning.split(" ")[0]),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "emoji",
+        "aria-label": `React with ${meaning}`,
+        title: `React with ${meaning}`,
+        tabindex: at ? "-1" : "0",
+        onClick: () => react(name),
+      },
+      meaning.split(" ")[0],
+    ),
   );
   return h(
     Fragment,
@@ -56,11 +80,22 @@ export function Actions({ said, state, names, open, setOpen, shut, edit }) {
       { ref: bar, class: "toolbar", role: "toolbar", "aria-label": "Message actions", onKeyDown: keyed },
       ...quick,
       opener("picker", "Add a reaction", symbol("face")),
-      h("button", { type: "button", "aria-label": "Reply in thread", title: "Reply in thread", tabindex: "-1", onClick: () => reply(said) }, symbol("thread")),
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": "Reply in thread",
+          title: "Reply in thread",
+          tabindex: "-1",
+          onClick: () => reply(said),
+        },
+        symbol("thread"),
+      ),
       opener("menu", "More actions", symbol("more")),
     ),
     open === "picker" && h(Picker, { pick: react, beside, close }),
-    open === "menu" && h(Menu, { label: "More actions", items: items({ said, state, names, edit }), beside, close }),
+    open === "menu" &&
+      h(Menu, { label: "More actions", items: items({ said, state, names, edit }), beside, close }),
   );
 }
 
@@ -84,7 +119,9 @@ function items({ said, state, names, edit }) {
 async function copy(said) {
   const thread = isReply(said) ? said.thread_ts : "";
   try {
-    await navigator.clipboard.writeText(new URL(address({ channel: said.channel, thread, tab: "" }), location.href));
+    await navigator.clipboard.writeText(
+      new URL(address({ channel: said.channel, thread, tab: "" }), location.href),
+    );
     toast("The link is copied.");
   } catch (error) {
     toast(error);
@@ -96,11 +133,15 @@ async function remove(said, names) {
   const quoted = said.text.replace(/^/gm, "> ");
   const question = {
     title: plain("Delete message"),
-    text: { type: "mrkdwn", text: `Are you sure you want to delete this message? This cannot be undone.\n${quoted}` },
+    text: {
+      type: "mrkdwn",
+      text: `Are you sure you want to delete this message? This cannot be undone.\n${quoted}`,
+    },
     confirm: plain("Delete"),
     style: "danger",
   };
-  if (await confirmed(question, names)) await call("chat.delete", { channel: said.channel, ts: said.ts }).catch(toast);
+  if (await confirmed(question, names))
+    await call("chat.delete", { channel: said.channel, ts: said.ts }).catch(toast);
 }
 
 const plain = (text) => ({ type: "plain_text", text });

@@ -36,9 +36,21 @@ function Stack({ stack, names }) {
   };
   return h(
     "dialog",
-    { ref: dialog, class: "over", "aria-labelledby": `title-${front.id}`, onKeyDown, onCancel: (event) => event.preventDefault() },
+    {
+      ref: dialog,
+      class: "over",
+      "aria-labelledby": `title-${front.id}`,
+      onKeyDown,
+      onCancel: (event) => event.preventDefault(),
+    },
     // In a section a header and a footer are its own, and none of the page's landmarks.
-    h("section", {}, ...stack.map((view) => h(View, { key: view.id, view, below: view !== front, first: view === stack[0], names }))),
+    h(
+      "section",
+      {},
+      ...stack.map((view) =>
+        h(View, { key: view.id, view, below: view !== front, first: view === stack[0], names }),
+      ),
+    ),
     h(Toasts),
   );
 }
@@ -85,7 +97,16 @@ function View({ view, below, first, names }) {
   };
   return h(
     "form",
-    { ref: form, class: "modal", hidden: below, noValidate: true, "data-view-id": view.id, "aria-busy": busy, onSubmit: submit, onInput: mended },
+    {
+      ref: form,
+      class: "modal",
+      hidden: below,
+      noValidate: true,
+      "data-view-id": view.id,
+      "aria-busy": busy,
+      onSubmit: submit,
+      onInput: mended,
+    },
     head(view, first),
     h("div", { class: "form" }, ...blocks(view.blocks, names, view.state?.values, errors)),
     failed && h("p", { class: "failed", role: "alert" }, failed),
@@ -94,13 +115,21 @@ function View({ view, below, first, names }) {
 }
 
 function head(view, first) {
-  const back = h("button", { type: "button", class: "close back", "aria-label": "Back", onClick: () => close(view) }, "←");
+  const back = h(
+    "button",
+    { type: "button", class: "close back", "aria-label": "Back", onClick: () => close(view) },
+    "←",
+  );
   return h(
     "header",
     {},
     first ? h("img", { class: "avatar small", src: "/page/mynah.svg", alt: "" }) : back,
     h("h2", { id: `title-${view.id}` }, ...words(view.title)),
-    h("button", { type: "button", class: "close", "aria-label": "Close", onClick: () => close(view, { whole: true }) }, "✕"),
+    h(
+      "button",
+      { type: "button", class: "close", "aria-label": "Close", onClick: () => close(view, { whole: true }) },
+      "✕",
+    ),
   );
 }
 
@@ -109,8 +138,13 @@ function foot(view, busy) {
   return h(
     "footer",
     {},
-    h("button", { type: "button", class: "button usual", onClick: leave }, ...(view.close ? words(view.close) : [view.submit ? "Cancel" : "Close"])),
-    view.submit && h("button", { type: "submit", class: "button primary", "aria-busy": busy }, ...words(view.submit)),
+    h(
+      "button",
+      { type: "button", class: "button usual", onClick: leave },
+      ...(view.close ? words(view.close) : [view.submit ? "Cancel" : "Close"]),
+    ),
+    view.submit &&
+      h("button", { type: "submit", class: "button primary", "aria-busy": busy }, ...words(view.submit)),
   );
 }
 
@@ -127,7 +161,10 @@ async function close(view, { whole = false } = {}) {
 /** Put the focus where somebody goes on: the field that wants it, else the first, else a button. */
 function enter(form) {
   const wanted = ["[autofocus]", ".form :is(.field, input)", ".form .button", "footer .button:last-child"];
-  wanted.map((one) => form.querySelector(one)).find(Boolean)?.focus();
+  wanted
+    .map((one) => form.querySelector(one))
+    .find(Boolean)
+    ?.focus();
 }
 
 /** What the inputs of a view hold, by block id. */

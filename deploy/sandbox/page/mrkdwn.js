@@ -76,7 +76,7 @@ function paragraphs(text, names) {
 
 function inline(text, names) {
   const nodes = [];
-  for (let rest = text; rest; ) {
+  for (let rest = text; rest;) {
     const match = INLINE.exec(rest);
     if (!match) return [...nodes, unescaped(rest)];
     if (match.index) nodes.push(unescaped(rest.slice(0, match.index)));

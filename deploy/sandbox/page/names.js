@@ -9,7 +9,8 @@ export function namesOf({ team, me, users, groups, channels }) {
     user: (id) => named(people.get(id)) ?? id,
     group: (id) => groups[id] ?? id,
     channel: (id) => title(channels[id], me, people) ?? id,
-    file: (id) => `/page/file/${encodeURIComponent(id)}?${new URLSearchParams({ as: people.get(me)?.name ?? "", team: team ?? "" })}`,
+    file: (id) =>
+      `/page/file/${encodeURIComponent(id)}?${new URLSearchParams({ as: people.get(me)?.name ?? "", team: team ?? "" })}`,
     everybody: () => users.map((user) => ({ id: user.id, name: named(user) })),
     places: () => Object.values(channels).map(({ id }) => ({ id, name: title(channels[id], me, people) })),
     groups: () => Object.entries(groups).map(([id, handle]) => ({ id, name: handle })),

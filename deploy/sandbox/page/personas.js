@@ -64,10 +64,20 @@ export function Personas({ state, names, place }) {
       },
       h("span", { class: `persona-bar hue-${hue(state.me)}`, "aria-hidden": "true" }),
       avatar(state.me, names),
-      h("span", { class: "persona-words" }, h("small", {}, `You are · ${role(names.person(state.me))}`), h("strong", {}, names.user(state.me))),
+      h(
+        "span",
+        { class: "persona-words" },
+        h("small", {}, `You are · ${role(names.person(state.me))}`),
+        h("strong", {}, names.user(state.me)),
+      ),
       h("span", { class: "persona-turn", "aria-hidden": "true" }, "Switch ▾"),
     ),
-    open && h("ul", { class: "persona-menu", role: "menu", "aria-label": "Be somebody else" }, ...state.personas.map((one) => row(one, names, place, become))),
+    open &&
+      h(
+        "ul",
+        { class: "persona-menu", role: "menu", "aria-label": "Be somebody else" },
+        ...state.personas.map((one) => row(one, names, place, become)),
+      ),
   );
 }
 
@@ -86,7 +96,12 @@ function row({ name, id }, names, place, become) {
         onClick: () => become(name),
       },
       avatar(id, names, "small"),
-      h("span", { class: "persona-words" }, h("strong", {}, names.user(id)), h("small", {}, may(names.person(id)))),
+      h(
+        "span",
+        { class: "persona-words" },
+        h("strong", {}, names.user(id)),
+        h("small", {}, may(names.person(id))),
+      ),
     ),
     h(
       "a",

@@ -30,15 +30,35 @@ export function Picker({ pick, beside, close }) {
     to.focus();
   }
 
-  const one = (name) => h("button", { key: name, type: "button", class: "emoji", title: `:${name}:`, "aria-label": name, onClick: () => take(name) }, face(name));
+  const one = (name) =>
+    h(
+      "button",
+      {
+        key: name,
+        type: "button",
+        class: "emoji",
+        title: `:${name}:`,
+        "aria-label": name,
+        onClick: () => take(name),
+      },
+      face(name),
+    );
   return h(
     Popover,
     { beside, close, class: "pop" },
     h(
       "div",
       { ref: box, class: "picker", role: "dialog", "aria-label": "Add a reaction", onKeyDown: keyed },
-      h("input", { type: "search", autofocus: true, placeholder: "Search emoji", "aria-label": "Search emoji", autocomplete: "off", onInput: (event) => setSought(event.target.value) }),
-      !sought.trim() && h("div", { class: "grid", role: "group", "aria-label": "Often used here" }, ...FIRST.map(one)),
+      h("input", {
+        type: "search",
+        autofocus: true,
+        placeholder: "Search emoji",
+        "aria-label": "Search emoji",
+        autocomplete: "off",
+        onInput: (event) => setSought(event.target.value),
+      }),
+      !sought.trim() &&
+        h("div", { class: "grid", role: "group", "aria-label": "Often used here" }, ...FIRST.map(one)),
       h("div", { class: "grid all", role: "group", "aria-label": "All emoji" }, ...found.map(one)),
       !found.length && h("p", { class: "none", role: "status" }, "No emoji has such a name."),
     ),
@@ -53,6 +73,7 @@ function reached(buttons, { key, target }) {
   if (key === "ArrowLeft") return buttons[at - 1];
   const column = (one) => Math.abs(one.offsetLeft - target.offsetLeft) < 2;
   if (key === "ArrowDown") return buttons.slice(at + 1).find(column);
-  if (key === "ArrowUp") return buttons.slice(0, at).findLast(column) ?? target.closest(".picker").querySelector("input");
+  if (key === "ArrowUp")
+    return buttons.slice(0, at).findLast(column) ?? target.closest(".picker").querySelector("input");
   return null;
 }

@@ -39,7 +39,9 @@ export function reached(walk, state) {
   const now = {
     ...walk,
     question,
-    replied: said.some((one) => isReply(one) && one.thread_ts === question?.ts && staffOf(state).has(one.user)),
+    replied: said.some(
+      (one) => isReply(one) && one.thread_ts === question?.ts && staffOf(state).has(one.user),
+    ),
     corrected,
     gate: walk.gate ?? (state.behind ? (state.behind.gate?.run ?? 0) : null),
     live: Math.max(walk.live, version(state.behind)),
@@ -71,7 +73,9 @@ function since(walk, { messages }) {
 /** Questions to the app that it has answered. */
 function answered(said, state) {
   const { app, channels } = state;
-  const spoke = new Set(said.filter((one) => one.user === app.user && isReply(one)).map((one) => one.thread_ts));
+  const spoke = new Set(
+    said.filter((one) => one.user === app.user && isReply(one)).map((one) => one.thread_ts),
+  );
   const toApp = (one) => one.text?.includes(`<@${app.user}>`) || isWithApp(state, channels[one.channel]);
   const isAnswered = (one) => spoke.has(one.ts) || one.reply_users?.includes(app.user);
   return said.filter((one) => !isReply(one) && one.user !== app.user && toApp(one) && isAnswered(one));
@@ -80,7 +84,8 @@ function answered(said, state) {
 /** Since when an answer is corrected: by its modal, or by a reply that staff marked with 📝. */
 function correctedAt(said, { app, users }) {
   const staff = staffOf({ users });
-  const marked = (one) => one.reactions?.some(({ name, users: by }) => name === "memo" && by.some((id) => staff.has(id)));
+  const marked = (one) =>
+    one.reactions?.some(({ name, users: by }) => name === "memo" && by.some((id) => staff.has(id)));
   const changed = (one) => one.user === app.user && one.metadata?.event_payload?.mode === "corrected";
   const found = said.find((one) => isReply(one) && (changed(one) || (one.user !== app.user && marked(one))));
   return found ? (found.edited?.ts ?? found.ts) : "";
@@ -88,7 +93,10 @@ function correctedAt(said, { app, users }) {
 
 function rolledBack(said, { app, behind }, highest) {
   const now = version(behind);
-  return (now > 0 && now < highest) || said.some((one) => one.user === app.user && ROLLED_BACK.test(one.text ?? ""));
+  return (
+    (now > 0 && now < highest) ||
+    said.some((one) => one.user === app.user && ROLLED_BACK.test(one.text ?? ""))
+  );
 }
 
 /** The number of the live version; 0 where it is not known. */

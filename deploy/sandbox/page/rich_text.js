@@ -19,7 +19,13 @@ const INLINE = {
   date: (one) => one.fallback || new Date(one.timestamp * 1000).toLocaleString(),
   color: (one) => h("code", {}, one.value),
 };
-const STYLES = [["code", "code"], ["strike", "s"], ["underline", "u"], ["italic", "em"], ["bold", "strong"]];
+const STYLES = [
+  ["code", "code"],
+  ["strike", "s"],
+  ["underline", "u"],
+  ["italic", "em"],
+  ["bold", "strong"],
+];
 
 /** The block's parts, one under the other. */
 export function richText(block, names) {

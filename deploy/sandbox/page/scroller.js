@@ -41,5 +41,9 @@ export function Scroller({ label, more = false, bringMore, newest, oldest, child
     await bringMore().finally(() => (bringing.current = false));
   }
 
-  return h("div", { class: "scroller", ref: box, onScroll: scrolled, tabindex: "0", role: "region", "aria-label": label }, h("div", { ref: inner }, children));
+  return h(
+    "div",
+    { class: "scroller", ref: box, onScroll: scrolled, tabindex: "0", role: "region", "aria-label": label },
+    h("div", { ref: inner }, children),
+  );
 }

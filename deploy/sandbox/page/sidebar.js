@@ -16,21 +16,38 @@ export function Sidebar(props) {
   const direct = channels.filter((one) => one.type === "im" && one.is_member && !isWithApp(state, one));
   return h(
     "nav",
-    { class: "side", "aria-label": "Conversations", onKeyDown: (event) => event.key === "Escape" && closeMenu() },
+    {
+      class: "side",
+      "aria-label": "Conversations",
+      onKeyDown: (event) => event.key === "Escape" && closeMenu(),
+    },
     h(
       "header",
       {},
       h("img", { class: "avatar small", src: "/page/mynah.svg", alt: "" }),
       h("strong", {}, "Local Slack"),
-      h("button", { type: "button", class: "plain only-narrow", "aria-label": "Close the list", onClick: closeMenu }, "✕"),
+      h(
+        "button",
+        { type: "button", class: "plain only-narrow", "aria-label": "Close the list", onClick: closeMenu },
+        "✕",
+      ),
     ),
     h(Personas, props),
     !narrow && h(Walk, props),
     h(WalkBack, props),
     h("h2", {}, "Channels"),
-    h("ul", {}, ...rooms.map((one) => h("li", { key: one.id }, entry(one, sign(one), names.channel(one.id), place)))),
+    h(
+      "ul",
+      {},
+      ...rooms.map((one) => h("li", { key: one.id }, entry(one, sign(one), names.channel(one.id), place))),
+    ),
     h("h2", {}, "Direct messages"),
-    h("ul", {}, h("li", {}, appEntry(state, names, place)), ...direct.map((one) => h("li", { key: one.id }, entry(one, "●", names.channel(one.id), place)))),
+    h(
+      "ul",
+      {},
+      h("li", {}, appEntry(state, names, place)),
+      ...direct.map((one) => h("li", { key: one.id }, entry(one, "●", names.channel(one.id), place))),
+    ),
   );
 }
 
@@ -54,7 +71,9 @@ function entry(channel, before, name, place) {
     },
     h("span", { class: "sign", "aria-hidden": "true" }, before),
     h("span", { class: "name" }, name),
-    unread && channel.mentions > 0 && h("span", { class: "count", "aria-label": `${channel.mentions} for you` }, String(channel.mentions)),
+    unread &&
+      channel.mentions > 0 &&
+      h("span", { class: "count", "aria-label": `${channel.mentions} for you` }, String(channel.mentions)),
     unread && h("span", { class: "hidden" }, "unread"),
   );
 }
@@ -71,7 +90,12 @@ function appEntry(state, names, place) {
       toast(error);
     }
   };
-  return h("button", { type: "button", class: "entry", onClick: open }, h("span", { class: "sign" }, avatarOf(state, names)), h("span", { class: "name" }, names.user(state.app.user)));
+  return h(
+    "button",
+    { type: "button", class: "entry", onClick: open },
+    h("span", { class: "sign" }, avatarOf(state, names)),
+    h("span", { class: "name" }, names.user(state.app.user)),
+  );
 }
 
 const avatarOf = (state, names) => avatar(state.app.user, names, "tiny");

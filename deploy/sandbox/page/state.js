@@ -115,7 +115,11 @@ const NONE = [];
 
 function sorted(messages) {
   if (!messages) return NONE;
-  if (!inOrder.has(messages)) inOrder.set(messages, [...messages.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1)));
+  if (!inOrder.has(messages))
+    inOrder.set(
+      messages,
+      [...messages.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1)),
+    );
   return inOrder.get(messages);
 }
 
@@ -123,7 +127,8 @@ function withMessages(state, said) {
   const channels = { ...state.messages };
   for (const one of said) {
     if (!wanted(state, one)) continue;
-    if (channels[one.channel] === state.messages[one.channel]) channels[one.channel] = new Map(channels[one.channel]);
+    if (channels[one.channel] === state.messages[one.channel])
+      channels[one.channel] = new Map(channels[one.channel]);
     if (one.gone) channels[one.channel].delete(one.ts);
     else channels[one.channel].set(one.ts, one);
   }

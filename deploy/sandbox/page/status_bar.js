@@ -11,8 +11,22 @@ export function Strip({ state, drawer, toggleDrawer }) {
     { class: "strip", "aria-label": "Behind the scenes" },
     h("ul", { class: "facts" }, ...facts(state)),
     h("p", { class: "hidden", role: "status" }, words(state)),
-    h("button", { type: "button", class: "strip-button", id: "drawer-button", "aria-expanded": String(drawer), onClick: toggleDrawer }, "What Bolt sees"),
-    h("button", { type: "button", class: "strip-button", "aria-label": theme, title: theme, onClick: toggleTheme }, dark ? "☀" : "☾"),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "strip-button",
+        id: "drawer-button",
+        "aria-expanded": String(drawer),
+        onClick: toggleDrawer,
+      },
+      "What Bolt sees",
+    ),
+    h(
+      "button",
+      { type: "button", class: "strip-button", "aria-label": theme, title: theme, onClick: toggleTheme },
+      dark ? "☀" : "☾",
+    ),
   );
 }
 
@@ -26,7 +40,17 @@ function facts({ sockets, behind }) {
     live && h("li", {}, h("b", {}, live), " answers"),
     h("li", {}, h("b", {}, String(memory)), " learned"),
     run && running(run),
-    gate && h("li", {}, "last gate: ", h("b", { class: gate.passed ? "gate-passed" : gate.enough === false ? null : "gate-failed" }, verdict(gate))),
+    gate &&
+      h(
+        "li",
+        {},
+        "last gate: ",
+        h(
+          "b",
+          { class: gate.passed ? "gate-passed" : gate.enough === false ? null : "gate-failed" },
+          verdict(gate),
+        ),
+      ),
     paused && h("li", { class: "paused" }, "paused"),
   ];
 }

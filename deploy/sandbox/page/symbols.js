@@ -11,5 +11,9 @@ const SHAPES = {
 
 /** A drawing by its name; what it means is said beside it. */
 export function symbol(name) {
-  return h("svg", { viewBox: "0 0 18 18", class: `symbol symbol-${name}`, "aria-hidden": "true" }, ...SHAPES[name].map((d) => h("path", { d })));
+  return h(
+    "svg",
+    { viewBox: "0 0 18 18", class: `symbol symbol-${name}`, "aria-hidden": "true" },
+    ...SHAPES[name].map((d) => h("path", { d })),
+  );
 }

@@ -34,11 +34,18 @@ export function Thread(props) {
         {},
         root && h(Message, { key: root.ts, said: root, names, state, place }),
         !root && state.threads.has(key) && h("li", { class: "empty" }, "This message was deleted."),
-        under.length > 0 && h("li", { class: "reply-line" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),
-        ...under.map((one, at) => h(Message, { key: one.ts, said: one, names, state, place, goesOn: follows(under[at - 1], one) })),
+        under.length > 0 &&
+          h("li", { class: "reply-line" }, `${under.length} ${under.length === 1 ? "reply" : "replies"}`),
+        ...under.map((one, at) =>
+          h(Message, { key: one.ts, said: one, names, state, place, goesOn: follows(under[at - 1], one) }),
+        ),
       ),
       h("p", { class: "status", role: "status" }, status && `${names.user(state.app.user)} ${status}`),
-      h("p", { class: "typing", "aria-live": "polite" }, typingWords(typists(state, place.channel, place.thread), names)),
+      h(
+        "p",
+        { class: "typing", "aria-live": "polite" },
+        typingWords(typists(state, place.channel, place.thread), names),
+      ),
     ),
     root && channel?.is_member && h(Composer, { ...props, channel, thread: root.ts }),
   );

@@ -24,7 +24,16 @@ export function Toasts() {
     return () => watching.delete(setShown);
   }, []);
   const one = ({ id, text }) =>
-    h("p", { class: "toast", key: id }, text, h("button", { type: "button", class: "close", "aria-label": "Dismiss", onClick: () => dismiss(id) }, "✕"));
+    h(
+      "p",
+      { class: "toast", key: id },
+      text,
+      h(
+        "button",
+        { type: "button", class: "close", "aria-label": "Dismiss", onClick: () => dismiss(id) },
+        "✕",
+      ),
+    );
   return h("div", { class: "toasts", role: "status", "aria-live": "polite" }, ...shown.map(one));
 }
 

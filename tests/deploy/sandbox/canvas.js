@@ -21,7 +21,11 @@ const names = {
 
 function said({ ts, text, blocks: list }) {
   const body = list ? blocks(list, names) : mrkdwn(text, names);
-  return h("article", { key: ts, "data-channel": "C0HELP", "data-ts": ts }, h("div", { class: "body" }, ...body));
+  return h(
+    "article",
+    { key: ts, "data-channel": "C0HELP", "data-ts": ts },
+    h("div", { class: "body" }, ...body),
+  );
 }
 
 function Page({ messages = [], modals = [], home }) {
