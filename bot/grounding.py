@@ -6,6 +6,7 @@ import re
 
 # What a house's own facts are made of: ports, versions, limits, prices, dates.
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_LISTED = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)  # the number of a list's item says nothing
 
 
 def grounded(answer: str, *sources: str) -> bool:
@@ -15,4 +16,4 @@ def grounded(answer: str, *sources: str) -> bool:
     is not to be shown as if somebody had verified it.
     """
     known = {number for source in sources for number in _NUMBER.findall(source)}
-    return known.issuperset(_NUMBER.findall(answer))
+    return known.issuperset(_NUMBER.findall(_LISTED.sub("", answer)))

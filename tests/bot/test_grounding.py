@@ -15,6 +15,8 @@ APPROVED = "The page listens on port 7411, since version 5.2 (until 17:30)."
         ("It uses port 7411.", True),
         ("Since 5.2 it is 7411, until 17:30!", True),
         ("It has no port.", True),
+        ("Two steps:\n1. Open it.\n 2) Use 7411.", True),
+        ("1. Use 8080.", False),
         ("It uses port 8080.", False),
         ("It uses port 741.", False),
         ("Since version 5.", False),
