@@ -82,10 +82,10 @@ class Thresholds:
         return similarity >= self.quote and score >= bar and lead >= self.lead
 
 
-# Measured by `make bench-memory`, in percent. Right and wrong: held-out wordings quoted so. Unknown:
+# Measured by `make bench-memory`, in percent. Right, wrong: held-out wordings quoted so. Unknown:
 # questions whose fact was left out of memory that are quoted another fact's answer. Before: cosine
 # from 0.62 (words: 0.45) and the same lead. The deviations were chosen on the real FAQ, for at most
-# 2 % unknown over both rows, and confirmed on the help desk; a cosine alone that does as well (0.82)
+# 2 % unknown over both rows, and confirmed on the help desk; a cosine alone as careful (0.82)
 # quotes 40 instead of 65 of the FAQ by one wording, and 21 instead of 83 on a first day.
 #                           before                 now
 #              wordings     right wrong unknown    right wrong unknown
