@@ -19,7 +19,7 @@ from deploy.sandbox.people import User
 from deploy.sandbox.state import Clock
 from deploy.sandbox.world import Content, World
 
-# The first steps' own (`sandbox/page/walk.js`): nobody there has answered it yet.
+# The first steps' own (`sandbox/page/first_steps.js`): nobody there has answered it yet.
 WALK = "q01"
 # Nobody has asked these either: the other ports, which Mynah would quote in answer to it, what it
 # would quote in answer to those, and a few more to try.

@@ -114,7 +114,7 @@ async def test_nobody_answers_what_another_was_asked(windows: Windows, sandbox: 
     """A question that is open when Back leads to another person goes away unanswered."""
     await sandbox.client("xoxp-admin").chat_postMessage(channel=HELP, text="mine")
     page = await windows.page_as("asker", channel=HELP)
-    await page.evaluate("import('/page/places.js').then(({ go }) => go({ as: 'admin' }))")
+    await page.evaluate("import('/page/route.js').then(({ go }) => go({ as: 'admin' }))")
     await expect(page.get_by_role("button", name="You are admin")).to_be_visible()
     said = page.locator("li.message").filter(has_text="mine")
     await said.hover()

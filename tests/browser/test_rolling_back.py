@@ -59,5 +59,5 @@ async def test_a_runs_picture_is_shown(house: House, page_as: PageAs) -> None:
     await card.get_by_role("link", name="repl").click()
     picture = thread(page).get_by_role("img", name="Run 1: before and after")
     await expect(picture).to_be_visible()
-    width = "picture => picture.complete && picture.naturalWidth"
+    width = "picture => picture.decode().then(() => picture.naturalWidth)"  # once it is there
     assert int(await picture.evaluate(width)) > 300

@@ -20,6 +20,7 @@ from training.curriculum import plan
 from training.failures import TrainingFailed
 from training.recipe import Recipe
 from training.replay import Reply
+from training.soundness import CURVE
 from training.train import TrainJob, train
 from training.variation import house_words, vary
 
@@ -134,11 +135,11 @@ def test_it_learns(tmp_path: Path, trained_adapter: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_job_gives_the_same_adapter(tmp_path: Path, trained_adapter: Path) -> None:
-    """One seed, one thread: the weights are the same bit for bit, and only two files come out."""
+    """One seed, one thread: the weights are the same bit for bit; beside them the curve alone."""
     again = train(job(tmp_path / "work"), quiet)
     assert sha(again) == sha(trained_adapter)
     names = {file.name for file in again.iterdir()} - {"README.md"}
-    assert names == {"adapter_config.json", "adapter_model.safetensors"}
+    assert names == {"adapter_config.json", "adapter_model.safetensors", CURVE}
 
 
 @pytest.mark.slow
