@@ -18,7 +18,7 @@ export function Composer({ state, names, place, ask, channel, thread }) {
   const [why, setWhy] = useState(""); // the last text was not sent
   const [too, setToo] = useState(false); // also to the channel
   const form = useRef(null);
-  const sending = useRef({ now: false, again: false });
+  const unsent = useRef([]); // what Enter was pressed on, oldest first; the first is on its way
   const typed = useRef(0);
   const away = useRef(false); // whoever looks elsewhere by now may be somebody else
   const latest = useRef(text);
@@ -35,26 +35,35 @@ export function Composer({ state, names, place, ask, channel, thread }) {
     ask.typing(channel.id, thread);
   }
 
-  /** The text stays until it has been said; what is typed meanwhile stays after it. */
+  /** The box is free at once; messages go out one after the other, in the order of their Enter. */
   async function send(event) {
     event?.preventDefault();
-    if (sending.current.now) return void (sending.current.again = true);
     const words = latest.current;
     if (!words.trim()) return;
-    sending.current = { now: true, again: false };
+    unsent.current.push(words);
+    rest("");
+    if (unsent.current.length > 1) return; // the one before is still on its way
     try {
-      await said(words);
-      if (latest.current.startsWith(words)) rest(latest.current.slice(words.length));
-      typed.current = 0;
+      while (unsent.current.length) {
+        if (away.current) return giveBack();
+        await said(unsent.current[0]);
+        unsent.current.shift();
+      }
     } catch (error) {
-      sending.current.again = false;
+      const [words] = unsent.current;
+      giveBack();
       setWhy(reason(words, error));
     }
-    sending.current.now = false;
-    if (sending.current.again && !away.current) await send();
+  }
+
+  /** What was not sent is written in the box again, before what was begun since. */
+  function giveBack() {
+    const after = away.current ? draft(place.as, here) : latest.current;
+    rest([...unsent.current.splice(0), after].filter(Boolean).join("\n"));
   }
 
   function rest(left) {
+    typed.current = 0;
     latest.current = left;
     setText(left);
     keepDraft(place.as, here, left);
