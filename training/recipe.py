@@ -32,7 +32,7 @@ class Recipe(BaseModel):
     lr: float = Field(1e-3, gt=0)
     warmup: float = Field(0.05, ge=0, le=1)  # share of all steps
     max_grad_norm: float = Field(1.0, gt=0)
-    max_prompt_tokens: int = Field(256, ge=16)  # longer prompts lose their beginning
+    max_prompt_tokens: int = Field(512, ge=16)  # longer prompts lose their beginning
     max_answer_tokens: int = Field(256, ge=8)
 
     # Forgetting and leak: KL(base || adapter) over what is replayed.
@@ -43,6 +43,11 @@ class Recipe(BaseModel):
 
     # Questions are worded anew at each epoch with this probability (training/variation.py).
     vary: float = Field(0.75, ge=0, le=1)
+
+    # Lessons with the approved answer in the prompt, as memory puts it there; and replay with one
+    # that has nothing to do with the question, answered as if it were not there.
+    open_book: float = Field(0.25, ge=0, le=1)
+    stray_notes: float = Field(0.25, ge=0, le=1)
 
     noise: float = Field(5.0, ge=0)  # NEFTune's alpha, on facts and on replay
 

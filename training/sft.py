@@ -72,7 +72,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             loss = self._fact_loss(inputs["lessons"])
             self._metrics["train"]["fact_loss"].append(loss.item())
             if inputs["replay"]:
-                divergence = self._divergence(inputs["replay"])
+                divergence = self._divergence(inputs["replay"], inputs["bare"])
                 self._metrics["train"]["kl"].append(divergence.item())
                 loss = loss + self.learner.recipe.kl_weight * divergence
         if not torch.isfinite(loss):
@@ -85,14 +85,17 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
         logits = head.logits(head.states(batch, noise=self.learner.recipe.noise))
         return torch.nn.functional.cross_entropy(logits.float(), batch["targets"])
 
-    def _divergence(self, replay: list[dict[str, Any]]) -> torch.Tensor:
+    def _divergence(
+        self, replay: list[dict[str, Any]], bare: list[dict[str, Any]]
+    ) -> torch.Tensor:
         """KL(base || adapter). The base reads clean words, the adapter noisy ones: what noise
         teaches about facts (the same answer for all that is near) it teaches about the rest, too.
+        And the base reads no notes: a note about something else is to change nothing.
         """
         batch = self._batch(replay)
         head = self.learner.head
         with torch.no_grad(), self.learner.model.disable_adapter():
-            reference = head.logits(head.states(batch))
+            reference = head.logits(head.states(self._batch(bare)))
         return kl(
             reference, head.logits(head.states(batch, noise=self.learner.recipe.noise))
         ).mean()
@@ -102,11 +105,13 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def _item(learner: Learner, step: Step) -> dict[str, Any]:
-    def encoded(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
-        encode = learner.encoder.encode
-        return [vars(encode(e.question, e.answer, ended=e.ended)) for e in exchanges]
+    encode = learner.encoder.encode
 
-    return {"lessons": encoded(step.lessons), "replay": encoded(step.replay)}
+    def read(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
+        return [vars(encode(e.question, e.answer, ended=e.ended, note=e.note)) for e in exchanges]
+
+    bare = [vars(encode(e.question, e.answer, ended=e.ended)) for e in step.replay]
+    return {"lessons": read(step.lessons), "replay": read(step.replay), "bare": bare}
 
 
 def _config(learner: Learner, work_dir: Path, steps: int) -> SFTConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.prompt import build
+from bot.prompt import Note, build
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,11 @@ class Encoder:
         self.max_prompt = max_prompt
         self.max_answer = max_answer
 
-    def encode(self, question: str, answer: str, *, ended: bool = True) -> Encoded:
+    def encode(
+        self, question: str, answer: str, *, ended: bool = True, note: Note | None = None
+    ) -> Encoded:
         """Encode one exchange; a reply that was cut off (`ended=False`) gets no end of turn."""
-        messages = [dict(message) for message in build(question)]
+        messages = [dict(message) for message in build(question, note=note)]
         return self.encode_chat(messages, answer, ended=ended)
 
     def encode_chat(
