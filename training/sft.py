@@ -85,9 +85,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
         logits = head.logits(head.states(batch, noise=self.learner.recipe.noise))
         return torch.nn.functional.cross_entropy(logits.float(), batch["targets"])
 
-    def _divergence(
-        self, replay: list[dict[str, Any]], bare: list[dict[str, Any]]
-    ) -> torch.Tensor:
+    def _divergence(self, replay: list[dict[str, Any]], bare: list[dict[str, Any]]) -> torch.Tensor:
         """KL(base || adapter). The base reads clean words, the adapter noisy ones: what noise
         teaches about facts (the same answer for all that is near) it teaches about the rest, too.
         And the base reads no notes: a note about something else is to change nothing.
