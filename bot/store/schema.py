@@ -379,6 +379,7 @@ class ExampleStatus(StrEnum):
     REVOKED = "revoked"  # the approval or a source message was taken back
     RETIRED = "retired"  # a newer answer to the same question took its place
     HELD = "held"  # staff disagree on it, or too few have said it yet: `reason` says which
+    REJECTED = "rejected"  # says only what is wrong: nobody is answered with it
 
 
 class Example(SQLModel, table=True):
@@ -397,7 +398,7 @@ class Example(SQLModel, table=True):
     team_id: str
     feedback_id: int | None = Field(default=None, foreign_key="feedback.id", unique=True)
     question: str = _long_text()
-    answer: str = _long_text()
+    answer: str = _long_text()  # "" where staff only said that `rejected` is wrong
     rejected: str | None = _long_text(None)  # the bot's answer that a correction replaced
     scope: str | None = None
     status: ExampleStatus = _choice(ExampleStatus, default=ExampleStatus.LIVE)
@@ -443,7 +444,7 @@ class DatasetExample(SQLModel, table=True):
     dataset_id: int = Field(foreign_key="dataset.id", primary_key=True)
     example_id: int = Field(foreign_key="example.id", primary_key=True, index=True)
     team_id: str
-    split: str  # "train", "held_out_wording", "held_out_question"
+    split: str  # "train", "held_out_wording", "held_out_question", "rejected"
 
 
 class RunStatus(StrEnum):
