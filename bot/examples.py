@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, exists, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
@@ -22,6 +22,7 @@ from bot.store.schema import (
     ExampleStatus,
     Feedback,
     Run,
+    Trial,
     now,
 )
 
@@ -102,8 +103,9 @@ def add(
 ) -> Example:
     """Store the example of one feedback; a second call for the same feedback returns the first.
 
-    A refused draft is stored as REFUSED, with the reason; one without an answer as REJECTED. Live examples with the same question and
-    scope but another answer are RETIRED: the newest word of staff counts.
+    A refused draft is stored as REFUSED, with the reason; one without an answer as REJECTED. Live
+    examples with the same question and scope but another answer are RETIRED: the newest word of
+    staff counts.
 
     Args:
         sources: (channel, ts) of every message that the texts come from.
@@ -260,10 +262,13 @@ def of_feedback(session: Session, feedback_id: int) -> Example | None:
 
 
 def adapters_trained_on(session: Session, example_id: int) -> list[str]:
-    """The names of the adapters whose dataset held the example in any split."""
+    """The names of the adapters whose dataset held the example in any split, chosen or not."""
+    tried = exists().where(
+        col(Trial.run_id) == col(Run.id), col(Trial.adapter_id) == col(Adapter.id)
+    )
     trained = (
         select(Adapter.name)
-        .join(Run, col(Run.adapter_id) == col(Adapter.id))
+        .join(Run, or_(col(Run.adapter_id) == col(Adapter.id), tried))
         .join(DatasetExample, col(DatasetExample.dataset_id) == col(Run.dataset_id))
         .where(DatasetExample.example_id == example_id)
     )
