@@ -91,7 +91,7 @@ def before_after(figures: Mapping[str, Any] | None) -> list[str]:
 
 
 def tried(recipes: Sequence[Tried]) -> list[str]:
-    """Which recipes competed, in lines, and which of them was taken; none where there was one."""
+    """Which recipes competed, in lines, and which of them was best; none where there was one."""
     if len(recipes) < 2:
         return []
     return [f"recipe `{one.name}`: {_fared(one)}" for one in recipes]
@@ -113,7 +113,7 @@ def _fared(one: Tried) -> str:
     right = f"{one.right} of {one.of} held-out wordings right, " if one.of else ""
     kl = "" if one.kl is None else f"KL {one.kl:.3f}, "
     word = {"pass": "passed", "fail": "did not pass"}.get(one.verdict, "not enough to tell")
-    return f"{right}{kl}{word}{' (chosen)' if one.chosen else ''}"
+    return f"{right}{kl}{word}{' – the best' if one.best else ''}"
 
 
 def _under_way(run: RunView) -> str:

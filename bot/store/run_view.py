@@ -19,7 +19,7 @@ class Tried:
     """One recipe of a run, and what the gate found of its adapter; None for what is not known."""
 
     name: str
-    chosen: bool = False
+    best: bool = False  # of those of a run that is over
     verdict: str = ""  # "pass", "fail", "unclear"; "" before it was measured
     right: int | None = None  # of `of` held-out wordings
     of: int | None = None
@@ -104,9 +104,13 @@ def _tried(run: Run, trial: Trial, found: Evaluation | None) -> Tried:
         return Tried(trial.name, left_out=trial.left_out)
     marks = (found.figures.get("wordings") or {}).get("candidate") or {}
     return Tried(
-        trial.name, chosen=run.adapter_id == trial.adapter_id, verdict=found.verdict,
+        trial.name, best=_over(run) and run.adapter_id == trial.adapter_id, verdict=found.verdict,
         right=marks.get("hits"), of=marks.get("of"), kl=found.figures.get("kl"),
     )  # fmt: skip
+
+
+def _over(run: Run) -> bool:
+    return run.status not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 def _live(session: Session, team_id: str) -> int | None:
