@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from bot.prompt import build
 from training.learner import Learner
 
 BATCH = 16
@@ -17,10 +16,14 @@ def says(
     learner: Learner, questions: Sequence[str], *, greedy: bool = True, max_tokens: int
 ) -> list[str]:
     """An answer to each question, greedy or by chance, of at most `max_tokens` tokens."""
-    prompts = [learner.encoder.encode_chat(_chat(one), "").prompt for one in questions]
-    given = continued(learner, prompts, greedy=greedy, max_tokens=max_tokens)
+    given = continued(learner, ids(learner, questions), greedy=greedy, max_tokens=max_tokens)
     decode = learner.tokenizer.decode
     return [decode(tokens, skip_special_tokens=True).strip() for tokens in given]
+
+
+def ids(learner: Learner, questions: Sequence[str]) -> list[list[int]]:
+    """The tokens of each question as it is served, to the point where the assistant begins."""
+    return [learner.encoder.encode(question, "").prompt for question in questions]
 
 
 def continued(
@@ -41,14 +44,14 @@ def _generate(
 ) -> list[list[int]]:
     longest = max(map(len, prompts))
     ends = _ends(learner)
-    ids = torch.tensor([[ends[0]] * (longest - len(one)) + one for one in prompts])
+    read = torch.tensor([[ends[0]] * (longest - len(one)) + one for one in prompts])
     seen = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in prompts])
     trains = learner.model.training
     learner.model.eval()
     # top_p and top_k at rest: a model's own generation settings must not narrow what is by chance.
     chance = {} if greedy else {"temperature": TEMPERATURE, "top_p": 1.0, "top_k": 0}
     given = learner.model.generate(
-        input_ids=ids.to(learner.model.device),
+        input_ids=read.to(learner.model.device),
         attention_mask=seen.to(learner.model.device),
         max_new_tokens=max_tokens,
         do_sample=not greedy,
@@ -70,10 +73,6 @@ def _ends(learner: Learner) -> list[int]:
 def _until_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
     stop = next((at for at, token in enumerate(tokens) if token in ends), None)
     return tokens if stop is None else tokens[: stop + 1]
-
-
-def _chat(question: str) -> list[dict[str, object]]:
-    return [dict(message) for message in build(question)]
 
 
 def _batches(order: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -15,7 +15,7 @@ from training.rows import Row
 
 def rows(trained: int, *, rejected: int = 0, corrected: int = 0, telling: bool = True) -> list[Row]:
     """Trained rows, each a fact with a number or with nothing that tells it from others."""
-    answer = "Portal {n} listens on port 74{n:02}." if telling else "Yes, of course."
+    answer = "Portal {n} listens on port 74{n:02}." if telling else "Yes, so it is."
     taught = [
         Row(
             example_id=n, cluster=n, split="train", question=f"Which port has portal {n}?",

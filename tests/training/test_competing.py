@@ -119,7 +119,7 @@ async def test_the_best_of_them_goes_live(
 ) -> None:
     """Each has its adapter, recipe and evaluation; one is loaded at a time and the best again;
     what goes on from the SFT begins with its weights; the base is asked nothing twice."""
-    teach(engine)
+    teach(engine, facts=10)
     jobs: list[TrainJob] = []
     made = competing(settings, engine, base, train=by_recipe(base, jobs))
     assert await play(made) is RunStatus.RELEASED
@@ -156,7 +156,7 @@ async def test_if_none_passes_the_reasons_of_the_best_are_told(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:
     """Nothing is loaded any more, and nothing changed."""
-    teach(engine)
+    teach(engine, facts=10)
 
     def decide(found: Near) -> Verdict:
         return Verdict(passed=False, reasons=(f"KL {found.kl}",))
@@ -175,7 +175,7 @@ async def test_a_recipe_that_fails_leaves_the_others_theirs(
 ) -> None:
     """What goes on from it is left out, too, and the reasons are kept; if all fail, so does the
     run, with the first one's."""
-    teach(engine)
+    teach(engine, facts=10)
 
     def fail(job: TrainJob, say: Say) -> Path:
         if job.recipe.name == "sft":
@@ -188,7 +188,7 @@ async def test_a_recipe_that_fails_leaves_the_others_theirs(
         "sft+dpo": "sft, from which it goes on, came to nothing",
         "sdft": None,
     }
-    teach(engine, facts=1, start=8)
+    teach(engine, facts=1, start=10)
 
     def fail_all(job: TrainJob, say: Say) -> Path:
         raise TrainingFailed(f"{job.recipe.name} failed")
@@ -201,7 +201,7 @@ async def test_what_changes_nothing_is_no_candidate(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:
     """A preference step that found nothing to do leaves the SFT's adapter, measured once."""
-    teach(engine)
+    teach(engine, facts=10)
     made = competing(settings, engine, base, train=fake_train(base))
     assert await play(made) is RunStatus.RELEASED
     found = trials(engine)
@@ -215,7 +215,7 @@ async def test_what_there_is_no_time_for_is_left_out(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:
     """The first recipe is trained, however long it takes; the budget runs from the run's start."""
-    teach(engine)
+    teach(engine, facts=10)
     run_id, fence = claim(engine)
     with transaction(engine) as session:
         session.get_one(Run, run_id).started_at = now() - timedelta(minutes=31)
@@ -232,7 +232,7 @@ async def test_an_example_that_is_taken_back_names_each_adapter_that_learned_it(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:
     """Also those that were not chosen."""
-    teach(engine)
+    teach(engine, facts=10)
     await play(competing(settings, engine, base))
     with reading(engine) as session:
         assert len(examples.adapters_trained_on(session, 1)) == 3
@@ -248,7 +248,7 @@ async def test_killed_at_any_write_it_ends_the_same(
         engine, dying = (open_engine(f"sqlite:///{tmp_path / str(write)}.db") for _ in range(2))
         shutil.copy(migrated_file, tmp_path / f"{write}.db")
         event.listen(dying, "commit", die_at(write))
-        teach(engine)
+        teach(engine, facts=10)
         async with kept(two, engine):
             with suppress(Killed):
                 await cycle.run(*claim(engine), competing(two, dying, base))

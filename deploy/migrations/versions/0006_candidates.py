@@ -15,6 +15,7 @@ NAMES = {"uq": "%(table_name)s_%(column_0_N_name)s_key"}
 RUN = sa.table(
     "run", sa.column("id"), sa.column("team_id"), sa.column("recipe", sa.JSON()),
     sa.column("adapter_id"), sa.column("queued_at", sa.DateTime(timezone=True)),
+    sa.column("status"), sa.column("dataset_id"),
 )  # fmt: skip
 
 
@@ -42,8 +43,10 @@ def upgrade() -> None:
         evaluation.create_unique_constraint(
             "evaluation_run_id_adapter_id_key", ["run_id", "adapter_id"]
         )
-    trained = sa.select(RUN).where(RUN.c.adapter_id.is_not(None))
-    rows = [_trial(run) for run in op.get_bind().execute(trained).mappings()]
+    # One under way has chosen its examples, and goes on from there.
+    under_way = (RUN.c.status == "running") & RUN.c.dataset_id.is_not(None)
+    tried = sa.select(RUN).where(RUN.c.adapter_id.is_not(None) | under_way)
+    rows = [_trial(run) for run in op.get_bind().execute(tried).mappings()]
     if rows:
         op.bulk_insert(trial, rows)
 
