@@ -46,11 +46,14 @@ class Measuring:
         Afterwards the run's adapter is the best one's, and none of its other candidates is loaded.
         """
         *others, last = [one for one in self.held.trials() if one.adapter_id is not None]
-        for trial in others:
-            evaluation = self._stored(trial) or await self._measure(trial)
-            self._unload(trial, evaluation, f"run {self.held.run_id} goes on to its next recipe")
+        newest = self._stored(last)
+        if newest is None:
+            for trial in others:
+                evaluation = self._stored(trial) or await self._measure(trial)
+                why = f"run {self.held.run_id} goes on to its next recipe"
+                self._unload(trial, evaluation, why)
+            newest = await self._measure(last)
         earlier = [one for one in map(self._stored, others) if one]
-        newest = self._stored(last) or await self._measure(last)
         best = choice.best([*earlier, newest])
         if best.id != newest.id:
             chosen = next(one for one in others if one.adapter_id == best.adapter_id)
