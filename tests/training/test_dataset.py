@@ -265,8 +265,8 @@ def test_what_is_only_wrong_is_a_split_of_its_own() -> None:
     found = dataset.split([*examples, *wrong], both)
     assert found[:-1] == rows
     assert found[-1] == Row(
-        example_id=100, cluster=1 + max(row.cluster for row in rows), split="rejected", question="something else", answer="",
-        rejected="No.",
+        example_id=100, cluster=1 + max(row.cluster for row in rows), split="rejected",
+        question="something else", answer="", rejected="No.",
     )  # fmt: skip
     with pytest.raises(TooLittle, match="no approved examples"):
         dataset.split(wrong, both[-2:])
