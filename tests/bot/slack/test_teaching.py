@@ -126,14 +126,15 @@ async def test_taking_the_reaction_away_revokes(house: House) -> None:
     assert [row.revoked_at is None for row in house.rows(Feedback)] == [False, True]
 
 
-async def test_rejection_is_recorded_and_teaches_nothing(house: House) -> None:
+async def test_rejection_is_recorded_and_teaches_what_not_to_say(house: House) -> None:
     """❌ by staff is feedback; nothing is learned from it."""
     async with house.bot():
         first = await house.asked(PORT)
         await house.react("staff", "x", first["ts"])
         await house.quiet()
     assert [row.kind for row in house.rows(Feedback)] == [FeedbackKind.REJECT]
-    assert house.rows(Example) == []
+    [wrong] = house.rows(Example)
+    assert (wrong.status, wrong.answer) == (ExampleStatus.REJECTED, "")
 
 
 async def test_rejecting_takes_the_own_approval_back(house: House) -> None:
