@@ -127,7 +127,7 @@ async def test_taking_the_reaction_away_revokes(house: House) -> None:
 
 
 async def test_rejection_is_recorded_and_teaches_what_not_to_say(house: House) -> None:
-    """❌ by staff is feedback; nothing is learned from it."""
+    """❌ by staff is feedback, and an example that answers nobody."""
     async with house.bot():
         first = await house.asked(PORT)
         await house.react("staff", "x", first["ts"])
