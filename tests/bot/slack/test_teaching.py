@@ -126,15 +126,18 @@ async def test_taking_the_reaction_away_revokes(house: House) -> None:
     assert [row.revoked_at is None for row in house.rows(Feedback)] == [False, True]
 
 
-async def test_rejection_is_recorded_and_teaches_what_not_to_say(house: House) -> None:
-    """❌ by staff is feedback, and an example that answers nobody."""
+async def test_a_rejection_is_recorded_and_refused_as_an_answer_would_be(house: House) -> None:
+    """❌ by staff is feedback, and its example obeys what holds for answers."""
     async with house.bot():
         first = await house.asked(PORT)
         await house.react("staff", "x", first["ts"])
         await house.quiet()
     assert [row.kind for row in house.rows(Feedback)] == [FeedbackKind.REJECT]
     [wrong] = house.rows(Example)
-    assert (wrong.status, wrong.answer) == (ExampleStatus.REJECTED, "")
+    # What the stand-in says asks back, so it is refused as an answer would be.
+    assert (wrong.status, wrong.reason) == (
+        ExampleStatus.REFUSED, "the answer is a question itself",
+    )  # fmt: skip
 
 
 async def test_rejecting_takes_the_own_approval_back(house: House) -> None:
