@@ -80,8 +80,8 @@ def _answer(one: Facts) -> list[str]:
         lines.append(f"          other answers to this question: {numbers}")
     lines.append(f"release   {_lived(one['release'])}")
     for used in one["used"]:
-        how = "knew " if one["mode"] == "known" else "used "
-        lines.append(f"{how:<10}{example(used)}, similarity {used['similarity']:.2f}")
+        how, where = ("knew", "; not in the prompt") if one["mode"] == "known" else ("used", "")
+        lines.append(f"{how:<10}{example(used)}, similarity {used['similarity']:.2f}{where}")
     if one["adapter"]:
         lines += _adapter(one["adapter"], wrote=one["weights_wrote_it"])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -169,14 +170,15 @@ async def test_what_staff_find_wrong_is_known_no_more(house: House) -> None:
     """Until they take it back: what was thought to be known is in the prompt again."""
     house.measured()
     await house.ask()
+    rating: dict[str, Any] = {
+        "team_id": TEAM, "channel": "C1", "target_ts": "1.1", "user": "U9",
+        "kind": FeedbackKind.REJECT,
+    }  # fmt: skip
     with transaction(house.desk.engine) as session:
-        given, _ = feedback.record(
-            session, team_id=TEAM, channel="C1", target_ts="1.1", user="U9",
-            kind=FeedbackKind.REJECT, answer_id=house.newest().id,
-        )  # fmt: skip
+        feedback.record(session, **rating, answer_id=house.newest().id)
     assert await house.ask() == OPEN
     with transaction(house.desk.engine) as session:
-        feedback.revoke(session, given)
+        feedback.revoke(session, **rating)
     assert await house.ask() == KNOWN
 
 
