@@ -56,6 +56,7 @@ class Reply:
     awaited: int | None = None  # the number of the release that should have answered
     source: str | None = None  # the address of the approved message, where the asker may read it
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
+    hint: str | None = None  # the address of an answer to something like it, which was not used
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ class Answering:
         if match is None or use == "none":
             return await self._generate(task, None)
         source = await self._cite(task.question, match) if self._cite else None
+        if use == "hint":
+            return replace(await self._generate(task, None), hint=source)
         if use == "prompt":
             return replace(await self._generate(task, match), source=source)
         return Reply(

@@ -55,7 +55,7 @@ def test_right_and_wrong_quotes_are_told_apart() -> None:
     assert [one.place for one in found] == [1, 2, 0, 0]
     assert retrieval(found) == {"recall_at_1": 0.5, "mrr": 0.75}
     assert quoting(found, lambda one: one.similarity > 0.5) == {
-        "right": 0.5, "wrong": 0.5, "not_quoted": 0.0, "out": 0.0, "near": 0.0,
+        "right": 0.5, "wrong": 0.5, "not_taken": 0.0, "out": 0.0, "near": 0.0,
     }  # fmt: skip
     assert quoting(found, lambda _: True)["out"] == 1.0
 
