@@ -67,22 +67,24 @@ class Thresholds:
     lead: float = 0.0
     words: float = 0.0
 
-    def fit(self, agreement: float, lead: float, words: float) -> float:
+    def fit(self, agreement: float, lead: float, words: float, answers: int) -> float:
         """What speaks for a match, together.
 
         Args:
             agreement: the mean cosine to the answer's three nearest questions.
             lead: how far the answer is ahead of the next one.
             words: the share of the question's words that the answer and its questions have.
+            answers: how many there are; being ahead of few says little, and of none nothing.
         """
-        return agreement + self.lead * min(lead, _FAR_AHEAD) + self.words * words
+        ahead = min(lead, _FAR_AHEAD) * (1 - 1 / answers)
+        return agreement + self.lead * ahead + self.words * words
 
     def quotes(self, fit: float, lead: float) -> bool:
         """Whether a match is good enough to be quoted."""
         return fit >= self.quote and lead >= self.clear
 
 
-_FAR_AHEAD = 0.3  # a longer lead says no more: in a small memory everything is far ahead
+_FAR_AHEAD = 0.3  # a longer lead says no more
 # Measured by `make bench-memory`, in percent; the table is in README. The weights are those of a
 # logistic regression on the real FAQ, which on the help desk, unseen, quotes 3.6 to 4.0 of the
 # unknown; fitted on both they are the same. What more was tried adds nothing that holds on the
@@ -179,7 +181,8 @@ class Memory:
         question: str,
         query: NDArray[np.float32],
     ) -> Match:
-        top, *others = islice(rank(rows, _answers(examples), query), _RIVALS + 1)
+        answers = _answers(examples)
+        top, *others = islice(rank(rows, answers, query), _RIVALS + 1)
         best = examples[top.row]
         # Only an answer close behind is worth asking whether it says the same.
         near = top.score - self._limits.clear
@@ -199,7 +202,7 @@ class Memory:
             similarity=top.similarity,
             approved_by=best.approved_by,
             lead=lead,
-            fit=self._limits.fit(top.agreement, lead, words),
+            fit=self._limits.fit(top.agreement, lead, words, int(answers.max()) + 1),
         )
 
     def _agree(self, one: Example, other: Example) -> bool:

@@ -146,7 +146,7 @@ class Bench:
             place=ranked.index(case.right) + 1 if case.right else 0,
             similarity=top.similarity,
             lead=lead,
-            fit=self.limits.fit(top.agreement, lead, familiar(case.question, texts)),
+            fit=self.limits.fit(top.agreement, lead, familiar(case.question, texts), len(known)),
         )
 
 

@@ -69,9 +69,11 @@ def test_the_real_faq_is_asked_in_other_peoples_words() -> None:
 
 @pytest.mark.slow
 def test_a_question_that_nobody_has_answered_is_seldom_quoted_to() -> None:
-    """With each fact left out in turn, hardly one question in thirty gets another fact's answer."""
+    """With each fact left out in turn, one question in twenty at most gets another fact's answer;
+    and the right note reaches the model where many wordings are known."""
     for name, found in measure()["sets"].items():
-        shares = found["quoted"]["mynah"]
-        assert shares["out"] <= 0.03, name
-        assert shares["wrong"] <= 0.01, name
-        assert shares["right"] >= 0.33, name
+        quoted, prompted = found["quoted"]["mynah"], found["prompted"]["mynah"]
+        assert quoted["out"] <= 0.05, name
+        assert quoted["wrong"] <= 0.01, name
+        assert quoted["right"] >= (0.65 if prompted["right"] >= 0.95 else 0.5), name
+        assert prompted["out"] <= 0.4, name
