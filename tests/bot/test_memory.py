@@ -166,8 +166,8 @@ def test_a_word_that_memory_does_not_know_keeps_a_match_from_being_quoted(
 
 
 def test_being_ahead_of_few_answers_says_little(store: Engine) -> None:
-    """The same question is quoted to where other answers lie far behind, and not where there are
-    no others that it could mean."""
+    """The same question is quoted to where other answers lie far behind, and not where there is
+    no other that it could mean."""
     memory = Memory(store, LexicalEmbedder())
     first = ("Which setting raises the daily upload limit?", "With `upload-max`.")
     others = [
@@ -179,7 +179,7 @@ def test_being_ahead_of_few_answers_says_little(store: Engine) -> None:
     teach_all(store, memory, [first, *others], team_id="T0OTHER")
     decisions = []
     for team in (TEAM, "T0OTHER"):
-        match = memory.search(team, "C0HELP", "Who lowers the daily upload limit?")
+        match = memory.search(team, "C0HELP", "Which setting lowers the weekly upload limit?")
         assert match is not None
         assert match.answer == "With `upload-max`."
         decisions.append(memory.decide(match, quote=True))
