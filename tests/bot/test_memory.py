@@ -219,7 +219,7 @@ def test_an_unmeasured_embedder_is_quoted_only_when_nearly_the_same(engine: Engi
     memory = Memory(engine, Stranger())
     teach(engine, memory, "Which port has the web page?", "Port 7411.")
     decisions = []
-    for asked in ("Which port has the web page", "Which port has the new admin page?"):
+    for asked in ("Which port has the web page", "Which port has the new admin web page?"):
         match = memory.search(TEAM, "C0HELP", asked)
         assert match is not None
         assert match.fit == pytest.approx(match.similarity)
