@@ -58,6 +58,7 @@ class Reply:
     awaited: int | None = None  # the number of the release that should have answered
     source: str | None = None  # the address of the approved message, where the asker may read it
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
+    hint: str | None = None  # the address of an answer to something like it, which was not used
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ class Answering:
                 match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity,
                 match, source=source,
             )  # fmt: skip
+        if use == "hint":
+            return replace(await self._generate(task, None), hint=source)
         known = await self._by_heart(task, match) if use == "known" else None
         return replace(known or await self._generate(task, match), source=source)
 

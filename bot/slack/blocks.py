@@ -56,9 +56,16 @@ def answer(reply: Reply) -> list[dict[str, Any]]:
         "adapter": reply.adapter,
         "mode": reply.mode.value,
     }
-    under = ContextBlock(elements=[MarkdownTextObject(text=receipt(reply))])
+    under = [_context(receipt(reply))]
+    if reply.hint is not None:
+        # Not its words: whoever takes them back there does so here as well.
+        under.insert(0, _context(f"A <{reply.hint}|similar question> was answered."))
     rated = () if reply.mode is AnswerMode.UNSURE else (thumbs(),)  # it says nothing to be rated
-    return messages(reply.text, [under, *rated], about)
+    return messages(reply.text, [*under, *rated], about)
+
+
+def _context(mrkdwn: str) -> Block:
+    return ContextBlock(elements=[MarkdownTextObject(text=mrkdwn)])
 
 
 def messages(text: str, under: Sequence[Block], about: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -47,6 +47,15 @@ def test_endless_text_is_cut() -> None:
     assert said[-1]["blocks"][0]["text"].endswith("[…]")
 
 
+def test_a_hint_stands_above_the_receipt() -> None:
+    """Something like the question was answered: a link to it, also below a withheld answer."""
+    for mode in (AnswerMode.CLOSED_BOOK, AnswerMode.UNSURE):
+        [message] = blocks.answer(reply("a", mode, hint="https://s/p1"))
+        _, hint, receipt, *_ = message["blocks"]
+        assert hint["elements"][0]["text"] == "A <https://s/p1|similar question> was answered."
+        assert receipt["elements"][0]["text"].startswith("v2")
+
+
 def test_receipts() -> None:
     """The line under an answer says release, origin and who verified it."""
     assert blocks.receipt(reply("a")) == "v2 · not verified"
