@@ -5,6 +5,8 @@ All functions take a session inside `transaction(engine)`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlmodel import Session
 
 from bot import outbox, run_card, run_words
@@ -53,7 +55,7 @@ def show(session: Session, run: Run, said: OutboxMessage) -> None:
     found = evaluation(session, run)
     if found is None or found.picture is None:
         return
-    payload = {
+    payload: dict[str, Any] = {
         "evaluation_id": found.id,
         "filename": f"run-{run.id}.png",
         "title": f"Run {run.id}: before and after",

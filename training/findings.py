@@ -190,20 +190,20 @@ def measures(report: RunReport) -> list[tuple[str, str]]:
 
 def loss(report: RunReport) -> str:
     """The training's loss in a sentence; empty where there is none."""
-    known = [point.loss for point in report.curve.points if point.loss is not None]
-    if not known:
+    drawn = lines(report)
+    if not drawn:
         return ""
-    steps = report.curve.steps
-    broken = "; then it was no longer a number" if len(known) < len(report.curve.points) else ""
+    (_, first), (steps, last) = drawn[0][0], drawn[-1][-1]
+    broken = report.curve.points[-1].loss is None
     return (
-        f"{known[0]:.2f} nats a token at first, {known[-1]:.2f} after {steps}"
-        f" step{'' if steps == 1 else 's'}{broken}"
+        f"{first:.2f} nats a token at first, {last:.2f} after {steps} step{'' if steps == 1 else 's'}"
+        f"{'; then it was no longer a number' if broken else ''}"
     )
 
 
-def lines(report: RunReport) -> list[list[tuple[float, float]]]:
+def lines(report: RunReport) -> list[list[tuple[int, float]]]:
     """The loss as lines to draw: (step, nats a token); one ends where it was no number."""
-    drawn: list[list[tuple[float, float]]] = [[]]
+    drawn: list[list[tuple[int, float]]] = [[]]
     for at, point in enumerate(report.curve.points):
         if point.loss is None:
             drawn.append([])

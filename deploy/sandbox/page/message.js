@@ -175,7 +175,7 @@ function replyLink(said, names) {
 function file(one, names) {
   const title = one.title || one.name;
   const href = names.file(one.id);
-  const image = one.mimetype?.startsWith("image/");
+  const image = ["image/png", "image/jpeg"].includes(one.mimetype);
   return h(
     "figure",
     { class: "file" },
