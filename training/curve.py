@@ -23,7 +23,7 @@ class Curve(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     steps: int = 0
-    points: Sequence[Point] = ()  # each is the mean of as many steps, the last one of fewer
+    points: tuple[Point, ...] = ()  # each is the mean of as many steps, the last one of fewer
 
     @property
     def each(self) -> int:
@@ -53,7 +53,7 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> Curve:
     """At most so many points, each the mean of the steps that it stands for."""
     each = max(1, -(-len(points) // most))
     parts = [points[at : at + each] for at in range(0, len(points), each)]
-    return Curve(steps=len(points), points=[_mean(part) for part in parts])
+    return Curve(steps=len(points), points=tuple(map(_mean, parts)))
 
 
 def _of_state(path: Path) -> list[Point]:

@@ -193,8 +193,10 @@ class _Cycle:
         try:
             staging = self.parts.train(job, self.say)
             soundness.check(staging, self.recipe.epochs)
-        finally:  # of a training that failed, too
-            curve.keep(self.engine, self.run_id, self.fence, self.work_dir)
+        except TrainingFailed:
+            self._keep_curve()
+            raise
+        self._keep_curve()
         self.say("publishing the adapter", 0.0)
         published = publish(staging, self.parts.settings.adapters_dir, spec)
         return self._record(published, spec)
@@ -333,6 +335,9 @@ class _Cycle:
             session.flush()
             update_run(session, self.run_id, self.fence, adapter_id=adapter.id)
         return adapter
+
+    def _keep_curve(self) -> None:
+        curve.keep(self.engine, self.run_id, self.fence, self.work_dir)
 
     def _cache(self, spec: BaseSpec, name: str) -> Path:
         """Where the base model's own answers are kept: they are the same for every run."""

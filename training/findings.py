@@ -138,12 +138,17 @@ def compared(report: RunReport) -> list[Compared]:
     return list(filter(None, (_compared(report, name) for name in SORTS)))
 
 
+def answered(report: RunReport, sort: Sort) -> list[Asked]:
+    """The questions of a sort that all three models answered: only those can be compared."""
+    return [one for one in of_sort(report.asked, sort) if one.said.keys() >= MODELS.keys()]
+
+
 def changed(report: RunReport, *, better: bool) -> Changed:
     """Questions that what was live and the candidate do not both answer right, or both wrong."""
     found = [
         one
         for sort, _ in SORTS.values()
-        for one in of_sort(report.asked, sort)
+        for one in answered(report, sort)
         if one.said["candidate"].right == better and one.said["live"].right != better
     ]
     return Changed(found[:TOLD], len(found[TOLD:]))
@@ -151,7 +156,7 @@ def changed(report: RunReport, *, better: bool) -> Changed:
 
 def slices(report: RunReport) -> Slices:
     """Where it got better, and where worse, than what was live."""
-    asked = [one for one in report.asked if one.sort in ("wording", "question")]
+    asked = [*answered(report, "wording"), *answered(report, "question")]
     found = [
         Slice(name, value, marks, _more_in(asked, name, value, marks))
         for (name, value), marks in by_slice(asked).items()
@@ -195,10 +200,9 @@ def loss(report: RunReport) -> str:
         return ""
     (_, first), (steps, last) = drawn[0][0], drawn[-1][-1]
     broken = report.curve.points[-1].loss is None
-    return (
-        f"{first:.2f} nats a token at first, {last:.2f} after {steps} step{'' if steps == 1 else 's'}"
-        f"{'; then it was no longer a number' if broken else ''}"
-    )
+    steps_words = "1 step" if steps == 1 else f"{steps} steps"
+    then = "; then it was no longer a number" if broken else ""
+    return f"{first:.2f} nats a token at first, {last:.2f} after {steps_words}{then}"
 
 
 def lines(report: RunReport) -> list[list[tuple[int, float]]]:
@@ -267,7 +271,7 @@ def _compared(report: RunReport, name: str) -> Compared | None:
     if not marks.candidate.of:
         return None
     sort, what = SORTS[name]
-    asked = of_sort(report.asked, sort)
+    asked = answered(report, sort)
     models: list[Model] = [one for one in MODELS if one != "live" or not _base_is_live(report)]
     return Compared(
         what,
