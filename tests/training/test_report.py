@@ -15,6 +15,7 @@ from tests.training.a_run import STARTED, asked, leak, measured, questions, run
 from training.asked import Asked, Said
 from training.curve import Curve, thinned
 from training.report import page
+from training.run_report import RunReport
 from training.soundness import Point
 
 HOSTILE = (
@@ -265,8 +266,8 @@ def test_an_empty_answer_is_called_one() -> None:
     assert "now (nothing)" in words(page(run(asked=[silent], figures=measured([silent]))))
 
 
-def _unmeasured(**changed: Any) -> Any:
-    nothing = {
+def _unmeasured(**changed: Any) -> RunReport:
+    nothing: dict[str, Any] = {
         "verdict": None, "why": (), "asked": (), "figures": {}, "measured_at": None, "number": None,
         "curve": Curve(),
     }  # fmt: skip
