@@ -43,9 +43,7 @@ def so_far(work_dir: Path) -> Curve:
     for directory in (work_dir / "adapter", work_dir / "staging"):
         if (directory / CURVE).exists():
             return thinned(read_curve(directory))
-    states = sorted(
-        work_dir.glob(f"sft/checkpoint-*/{STATE}"), key=lambda path: path.stat().st_mtime
-    )
+    states = sorted(work_dir.glob(f"sft/checkpoint-*/{STATE}"), key=_step)
     return thinned(_of_state(states[-1])) if states else Curve()
 
 
@@ -54,6 +52,10 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> Curve:
     each = max(1, -(-len(points) // most))
     parts = [points[at : at + each] for at in range(0, len(points), each)]
     return Curve(steps=len(points), points=tuple(map(_mean, parts)))
+
+
+def _step(state: Path) -> int:
+    return int(state.parent.name.removeprefix("checkpoint-"))
 
 
 def _of_state(path: Path) -> list[Point]:
