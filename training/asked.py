@@ -8,9 +8,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Model = Literal["base", "live", "candidate"]
-# Other wordings of trained facts, whole facts never trained, what an admin pinned, and unrelated
-# questions that were answered with a trained fact.
-Sort = Literal["wording", "question", "pin", "leak"]
+# Other wordings of trained facts, whole facts never trained, trained facts in words made up for it
+# (the candidate alone is asked), what an admin pinned, and unrelated questions that were answered
+# with a trained fact.
+Sort = Literal["wording", "question", "known", "pin", "leak"]
 SAID_CHARS = 400  # a stored answer is there to be looked at, not to be used
 
 

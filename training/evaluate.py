@@ -85,6 +85,7 @@ async def evaluate(
     wordings, questions = await exam.wordings(), await exam.questions()
     pinned = await exam.pins(pins)
     leak, leaked = await exam.leak()
+    known = await exam.known()
     say("asking the base model", 0.0)
     kept = cache or candidate.path.parent / ".forgetting.jsonl"
     replies = await base_answers(
@@ -94,7 +95,7 @@ async def evaluate(
     say("weighing the evidence", 0.0)
     wordings = [_measured(one, likelihoods, at) for at, one in enumerate(wordings)]
     return Figures(
-        asked=[*wordings, *questions, *pinned, *leaked],
+        asked=[*wordings, *questions, *pinned, *leaked, *known],
         candidate=candidate.name,
         live=live,
         measured_on=base_spec(Path(base_model)).sha256[:12],

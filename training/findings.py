@@ -190,6 +190,9 @@ def measures(report: RunReport) -> list[tuple[str, str]]:
         (f"Log-probability of the right answers, against {than}", _gain(report, name))
         for name, than in (("gain_over_live", "what was live"), ("gain_over_base", "the base"))
     ]
+    known = of_sort(report.asked, "known")
+    count = Count(of=len(known), hits=sum(one.said["candidate"].right for one in known))
+    found.append(("Taught facts, asked in words made up for it", share(count) if known else ""))
     return [(what, value) for what, value in found if value]
 
 

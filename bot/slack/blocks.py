@@ -21,6 +21,7 @@ from bot.store.schema import AnswerMode
 # (https://docs.slack.dev/changelog/2018-truncating-really-long-messages).
 TEXT_CHARS = 3900
 CUT = " […]"
+_HOW = {AnswerMode.QUOTED: "quoted,", AnswerMode.KNOWN: "learned from an answer"}
 MOST_PARTS = 6  # messages for one answer: nobody reads more
 HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct message.
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
@@ -105,7 +106,7 @@ def _origin(reply: Reply) -> str:
     match = reply.match
     if match is None:
         return "not verified"
-    how = "quoted," if reply.mode is AnswerMode.QUOTED else "written from an answer"
+    how = _HOW.get(reply.mode, "written from an answer")
     return f"{how} verified by {approver(match.approved_by)}"
 
 

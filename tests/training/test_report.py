@@ -272,3 +272,11 @@ def _unmeasured(**changed: Any) -> RunReport:
         "curve": Curve(),
     }  # fmt: skip
     return run(**nothing | changed)
+
+
+def test_what_the_weights_know_is_told() -> None:
+    """The candidate alone is asked: there is nothing to compare, and a share to tell."""
+    said = {"candidate": Said(text="On floor 1.", right=True)}
+    known = asked("known", 1, (False, False, True)).model_copy(update={"said": said})
+    found = words(page(run(asked=[*questions(), known])))
+    assert "Taught facts, asked in words made up for it 1 of 1 (100%)" in found

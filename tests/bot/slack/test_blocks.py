@@ -54,6 +54,8 @@ def test_receipts() -> None:
     assert blocks.receipt(quoted) == "v2 · quoted, verified by <@U0STAFF>"
     open_book = reply("a", AnswerMode.OPEN_BOOK, match=MATCH)
     assert blocks.receipt(open_book) == "v2 · written from an answer verified by <@U0STAFF>"
+    known = reply("a", AnswerMode.KNOWN, match=MATCH, adapter="mynah-1")
+    assert blocks.receipt(known) == "v2 · learned from an answer verified by <@U0STAFF>"
     invented = reply("port 8080", AnswerMode.OPEN_BOOK, match=MATCH, confidence=-0.1, source="S")
     assert blocks.receipt(invented) == "v2 · not verified · <S|a similar question>"
     taught = reply("a", adapter="mynah-1", confidence=-0.1)
