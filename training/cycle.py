@@ -33,7 +33,7 @@ from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, influence, picture, slices, soundness
+from training import curve, dataset, ending, influence, reporting, slices, soundness
 from training.asked import Asked, Measured
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
@@ -121,6 +121,7 @@ async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
         adapter = await cycle.train(frozen)
         await cycle.load(adapter)
         verdict = await cycle.evaluate(frozen, adapter)
+        reporting.keep(parts.engine, run_id, fence)
         return cycle.release(adapter, verdict)
     except TooLittle as error:
         return cycle.end(RunStatus.REFUSED, str(error))
@@ -189,8 +190,13 @@ class _Cycle:
             replay=replay,
             work_dir=self.work_dir,
         )
-        staging = self.parts.train(job, self.say)
-        soundness.check(staging, self.recipe.epochs)
+        try:
+            staging = self.parts.train(job, self.say)
+            soundness.check(staging, self.recipe.epochs)
+        except TrainingFailed:
+            self._keep_curve()
+            raise
+        self._keep_curve()
         self.say("publishing the adapter", 0.0)
         published = publish(staging, self.parts.settings.adapters_dir, spec)
         return self._record(published, spec)
@@ -240,7 +246,6 @@ class _Cycle:
             passed=verdict.passed,
             enough=verdict.enough,
             reasons=list(verdict.reasons),
-            picture=picture.draw(found),
         )
         with transaction(self.engine) as session:
             update_run(session, self.run_id, self.fence)
@@ -330,6 +335,9 @@ class _Cycle:
             session.flush()
             update_run(session, self.run_id, self.fence, adapter_id=adapter.id)
         return adapter
+
+    def _keep_curve(self) -> None:
+        curve.keep(self.engine, self.run_id, self.fence, self.work_dir)
 
     def _cache(self, spec: BaseSpec, name: str) -> Path:
         """Where the base model's own answers are kept: they are the same for every run."""

@@ -497,6 +497,8 @@ class Run(SQLModel, table=True):
     reasons: list[str] = _json_list()  # why it was kept, refused or failed
     dataset_id: int | None = Field(default=None, foreign_key="dataset.id")
     adapter_id: int | None = Field(default=None, foreign_key="adapter.id")
+    # The loss: {"steps": of the training, "points": of `training.soundness.Point`, thinned out}
+    curve: dict[str, Any] = _json()
     lease_owner: str | None = None
     lease_until: datetime | None = _later()
     fence: int = 0  # grows with each claim; a writer with an older number has lost the run
@@ -532,6 +534,7 @@ class Evaluation(SQLModel, table=True):
     enough: bool = True  # False: too little was asked to tell; neither passed nor failed
     reasons: list[str] = _json_list()
     picture: bytes | None = Field(default=None, sa_type=LargeBinary)  # PNG, for whoever shows it
+    page: str | None = _long_text(None)  # HTML, likewise: the report as it was before the release
     created_at: datetime = _time()
 
     @property

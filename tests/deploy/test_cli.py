@@ -96,6 +96,26 @@ def test_status_shows_the_run_its_figures_and_the_servers(mynah: Mynah, team: En
 
 
 @pytest.mark.usefixtures("url")
+def test_the_report_of_a_run_is_written(mynah: Mynah, team: Engine, tmp_path: Path) -> None:
+    """The newest run's, or the named one's, as a page in a file; a wrong name is one line."""
+    assert mynah("report") == (2, "", "mynah: there is no run yet: `mynah train` queues one\n")
+    released(team)
+    assert mynah("report")[:2] == (0, "the report of run 1 is in run-1.html\n")
+    page = (tmp_path / "run-1.html").read_text("utf-8")
+    assert "Run 1 passed the gate, and v2 went live." in page
+    assert "17 of 20 (85%)" in page
+    out = tmp_path / "there.html"
+    found = mynah("report", "1", "--out", str(out), "--json")
+    assert json.loads(found[1]) == {"run": 1, "report": str(out)}
+    assert out.read_text("utf-8") == page
+    assert mynah("report", "9")[2] == "mynah: there is no run 9; the newest is run 1\n"
+    nowhere = tmp_path / "none" / "page.html"
+    assert mynah("report", "--out", str(nowhere)) == (
+        2, "", f"mynah: {nowhere} cannot be written: No such file or directory\n"
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("url")
 def test_status_tells_what_the_weights_know(mynah: Mynah, team: Engine) -> None:
     """Of the facts in memory: those that the live adapter proved to know, and the others."""
     released(team)
