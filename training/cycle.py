@@ -33,7 +33,7 @@ from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, influence, picture, slices, soundness
+from training import dataset, ending, influence, picture, slices, soundness, threads
 from training.asked import Asked, Measured
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
@@ -152,12 +152,13 @@ class _Cycle:
         while True:
             with reading(self.engine) as session:
                 live = dataset.learnable(session, self.team_id)
+                places = threads.of_team(session, self.team_id)
             most = self.parts.settings.most_share
             chosen, left_out = influence.balanced(live, most)
             refused = {influence.reason(most): left_out} if left_out else {}
             embedder = self.parts.embedder()
             vectors = dataset.embeddings(chosen, embedder.name, embedder.embed)
-            rows = dataset.split(chosen, vectors, self.recipe.seed)
+            rows = dataset.split(chosen, vectors, self.recipe.seed, places)
             with transaction(self.engine) as session:
                 if not _still_live(session, self.team_id, rows):
                     continue  # one was taken back just now: it must not be learned
