@@ -87,6 +87,23 @@ def before_after(figures: Mapping[str, Any] | None) -> list[str]:
         lines.append(f"unrelated questions answered with taught facts: {_count(leak)}")
     if (kl := (figures or {}).get("kl")) is not None:
         lines.append(f"distance from the base model: KL {kl:.3f} a token")
+    return lines + _more(figures or {})
+
+
+def _more(figures: Mapping[str, Any]) -> list[str]:
+    """What not every evaluation measured."""
+    lines = []
+    general = figures.get("general")
+    if general and general["candidate"]["of"]:
+        done = f"base {general['base']['hits']}, now {_count(general['candidate'])}"
+        lines.append(f"everyday tasks done right: {done}")
+    preferred = figures.get("preferred")
+    if preferred and preferred["candidate"]["of"]:
+        lines.append(f"finds the right answer likelier than a rejected one: {_marks(preferred)}")
+    judged = figures.get("judged") or {}
+    if judged.get("more"):
+        counts = "{wins} answers better than before, {losses} worse, {ties} alike"
+        lines.append(f"the judge: {counts.format(**judged)}")
     return lines
 
 
