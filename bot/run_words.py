@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from bot.store.run_view import RunView
 from bot.store.schema import RunStatus
 
 TEXT_CHARS = 3900  # Slack refuses changes to much more
+CHANNEL = re.compile(r"(?<=\bworse in )channel ([CG][A-Z0-9]+)\b")  # as the gate names one
 _ASKED = {
     "wordings": "other wordings of taught questions",
     "questions": "questions never taught",
@@ -121,7 +123,7 @@ def _under_way(run: RunView) -> str:
 
 
 def _ended(run: RunView) -> list[str]:
-    lines = [*map(escape, run.reasons), *examples(run.counts), *before_after(run.figures)]
+    lines = [*map(_named, run.reasons), *examples(run.counts), *before_after(run.figures)]
     last = _LAST.get(run.status)
     return [
         headline(run),
@@ -133,6 +135,11 @@ def _ended(run: RunView) -> list[str]:
 def _minutes(seconds: float) -> str:
     minutes = max(1, round(seconds / 60))
     return f"{minutes} minute{'s' if minutes > 1 else ''}"
+
+
+def _named(reason: str) -> str:
+    """A reason in mrkdwn: Slack shows a channel's name, and only to who may read it."""
+    return CHANNEL.sub(r"<#\1>", escape(reason))
 
 
 def _marks(marks: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ class Figures(Measured):
     # How well each one's sureness tells its right answers from its wrong ones.
     sure: Sureness = Sureness()
     sure_live: Sureness = Sureness()
-    slices: Sequence[Slice] = ()  # of the wordings, by channel, product and age
+    slices: tuple[Slice, ...] = ()  # of the wordings, by channel, product and age
     seconds: float
 
 
@@ -163,7 +163,7 @@ def weigh(
         "more_general": intervals.more_right(general, "base"),
         "sure": sureness.of_model(asked, "candidate", withheld_below),
         "sure_live": sureness.of_model(asked, "live", withheld_below),
-        "slices": setbacks.slices(wordings),
+        "slices": tuple(setbacks.slices(wordings)),
     }
 
 

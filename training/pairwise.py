@@ -121,7 +121,7 @@ async def _outcomes(
 
 def _client(judging: Judging) -> VllmClient:
     url = judging.url.rstrip("/").removesuffix("/v1")
-    key = judging.key.get_secret_value()
+    key = judging.key.get_secret_value() or "none"  # an empty one is no header
     return VllmClient(url, api_key=key, timeout_s=judging.seconds)
 
 

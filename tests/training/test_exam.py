@@ -130,7 +130,7 @@ async def test_how_sure_an_answer_is_is_kept(exam: Exam, fake_vllm: FakeVllm) ->
     """The mean log-probability of its own tokens, of each model."""
     fake_vllm.logprob = -0.7
     (one,) = await exam.wordings()
-    assert {said.sure for said in one.said.values()} == {pytest.approx(-0.7)}
+    assert [said.sure for said in one.said.values()] == pytest.approx([-0.7] * 3)
 
 
 async def test_small_tasks_are_marked_by_their_check(exam: Exam, fake_vllm: FakeVllm) -> None:
@@ -205,7 +205,7 @@ def test_products_are_the_names_that_questions_share() -> None:
     """Names with a capital inside a sentence, which everyday prompts never use; a question is of
     the first one that it names, however it is written."""
     asked = [f"How do I open Fernloft on {day}?" for day in ("Monday", "Linux", "a phone")]
-    asked += ["Is Windows fine?", "is Windows slow?", "and Windows, too?", "Where is the printer?"]
+    asked += ["Is Jira fine?", "is Jira slow?", "and Jira, too?", "Where is the printer?"]
     assert slices.products(asked) == ["Fernloft"]
     assert slices.product("why is fernloft slow", ["Fernloft"]) == "Fernloft"
     assert slices.product("why is it slow", ["Fernloft"]) == slices.NO_PRODUCT

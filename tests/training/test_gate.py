@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy.stats import binom
 
@@ -109,7 +109,7 @@ def test_a_good_candidate_passes_and_says_what_it_knows() -> None:
         ({"trained_on": ""}, r"another base .*trained on \(unknown\)"),
         (
             {"general": tasks(16, 11), "more_general": Interval(low=-0.25, high=-0.025)},
-            "can do: 11 of 40 everyday tasks .* 16: between 10 and 1 fewer",
+            "can do: 11 of 40 everyday tasks .* 16: between 1 and 10 fewer",
         ),
         (
             {"judged": judged(1, 8, low=-0.9, high=-0.2)},
@@ -282,6 +282,7 @@ def test_the_leak_budget_has_room_for_luck_and_none_for_leaks() -> None:
     assert by_rate[2 * MOST_LEAK] < 0.05
 
 
+@settings(deadline=None)
 @given(some.lists(some.tuples(some.booleans(), some.booleans(), some.floats(-3, 3)), max_size=25))
 def test_nothing_that_looks_worse_goes_live(facts: list[tuple[int, int, float]]) -> None:
     """Whatever was measured: a pass has as many right answers, likelier ones, and is no accident

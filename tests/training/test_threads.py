@@ -39,7 +39,8 @@ def example(
 
 def rated(session: Session, ts: str, thread_ts: str) -> int | None:
     """The feedback on an answer of Mynah's to a question of a thread."""
-    release = releases.ensure_team(session, TEAM)
+    releases.ensure_team(session, TEAM)
+    release = releases.live(session, TEAM)
     question = Question(
         team_id=TEAM, channel=CHANNEL, ts=ts, thread_ts=thread_ts, user="U0ASKER", text="?"
     )
