@@ -34,16 +34,17 @@ def of_dataset(session: Session, dataset_id: int | None) -> dict[int, dict[str, 
         .subquery()
     )
     rows = (
-        select(Example.id, Example.scope, Example.created_at, channels.c.channel, Example.question)
+        select(Example.id, Example.scope, Example.created_at, channels.c.channel)
         .join(DatasetExample, col(DatasetExample.example_id) == Example.id)
         .outerjoin(channels, channels.c.example_id == Example.id)
         .where(DatasetExample.dataset_id == dataset_id, DatasetExample.split != "train")
     )
-    known, today = products(_questions(session, dataset_id)), now()
+    questions, today = _questions(session, dataset_id), now()
+    known = products(questions.values())
     return {
         key: {"channel": scope or channel or EVERYWHERE, "age": age(made, today)}
-        | ({"product": product(question, known)} if known else {})
-        for key, scope, made, channel, question in session.exec(rows)
+        | ({"product": product(questions[key], known)} if known else {})
+        for key, scope, made, channel in session.exec(rows)
         if key is not None
     }
 
@@ -73,10 +74,10 @@ def age(made: datetime, today: datetime) -> str:
     return next((words for most, words in AGES if days < most), OLD)
 
 
-def _questions(session: Session, dataset_id: int | None) -> list[str]:
+def _questions(session: Session, dataset_id: int | None) -> dict[int, str]:
     rows = (
-        select(Example.question)
+        select(Example.id, Example.question)
         .join(DatasetExample, col(DatasetExample.example_id) == Example.id)
         .where(DatasetExample.dataset_id == dataset_id)
     )
-    return list(session.exec(rows))
+    return {key: question for key, question in session.exec(rows) if key is not None}
