@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
-from bot.store import fleet, runs
+from bot.store import fleet, proofs, runs
 from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
 
 
@@ -44,6 +44,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
         "examples": _examples(session, team_id),
+        "facts": _facts(session, team_id, adapter.name if adapter else None),
     }
 
 
@@ -131,6 +132,13 @@ def _examples(session: Session, team_id: str) -> dict[str, int]:
         .group_by(col(Example.status))
     )
     return {str(kind): count for kind, count in session.exec(by_status)}
+
+
+def _facts(session: Session, team_id: str, live: str | None) -> dict[str, int]:
+    """How many facts the weights of what is live know, and how many memory alone does."""
+    found = proofs.facts(session, team_id)
+    known = len(proofs.known(found, proofs.of_adapter(session, live)))
+    return {"known_by_live": known, "memory_only": len(found) - known}
 
 
 def _list(names: Sequence[str]) -> str:

@@ -8,10 +8,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Model = Literal["base", "live", "candidate"]
-# Other wordings of trained facts, whole facts never trained, what an admin pinned, unrelated
-# questions that were answered with a trained fact (by the candidate or by what is live), and small
-# tasks that have nothing to do with the house.
-Sort = Literal["wording", "question", "pin", "leak", "general"]
+# Other wordings of trained facts, whole facts never trained, trained facts in words made up for it
+# (the candidate alone is asked), what an admin pinned, unrelated questions that were answered with
+# a trained fact (by the candidate or by what is live), and small tasks that have nothing to do with
+# the house.
+Sort = Literal["wording", "question", "known", "pin", "leak", "general"]
 # Of two answers, by a judge who saw both in either order: "tie" where the order decided, and
 # "unread" where the judge said something else.
 Outcome = Literal["win", "loss", "tie", "unread"]

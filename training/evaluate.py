@@ -114,7 +114,7 @@ async def evaluate(
     kept = cache or candidate.path.parent / ".forgetting.jsonl"
     exam = Exam(client, rows, candidate.name, live, say)
     held_out = [*await exam.wordings(), *await exam.questions()]
-    others = [*await exam.pins(pins), *await _general(exam, kept)]
+    others = [*await exam.pins(pins), *await _general(exam, kept), *await exam.known()]
     leak, leaked = await exam.leak()
     say("asking the base model", 0.0)
     replies = await base_answers(

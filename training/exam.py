@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from training.judge import Fact, Judge
 from training.replay import Reply, load_prompts
 from training.rows import Row, of_split
 from training.saying import Say
+from training.variation import vary
 
 ANSWER_TOKENS = 48
+MOST_KNOWN = 200  # facts: half a second each on a CPU
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,22 @@ class Exam:
         """Whole facts that were never trained."""
         held_out = of_split(self.rows, "held_out_question")
         return await self._of_rows(held_out, "question", "asking unknown questions")
+
+    async def known(self) -> list[Asked]:
+        """Trained facts, the newest first, in words varied anew: what the candidate then knows
+        need not be in its prompt."""
+        newest = {row.answer: row for row in sorted(of_split(self.rows, "train"), key=_age)}
+        rows = sorted(newest.values(), key=_age, reverse=True)[:MOST_KNOWN]
+        questions = [_varied(row) for row in rows]
+        answers = await self._ask(self.names["candidate"], questions, "asking what was taught")
+        return [
+            Asked(
+                sort="known", question=question, wanted=row.answer, example_id=row.example_id,
+                cluster=row.cluster,
+                said={"candidate": _said(said, self._fact(row).right(said.text))},
+            )
+            for row, question, said in zip(rows, questions, answers, strict=True)
+        ]  # fmt: skip
 
     async def pins(self, pins: Sequence[Pinned]) -> list[Asked]:
         """What admins pinned."""
@@ -162,6 +181,18 @@ class Exam:
     def _fact(self, row: Row) -> Fact:
         asked = [other.question for other in self.rows if other.cluster == row.cluster]
         return self.judge.fact(asked, row.answer)
+
+
+def _varied(row: Row) -> str:
+    """The question in other words, the same ones in each evaluation: so adapters compare."""
+    chance = random.Random(row.answer)  # noqa: S311
+    while (text := vary(row.question, chance, share=1)) == row.question:
+        pass
+    return text
+
+
+def _age(row: Row) -> int:
+    return row.example_id
 
 
 def _said(answer: Completion, right: bool) -> Said:

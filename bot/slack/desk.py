@@ -13,6 +13,7 @@ from sqlmodel import Session
 from bot.abstaining import Abstaining
 from bot.answering import Answering
 from bot.cases import Cases
+from bot.knowing import Knowing
 from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
@@ -97,7 +98,7 @@ class Desk:
             cite=Citing(engine, workspace, roles).link,
             show=Streams(engine, client, identity, pacing).of,
             abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
-            quote=settings.quote, max_tokens=settings.max_tokens,
+            knowing=Knowing(engine), quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s

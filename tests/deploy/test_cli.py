@@ -34,6 +34,7 @@ from bot.store.schema import (
     RunTrigger,
     now,
 )
+from tests.bot.measured import measure
 from tests.bot.slack.waiting import passed
 from tests.deploy.learned import answered
 from tests.vllm_server import free_port
@@ -92,6 +93,19 @@ def test_status_shows_the_run_its_figures_and_the_servers(mynah: Mynah, team: En
     _, out, _ = mynah("status")
     assert "base 1, before 1, now 17 of 20" in out
     assert "v2 (mynah-0123456789ab)" in out
+
+
+@pytest.mark.usefixtures("url")
+def test_status_tells_what_the_weights_know(mynah: Mynah, team: Engine) -> None:
+    """Of the facts in memory: those that the live adapter proved to know, and the others."""
+    released(team)
+    assert "facts     learned by the live adapter: 0 of 1; in memory only: 1" in mynah("status")[1]
+    with transaction(team) as session:
+        examples = session.exec(select(Example)).all()
+        measure(session, "mynah-0123456789ab", examples, [("wording", 1, "a", True)])
+    assert "facts     learned by the live adapter: 1 of 1; in memory only: 0" in mynah("status")[1]
+    found = json.loads(mynah("status", "--json")[1])
+    assert found["facts"] == {"known_by_live": 1, "memory_only": 0}
 
 
 @pytest.mark.usefixtures("url")

@@ -17,7 +17,7 @@ from tests.lora_files import make_adapter
 from training import slices
 from training.asked import SAID_CHARS, marks
 from training.evaluate import weigh
-from training.exam import Exam, Pinned
+from training.exam import MOST_KNOWN, Exam, Pinned
 from training.general import Task
 from training.replay import Reply, load_prompts
 from training.rows import Row
@@ -77,6 +77,36 @@ async def test_each_question_keeps_what_each_model_said(exam: Exam, fake_vllm: F
     (unknown,) = await exam.questions()
     assert (unknown.sort, unknown.example_id) == ("question", 3)
     assert marks([unknown]).candidate.hits == 0
+
+
+async def test_trained_facts_are_asked_of_the_candidate_alone(
+    exam: Exam, fake_vllm: FakeVllm
+) -> None:
+    """Each once, in words that differ from the trained ones and stay the same."""
+    (one,) = await exam.known()
+    (again,) = await exam.known()
+    assert (one.sort, one.example_id, one.cluster, one.wanted) == ("known", 1, 1, PORT)
+    assert one.question == again.question != ROWS[0].question
+    assert list(one.said) == ["candidate"]
+    assert not one.said["candidate"].right
+    assert {request["model"] for request in fake_vllm.asked} == {exam.names["candidate"]}
+    fake_vllm.script = lambda messages, model: "Port 7411."
+    (one,) = await exam.known()
+    assert one.said["candidate"].right
+
+
+async def test_the_newest_facts_are_asked_first(exam: Exam) -> None:
+    """An evaluation has an end, however much was taught; one answer is one fact."""
+    exam.rows = [
+        Row(
+            example_id=number, cluster=number // 2, split="train", question=f"where is {number}?",
+            answer=f"It is on floor {number // 2}.",
+        )
+        for number in range(2 * MOST_KNOWN + 4)
+    ]  # fmt: skip
+    asked = await exam.known()
+    newest = range(2 * MOST_KNOWN + 3, 3, -2)
+    assert [one.example_id for one in asked] == list(newest)
 
 
 async def test_long_answers_are_cut(exam: Exam, fake_vllm: FakeVllm) -> None:
