@@ -551,13 +551,15 @@ class EvaluationQuestion(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     team_id: str
     evaluation_id: int = Field(foreign_key="evaluation.id", index=True)
-    sort: str  # "wording", "question", "known", "pin", "leak"
+    sort: str  # "wording", "question", "known", "pin", "leak", "general"
     example_id: int | None = Field(default=None, foreign_key="example.id", index=True)
     cluster: int | None = None  # in its dataset: questions of one cluster are about one fact
     question: str = _long_text()
     wanted: str = _long_text()  # the right answer; of a pin, the text that it must hold
     tokens: int = 0  # of the right answer; 0 where its log-probability was not measured
-    # By "base", "live" and "candidate": {"text", "right", "logprob": a token of the right answer}
+    # By "base", "live" and "candidate": {"text", "right", "logprob": a token of the right answer,
+    # "sure": a token of its own, "prefers": the right answer to a rejected one, "judged": against
+    # what is live}
     said: dict[str, Any] = _json()
     slices: dict[str, Any] = _json()  # a name and its value
 
