@@ -19,6 +19,7 @@ from bot.mrkdwn import plain
 from bot.people import answers_up_to, is_speech, joined, refuse_own
 from bot.slack import ephemeral
 from bot.slack.aftermath import Aftermath
+from bot.slack.conflicting import Conflicting
 from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers, holds
@@ -76,6 +77,7 @@ class Teaching:
         memory: Memory,
         cases: Cases,
         aftermath: Aftermath,
+        conflicting: Conflicting,
         *,
         said: Callable[[], None],
         widen: Sequence[str] = (),
@@ -86,6 +88,7 @@ class Teaching:
         self._memory = memory
         self._cases = cases
         self._aftermath = aftermath
+        self._conflicting = conflicting
         self._said = said
         self._widen = widen
         # Whether enough of the staff say so is for the aftermath to see.
@@ -140,11 +143,13 @@ class Teaching:
         link = await self._link(lesson.answer_id)
         await asyncio.to_thread(self._write, lesson, embedding, link)
         self._said()
+        await self._conflicting.compare()
 
     async def take_back(self, kind: FeedbackKind, channel: str, ts: str, user: str) -> None:
         """Revoke the user's own rating, and what it taught."""
         await asyncio.to_thread(self._take_back, kind, channel, ts, user)
         self._said()
+        await self._conflicting.compare()
 
     def _by_bot(self, message: Message) -> bool:
         return message.get("user") == self._workspace.identity.user_id
