@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
+from bot.courtesies import cut
 from bot.mrkdwn import plain
 from bot.quality import normalised, refusal, same
 from bot.redaction import redact, redact_together
@@ -351,7 +352,7 @@ def _is_blank(example: Example) -> bool:
 def _still_holds(session: Session, example: Example, reads: str | None) -> bool:
     if reads is None or len(reads) > _LONGEST:
         return False
-    if redact(reads) not in (example.question, example.answer):
+    if {redact(reads), redact(cut(reads))}.isdisjoint((example.question, example.answer)):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
     return feedback is None or feedback.correction in (None, reads)

@@ -12,9 +12,9 @@ MAX_ANSWER_CHARS = 3000  # what one Slack text block holds, so that quoting need
 _LINK = re.compile(r"\w+://\S+")
 _FILLER_TEXT = """
     hi hello hey hiya yo moin hallo good morning afternoon evening day there all everyone team
-    folks guys thanks thank you thx ty cheers ok okay yes no yep nope sure great cool nice please
-    pls welcome works worked that it did done same me too plus one lol hmm anyone anybody here can
-    could someone somebody help i need have a question bye np problem
+    folks guys thanks thank you thx ty cheers ok okay yes no yep yeah yup nope sure great cool nice
+    please pls welcome works worked that it did done same me too plus one lol hmm ah oh exactly
+    anyone anybody here can could someone somebody help i need have a question bye np problem
 """
 _FILLER = frozenset(_FILLER_TEXT.split())
 
@@ -32,6 +32,11 @@ def normalised(text: str) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two texts say the same words."""
     return normalised(one) == normalised(other)
+
+
+def is_filler(text: str) -> bool:
+    """Whether it is made of nothing but greetings, thanks, yes, no, and the like."""
+    return set(normalised(text).split()) <= _FILLER
 
 
 def _refuse_question(question: str) -> str | None:
@@ -62,7 +67,7 @@ def _refuse_empty(what: str, text: str, fewest_words: int) -> str | None:
         return f"nothing is left of the {what} after redaction, or it has no words"
     if not normalised(_LINK.sub(" ", bare(text))):
         return f"the {what} is only a link"
-    if set(words) <= _FILLER:
+    if is_filler(bare(text)):
         return f"the {what} is only a greeting, thanks or a yes or no"
     if len(words) < fewest_words:
         return f"the {what} is too short"
