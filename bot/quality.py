@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 
+from bot.hollow import why_hollow
 from bot.prompt import MAX_QUESTION_CHARS
 from bot.redaction import bare
 
@@ -17,6 +20,22 @@ _FILLER_TEXT = """
     anyone anybody here can could someone somebody help i need have a question bye np problem
 """
 _FILLER = frozenset(_FILLER_TEXT.split())
+
+
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_LONG_CODE = 15  # lines
+_LONGEST_WORD = 300  # characters: longer ones are data, unless they are a link
+_OVER_AND_OVER = 12  # words, of which hardly one in six is another
+# Text that could steer whoever reads it in a prompt, and the marks of chat templates.
+_STEERS = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b(?:\W+\w+){0,4}?\W+"
+    r"(?:instructions?|prompts?|rules|guidelines)\b"
+    r"|\b(?:reveal|print|show|repeat|leak|output)\b(?:\W+\w+){0,3}?\W+"
+    r"(?:system prompt|(?:hidden|secret|system|your) (?:instructions|prompt))\b"
+    r"|\byou are now (?:in )?(?:a |an |the )?(?:\w+ )?(?:mode|dan|jailbroken|unrestricted)\b"
+    r"|<\|[\w-]+\|>|\[/?INST\]|<</?SYS>>|^\s*(?:###\s*)?(?:system|assistant)\s*:",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def refusal(question: str, answer: str) -> str | None:
@@ -42,7 +61,9 @@ def is_filler(text: str) -> bool:
 def _refuse_question(question: str) -> str | None:
     if len(question) > MAX_QUESTION_CHARS:
         return f"the question is longer than {MAX_QUESTION_CHARS} characters"
-    return _refuse_empty("question", question, fewest_words=2)
+    return _refuse_empty("question", question, fewest_words=2) or _refuse_noise(
+        "question", question
+    )
 
 
 def _refuse_answer(question: str, answer: str) -> str | None:
@@ -56,7 +77,7 @@ def _refuse_answer(question: str, answer: str) -> str | None:
         return "the answer was cut short"
     if _asks_back(answer):
         return "the answer is a question itself"
-    return None
+    return _refuse_noise("answer", answer) or why_hollow(answer) or _refuse_dump(answer)
 
 
 def _refuse_empty(what: str, text: str, fewest_words: int) -> str | None:
@@ -71,6 +92,35 @@ def _refuse_empty(what: str, text: str, fewest_words: int) -> str | None:
         return f"the {what} is only a greeting, thanks or a yes or no"
     if len(words) < fewest_words:
         return f"the {what} is too short"
+    return None
+
+
+def _refuse_noise(what: str, text: str) -> str | None:
+    if _is_unprintable(text):
+        return f"the {what} has characters that cannot be seen or printed"
+    if _STEERS.search(text):
+        return f"the {what} reads like instructions to a language model"
+    words = normalised(_LINK.sub(" ", text)).split()
+    if any(len(word) > _LONGEST_WORD for word in words):
+        return f"the {what} has a word of more than {_LONGEST_WORD} characters: that is no text"
+    if len(words) >= _OVER_AND_OVER and len(set(words)) * 6 <= len(words):
+        return f"the {what} says the same few words over and over"
+    return None
+
+
+def _is_unprintable(text: str) -> bool:
+    """Control characters, text that runs backwards, or more marks and joiners than letters."""
+    kinds = Counter(unicodedata.category(sign) for sign in text if sign not in "\t\n\r")
+    turned = any("\u202a" <= sign <= "\u202e" or "\u2066" <= sign <= "\u2069" for sign in text)
+    unseen = sum(kinds[kind] for kind in ("Cf", "Cn", "Co", "Cs"))
+    marks = kinds["Mn"] + kinds["Me"]
+    return bool(kinds["Cc"]) or turned or unseen * 4 > len(text) or marks * 2 > len(text)
+
+
+def _refuse_dump(answer: str) -> str | None:
+    code = [piece.count("\n") for piece in _CODE.findall(answer)]
+    if sum(code) > _LONG_CODE and len(normalised(_CODE.sub(" ", answer)).split()) < 3:
+        return "the answer is a long piece of code or a log without a word on it"
     return None
 
 
