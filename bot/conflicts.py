@@ -17,6 +17,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import alike, audit, examples
 from bot.embedder import Embedder
@@ -138,7 +139,7 @@ def _over(
     return (col(Conflict.status) == status) & gone
 
 
-def _due(team_id: str):  # type: ignore[no-untyped-def]
+def _due(team_id: str) -> SelectOfScalar[Example]:
     never = col(Example.compared_at).is_(None)
     return (
         select(Example)
@@ -156,9 +157,10 @@ def _near(
         select(col(Example.id), col(Example.embedding))
         .where(Example.team_id == team_id, Example.status == ExampleStatus.LIVE)
         .where(col(Example.scope).is_not_distinct_from(scope), Example.embedder == embedder)
+        .where(col(Example.embedding).is_not(None))
         .order_by(col(Example.id))
     ).all()
-    place = {key: at for at, (key, vector) in enumerate(stored) if vector}
+    place = {key: at for at, (key, _) in enumerate(stored)}
     mine = [one for one in due if one.id in place]
     if not mine:
         return

@@ -76,7 +76,7 @@ def test_a_share_is_met_to_the_example() -> None:
     assert (len(kept), left_out) == (60, 70)
 
 
-@given(houses, shares, st.integers(0, 300))
+@given(houses, shares, st.integers(0, 60))
 def test_nothing_of_a_file_is_left_out(house: list[Example], most: float, rows: int) -> None:
     """What somebody imported is nobody's word: all of it stays, and counts for the whole."""
     first = len(house) + 1
