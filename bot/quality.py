@@ -119,7 +119,7 @@ def _is_unprintable(text: str) -> bool:
 
 def _refuse_dump(answer: str) -> str | None:
     code = [piece.count("\n") for piece in _CODE.findall(answer)]
-    if sum(code) > _LONG_CODE and len(normalised(_CODE.sub(" ", answer)).split()) < 3:
+    if sum(code) > _LONG_CODE and not normalised(_CODE.sub(" ", answer)):
         return "the answer is a long piece of code or a log without a word on it"
     return None
 
