@@ -410,6 +410,37 @@ class Example(SQLModel, table=True):
     embedding: bytes | None = Field(default=None, sa_type=LargeBinary)  # float32, unit length
     created_at: datetime = _time()
     changed_at: datetime = _time()
+    # The `changed_at` with which it was compared with the others: see `bot.conflicts`.
+    compared_at: datetime | None = _later()
+
+
+class ConflictStatus(StrEnum):
+    """What is done about two answers that contradict each other. The last three are by staff."""
+
+    POSSIBLE = "possible"  # nothing: staff are asked
+    REPLACED = "replaced"  # the older one was retired: staff can put it back
+    BOTH = "both"  # they answer different questions
+    NEWER = "newer"
+    OLDER = "older"
+
+
+class Conflict(SQLModel, table=True):
+    """Two examples whose questions are nearly the same, and whose answers are not."""
+
+    __table_args__ = (
+        UniqueConstraint("newer_id", "older_id"),
+        Index("conflict_status", "team_id", "status"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    newer_id: int = Field(foreign_key="example.id")
+    older_id: int = Field(foreign_key="example.id", index=True)
+    similarity: float
+    status: ConflictStatus = _choice(ConflictStatus)
+    decided_by: str | None = None
+    found_at: datetime = _time()
+    decided_at: datetime | None = _later()
 
 
 class ExampleSource(SQLModel, table=True):
