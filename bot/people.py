@@ -56,7 +56,7 @@ def run_up_to(last: Message, replies: Sequence[Message]) -> list[Message]:
         if one.get("user") != last.get("user") or not is_speech(one):
             break
         run.insert(0, one)
-    return [one for one in run if one["ts"] == last["ts"] or not _is_aside(one["text"])] or [last]
+    return [one for one in run if one["ts"] == last["ts"] or not _is_idle(one["text"])] or [last]
 
 
 def asked_up_to(asked: Message, replies: Sequence[Message], answered: Message) -> list[Message]:
@@ -87,6 +87,10 @@ def joined(messages: Sequence[Message]) -> str:
 def refuse_own(asked: Message, answer: Message) -> str | None:
     """Why nobody's answer to themselves is learned; None when they are two people."""
     return OWN if asked.get("user") == answer.get("user") else None
+
+
+def _is_idle(text: str) -> bool:
+    return _is_aside(text) or is_filler(plain(text))
 
 
 def _is_aside(text: str) -> bool:

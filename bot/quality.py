@@ -16,7 +16,7 @@ _LINK = re.compile(r"\w+://\S+")
 _FILLER_TEXT = """
     hi hello hey hiya yo moin hallo good morning afternoon evening day there all everyone team
     folks guys thanks thank you thx ty cheers ok okay yes no yep yeah yup nope sure great cool nice
-    please pls welcome works worked that it did done same me too plus one lol hmm ah oh exactly
+    please pls welcome works worked that it did done same me too plus one lol hm hmm ah oh exactly
     anyone anybody here can could someone somebody help i need have a question bye np problem
 """
 _FILLER = frozenset(_FILLER_TEXT.split())

@@ -42,7 +42,7 @@ def compare(engine: Engine, team_id: str = TEAM) -> set[int]:
 
 def taught(engine: Engine, question: str, answer: str, **how: str) -> Example:
     """Approve an answer, and compare it."""
-    example = teach(engine, Memory(engine, WORDS), question, answer, **how)  # type: ignore[arg-type]
+    example = teach(engine, Memory(engine, WORDS), question, answer, **how)
     compare(engine)
     return example
 

@@ -209,7 +209,7 @@ async def test_persons_answer_is_joined(house: House) -> None:
         await house.quiet()
     assert live(house) == [
         (
-            "The upload hangs at 99 %. What can I do?",
+            "The upload hangs at 99 %. What can I do?\n2.1",  # what they added before the answer
             "Raise the proxy's time-out to 60 s,\nthen restart the proxy.",
         )
     ]
