@@ -23,7 +23,7 @@ from serving.adapters import BadAdapter
 from serving.base import NoBaseModel
 from serving.client import BASE, ServingError
 from serving.settings import read as read_settings
-from training import freezing
+from training import freezing, reporting
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
 from training.failures import TrainingFailed
@@ -54,6 +54,7 @@ async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
         frozen = freezing.freeze(held)
         await Trying(held, servers, frozen).train()
         best = await Measuring(held, servers, frozen).best()
+        reporting.keep(parts.engine, run_id, fence)
         return _release(held, best)
     except TooLittle as error:
         return _end(held, RunStatus.REFUSED, str(error))

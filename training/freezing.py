@@ -10,7 +10,7 @@ from bot import deciding
 from bot.store.database import reading, transaction
 from bot.store.runs import update_run
 from bot.store.schema import Adapter, Dataset, Run, RunStatus, Trial
-from training import candidates, dataset, ending, influence
+from training import candidates, dataset, ending, influence, threads
 from training.dataset import TooLittle
 from training.held import Held
 from training.recipe import Recipe, named
@@ -41,12 +41,13 @@ def freeze(held: Held) -> Dataset:
 def _freeze(held: Held, wished: Sequence[Recipe]) -> Dataset | None:
     with reading(held.engine) as session:
         live = dataset.learnable(session, held.team_id)
+        places = threads.of_team(session, held.team_id)
     most = held.settings.most_share
     chosen, left_out = influence.balanced(live, most)
     refused = {influence.reason(most): left_out} if left_out else {}
     embedder = held.parts.embedder()
     vectors = dataset.embeddings(chosen, embedder.name, embedder.embed)
-    rows = dataset.split(chosen, vectors, wished[0].seed)
+    rows = dataset.split(chosen, vectors, wished[0].seed, places)
     with transaction(held.engine) as session:
         if not _still_live(session, held.team_id, rows):
             return None

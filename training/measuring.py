@@ -9,12 +9,14 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot import releases, run_words
+from bot.abstaining import Abstaining
 from bot.run_card import LOADING
 from bot.store import pins
 from bot.store.database import reading
 from bot.store.run_view import candidate
 from bot.store.schema import (
     Adapter,
+    AnswerMode,
     Dataset,
     Evaluation,
     EvaluationQuestion,
@@ -24,7 +26,7 @@ from bot.store.schema import (
 )
 from serving.adapters import AdapterFile
 from serving.client import BASE
-from training import choice, ending, picture, slices
+from training import choice, curve, ending, slices
 from training.asked import Asked, Measured
 from training.exam import Pinned
 from training.held import Held
@@ -75,6 +77,7 @@ class Measuring:
             ]
         rows = [_sliced(row, known) for row in read(Path(self.frozen.path))]
         cache = self.held.cache("forgetting")
+        limit = Abstaining(self.held.engine).threshold(self.held.team_id, AnswerMode.CLOSED_BOOK)
         figures = await self.servers.ask(
             adapter.name,
             lambda client: self.held.parts.evaluate(
@@ -89,6 +92,7 @@ class Measuring:
                 say=self.held.say,
                 pins=pinned,
                 cache=cache,
+                withheld_below=limit,
             ),
         )
         return self._store(trial, figures, self.held.parts.decide(figures))
@@ -103,6 +107,8 @@ class Measuring:
                 releases.ensure_team(session, self.held.team_id)
                 by = f"run {self.held.run_id}"
                 releases.add_candidate(session, self.held.team_id, adapter.id or 0, by=by)
+        work_dir = self.held.work_dir / trial.name
+        curve.keep(self.held.engine, self.held.run_id, self.held.fence, work_dir)
         if loaded:
             await self.servers.ready(adapter.name)
 
@@ -132,7 +138,6 @@ class Measuring:
             passed=verdict.passed,
             enough=verdict.enough,
             reasons=list(verdict.reasons),
-            picture=picture.draw(found),
         )
         with self.held.writing() as session:
             session.add(evaluation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +54,7 @@ class Evaluate(Protocol):
         say: Say,
         pins: Sequence[Pinned],
         cache: Path,
+        withheld_below: float,
     ) -> Measured: ...
 
 
@@ -89,6 +91,6 @@ def real_parts(settings: WorkerSettings) -> Parts:
         embedder=lambda: open_embedder(settings.embedder),
         replay=replayed,
         train=train,
-        evaluate=evaluate,
+        evaluate=partial(evaluate, judging=settings.judging),
         decide=decide,
     )

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlmodel import select
 
 from bot.store.schema import Adapter, Dataset, Trial, now
 from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.client import BASE
-from training import candidates, soundness
+from training import candidates, curve, soundness
 from training.failures import TrainingFailed
 from training.held import Held
 from training.recipe import Recipe
@@ -21,6 +22,9 @@ from training.rows import of_split, read
 from training.saying import Say
 from training.servers import Servers
 from training.soundness import Unsound
+
+if TYPE_CHECKING:
+    from training.train import TrainJob
 
 FIRST = "sft"  # what "sft+…" goes on from
 
@@ -67,8 +71,11 @@ class Trying:
             start=self._start(trial),
         )
         began = time.monotonic()
-        staging = self.held.parts.train(job, self._say(trial))
-        soundness.check(staging, recipe.epochs)
+        try:
+            staging = self.held.parts.train(job, self._say(trial))
+            soundness.check(staging, recipe.epochs)
+        finally:
+            self._keep_curve(job)
         self.held.say("publishing the adapter", 0.0)
         published = publish(staging, self.held.settings.adapters_dir, self.held.spec())
         self._record(trial, published, time.monotonic() - began)
@@ -81,6 +88,9 @@ class Trying:
             replay = self.held.parts.replay
             self._replies = await self.servers.ask(BASE, lambda client: replay(client, rows, cache))
         return self._replies
+
+    def _keep_curve(self, job: TrainJob) -> None:
+        curve.keep(self.held.engine, self.held.run_id, self.held.fence, job.work_dir)
 
     def _say(self, trial: Trial) -> Say:
         """Tells which recipe it is, where there are several."""
