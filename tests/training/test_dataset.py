@@ -296,7 +296,7 @@ def test_what_is_only_wrong_is_a_split_of_its_own() -> None:
         example(100, "something else", "", rejected="No."),
         example(101, examples[held].question, "", rejected="Never."),
     ]
-    apart = unit(np.ones((1, 16)))
+    apart = unit(np.ones((1, 16), np.float32))
     both = np.concatenate([vectors, apart, vectors[held : held + 1]])
     found = dataset.split([*examples, *wrong], both)
     assert found[:-1] == rows

@@ -204,7 +204,7 @@ async def test_persons_answer_is_joined(house: House) -> None:
     async with house.bot():
         asked = await house.say("asker", "The upload hangs at 99 %. What can I do?")
         await house.say("asker2", "Which version?", thread_ts=asked)
-        await house.say("asker", "2.1", thread_ts=asked)
+        added = await house.say("asker", "2.1", thread_ts=asked)
         one = await house.say("asker2", "Raise the proxy's time-out to 60 s,", thread_ts=asked)
         await house.say("staff2", "Same here, by the way.", thread_ts=asked)
         two = await house.say("asker2", "then restart the proxy.", thread_ts=asked)
@@ -217,7 +217,7 @@ async def test_persons_answer_is_joined(house: House) -> None:
             "Raise the proxy's time-out to 60 s,\nthen restart the proxy.",
         )
     ]
-    assert {row.ts for row in house.rows(ExampleSource)} == {asked, one, two}
+    assert {row.ts for row in house.rows(ExampleSource)} == {asked, added, one, two}
 
 
 async def test_reaction_on_a_reply_takes_its_turn_in_the_thread(house: House) -> None:
