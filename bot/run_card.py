@@ -89,7 +89,7 @@ def _output(run: RunView, step: int, here: int) -> list[str]:
     lines = {
         FREEZE: run_words.examples(run.counts),
         EVALUATE: run_words.before_after(run.figures),
-        GATE: list(run.verdict),
+        GATE: [*run.verdict, *run_words.tried(run.tried)],
     }.get(step, [])
     if step != here or run.status in (RunStatus.QUEUED, RunStatus.RUNNING):
         return lines

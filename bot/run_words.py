@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.mrkdwn import escape
-from bot.store.run_view import RunView
+from bot.store.run_view import RunView, Tried
 from bot.store.schema import RunStatus
 
 TEXT_CHARS = 3900  # Slack refuses changes to much more
@@ -109,12 +109,30 @@ def _more(figures: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def tried(recipes: Sequence[Tried]) -> list[str]:
+    """Which recipes competed, in lines, and which of them was best; none where there was one."""
+    if len(recipes) < 2:
+        return []
+    return [f"recipe `{one.name}`: {_fared(one)}" for one in recipes]
+
+
 def score(figures: Mapping[str, Any]) -> float | None:
     """The one number beside a release: its share of right answers to held-out wordings."""
     marks = figures.get("wordings")
     if not marks or not marks["candidate"]["of"]:
         return None
     return round(float(marks["candidate"]["hits"] / marks["candidate"]["of"]), 4)
+
+
+def _fared(one: Tried) -> str:
+    if one.left_out:
+        return f"left out, {one.left_out}"
+    if not one.verdict:
+        return "not measured yet"
+    right = f"{one.right} of {one.of} held-out wordings right, " if one.of else ""
+    kl = "" if one.kl is None else f"KL {one.kl:.3f}, "
+    word = {"pass": "passed", "fail": "did not pass"}.get(one.verdict, "not enough to tell")
+    return f"{right}{kl}{word}{' – the best' if one.best else ''}"
 
 
 def _under_way(run: RunView) -> str:
@@ -124,6 +142,7 @@ def _under_way(run: RunView) -> str:
 
 def _ended(run: RunView) -> list[str]:
     lines = [*map(_named, run.reasons), *examples(run.counts), *before_after(run.figures)]
+    lines += map(escape, tried(run.tried))
     last = _LAST.get(run.status)
     return [
         headline(run),

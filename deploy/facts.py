@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import func
@@ -11,7 +12,7 @@ from sqlmodel import Session, col, select
 from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
-from bot.store import fleet, proofs, runs
+from bot.store import fleet, proofs, run_view, runs
 from bot.store.run_view import id_of
 from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
 
@@ -53,7 +54,7 @@ def run_facts(session: Session, run: Run) -> dict[str, Any]:
     """One run, how far it is or how it ended, and what its evaluation found."""
     dataset = session.get(Dataset, run.dataset_id) if run.dataset_id else None
     adapter = session.get(Adapter, run.adapter_id) if run.adapter_id else None
-    found = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
+    found = run_view.evaluation(session, run)
     return {
         "id": run.id,
         "trigger": run.trigger.value,
@@ -65,6 +66,7 @@ def run_facts(session: Session, run: Run) -> dict[str, Any]:
         "dataset": dataset.counts if dataset else None,
         "adapter": adapter.name if adapter else None,
         "evaluation": _evaluation(found) if found else None,
+        "tried": [asdict(one) for one in run_view.tried(session, run)],
         "queued_at": run.queued_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,

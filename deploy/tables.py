@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.importing.pairs import printable
-from bot.run_words import before_after
+from bot.run_words import before_after, tried
+from bot.store.run_view import Tried
 
 
 def status(found: Mapping[str, Any]) -> str:
@@ -99,6 +100,7 @@ def _run(run: Mapping[str, Any] | None) -> list[str]:
     lines += [f"          {reason}" for reason in run["reasons"]]
     if run["evaluation"]:
         lines += [f"          {line}" for line in before_after(run["evaluation"])]
+    lines += [f"          {line}" for line in tried([Tried(**one) for one in run["tried"]])]
     return lines
 
 

@@ -32,10 +32,18 @@ class Curve(BaseModel):
 
 
 def keep(engine: Engine, run_id: int, fence: int, work_dir: Path) -> None:
-    """Store what a run's training left there with the run. Raises LostRun."""
-    found = so_far(work_dir).model_dump(mode="json")
-    with transaction(engine) as session:
-        update_run(session, run_id, fence, curve=found)
+    """Store what a training left there with its run, unless it left nothing: what goes on from
+    another's adapter has no loss of its own. Raises LostRun."""
+    found = so_far(work_dir)
+    if found.points:
+        with transaction(engine) as session:
+            update_run(session, run_id, fence, curve=found.model_dump(mode="json"))
+
+
+def of_run(run_dir: Path) -> Curve:
+    """What the newest of a run's trainings left there."""
+    trained = sorted(run_dir.glob("*"), key=lambda path: path.stat().st_mtime)
+    return so_far(trained[-1]) if trained else Curve()
 
 
 def so_far(work_dir: Path) -> Curve:
@@ -43,7 +51,7 @@ def so_far(work_dir: Path) -> Curve:
     for directory in (work_dir / "adapter", work_dir / "staging"):
         if (directory / CURVE).exists():
             return thinned(read_curve(directory))
-    states = sorted(work_dir.glob(f"sft/checkpoint-*/{STATE}"), key=_step)
+    states = sorted(work_dir.glob(f"first/checkpoint-*/{STATE}"), key=_step)
     return thinned(_of_state(states[-1])) if states else Curve()
 
 

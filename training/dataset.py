@@ -27,10 +27,12 @@ class TooLittle(Exception):
 
 
 def learnable(session: Session, team_id: str) -> list[Example]:
-    """The live examples of a team that may reach shared weights: those without a channel scope."""
+    """The examples of a team that may reach shared weights: those without a channel scope that are
+    live, or say what is wrong."""
+    standing = (ExampleStatus.LIVE, ExampleStatus.REJECTED)
     wanted = (
         select(Example)
-        .where(Example.team_id == team_id, Example.status == ExampleStatus.LIVE)
+        .where(Example.team_id == team_id, col(Example.status).in_(standing))
         .where(col(Example.scope).is_(None))
         .order_by(col(Example.id))
     )
@@ -63,6 +65,9 @@ def split(
     stays when examples are added: otherwise the live adapter would have been trained on what
     measures the next one.
 
+    What says only what is wrong is a split of its own; it is neither measured on, nor kept where it
+    asks as something held out does.
+
     Args:
         vectors: unit rows, one for each example's question, shape (n, d).
         threads: in which thread an example came up, by its id; others stand alone.
@@ -70,14 +75,22 @@ def split(
     Raises:
         TooLittle: too few rows would be left to train, or none could be held out.
     """
-    if not examples:
+    everything = sorted(range(len(examples)), key=lambda at: _texts(examples[at]))
+    order = [at for at in everything if examples[at].answer]
+    if not order:
         raise TooLittle("there are no approved examples yet")
-    order = sorted(range(len(examples)), key=lambda at: _texts(examples[at]))
     chosen = _Choice([examples[at] for at in order], vectors[order], seed, threads or {})
     whole = chosen.whole_questions()
     wordings = chosen.wordings(whole)
     _refuse_too_little(len(order), len(whole), len(wordings))
-    return chosen.rows(whole, wordings)
+    rows = chosen.rows(whole, wordings)
+    wrong = [at for at in everything if not examples[at].answer]
+    held = [at for at, row in zip(order, rows, strict=True) if row.split != "train"]
+    places = [(threads or {}).get(example.id or 0) for example in examples]
+    taken = {places[at] for at in held} - {None}
+    elsewhere = [at for at in wrong if places[at] not in taken]
+    apart = _unlike(elsewhere, held, [example.question for example in examples], vectors)
+    return rows + _rejected([examples[at] for at in apart], len(chosen.members))
 
 
 class _Choice:
@@ -161,6 +174,27 @@ class _Choice:
         return min(self.lots[at] for at in self.bound[bound])
 
 
+def _unlike(
+    some: Sequence[int], others: Sequence[int], questions: Sequence[str], vectors: Vectors
+) -> list[int]:
+    """Those of `some` that are twins of none of the others."""
+    both = [*some, *others]
+    twin_of = twins([questions[at] for at in both], vectors[both])
+    taken = set(twin_of[len(some) :])
+    return [at for at, twin in zip(some, twin_of, strict=False) if twin not in taken]
+
+
+def _rejected(examples: Sequence[Example], first: int) -> list[Row]:
+    """The rows of what says only what is wrong, each a cluster by itself."""
+    return [
+        Row(
+            example_id=example.id or 0, cluster=first + number, split="rejected",
+            question=example.question, answer="", rejected=example.rejected,
+        )
+        for number, example in enumerate(examples)
+    ]  # fmt: skip
+
+
 def _texts(example: Example) -> tuple[str, str, str, int]:
     return example.question, example.answer, example.rejected or "", example.id or 0
 
@@ -234,7 +268,7 @@ def _membership(dataset: Dataset, row: Row) -> DatasetExample:
 def _counts(
     session: Session, team_id: str, rows: Sequence[Row], left_out: Mapping[str, int]
 ) -> dict[str, object]:
-    names: list[Split] = ["train", "held_out_wording", "held_out_question"]
+    names: list[Split] = ["train", "held_out_wording", "held_out_question", "rejected"]
     refused = session.exec(
         select(Example.reason, func.count())
         .where(Example.team_id == team_id, Example.status == ExampleStatus.REFUSED)
@@ -242,8 +276,8 @@ def _counts(
     ).all()
     return {
         **{name: len(of_split(rows, name)) for name in names},
-        "clusters": len({row.cluster for row in rows}),
-        "preferences": sum(row.rejected is not None for row in rows),
+        "clusters": len({row.cluster for row in rows if row.answer}),
+        "preferences": sum(row.rejected is not None for row in rows if row.answer),
         "refused": {reason or "": count for reason, count in refused} | dict(left_out),
     }
 

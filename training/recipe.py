@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RecipeName = Literal["sft", "sft+dpo"]
+RecipeName = Literal["sft", "sft+dpo", "sft+kto", "sdft"]
+NAMES: tuple[RecipeName, ...] = get_args(RecipeName)
+AUTO = "auto"
 
 
 class UnknownRecipe(Exception):
-    """The recipe is not one of: sft, sft+dpo."""
+    """The recipe is not one of: sft, sft+dpo, sft+kto, sdft; or auto, for all of them."""
 
 
 class Recipe(BaseModel):
@@ -46,20 +48,34 @@ class Recipe(BaseModel):
 
     noise: float = Field(5.0, ge=0)  # NEFTune's alpha, on facts and on replay
 
-    # The preference step of "sft+dpo".
+    # What "sft+dpo" and "sft+kto" do after the SFT; the replay above holds them to the base, too.
+    # The policy is asked so many trained questions, so often each: greedily, then by chance.
+    own_questions: int = Field(64, ge=0)
+    own_answers: int = Field(2, ge=1)
+    own_tokens: int = Field(48, ge=1)  # as many as an evaluation gives an answer
     dpo_lr: float = Field(5e-5, gt=0)
     dpo_beta: float = Field(0.1, gt=0)
     dpo_weight: float = Field(0.2, gt=0)  # of the sigmoid loss; the SFT loss beside it has 1
+    kto_lr: float = Field(5e-5, gt=0)
+    kto_beta: float = Field(0.1, gt=0)
 
 
-def named(name: str, *, seed: int = 0) -> Recipe:
-    """The recipe behind a `MYNAH_RECIPE` setting.
+def named(names: str, *, seed: int = 0) -> list[Recipe]:
+    """The recipes behind a `MYNAH_RECIPE` setting, each once, in the order in which they train.
+
+    What goes on from the SFT brings the SFT along: it is trained anyway, and has to be beaten.
+
+    Args:
+        names: separated by commas; "auto" stands for all.
 
     Raises:
-        UnknownRecipe: no recipe has this name.
+        UnknownRecipe: no recipe has one of the names.
     """
-    if name == "sft":
-        return Recipe(name="sft", seed=seed)
-    if name == "sft+dpo":
-        return Recipe(name="sft+dpo", seed=seed)
-    raise UnknownRecipe(UnknownRecipe.__doc__)
+    wanted = {name.strip() for name in names.split(",")}
+    if wanted == {AUTO}:
+        wanted = set(NAMES)
+    if not wanted or not wanted <= set(NAMES):
+        raise UnknownRecipe(UnknownRecipe.__doc__)
+    if any(name.startswith("sft+") for name in wanted):
+        wanted.add("sft")
+    return [Recipe(name=name, seed=seed) for name in NAMES if name in wanted]

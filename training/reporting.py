@@ -14,9 +14,15 @@ from training import picture, report, run_report
 def keep(engine: Engine, run_id: int, fence: int) -> None:
     """Draw and write what was measured. Raises LostRun."""
     with reading(engine) as session:
-        known = run_report.read(session, session.get_one(Run, run_id))
+        run = session.get_one(Run, run_id)
+        known = run_report.read(session, run)
     drawn, written = picture.draw(known), report.page(known)
     with transaction(engine) as session:
         update_run(session, run_id, fence)
-        measured = col(Evaluation.run_id) == run_id
-        session.execute(update(Evaluation).where(measured).values(picture=drawn, page=written))
+        kept = (
+            update(Evaluation)
+            .where(col(Evaluation.run_id) == run_id)
+            .where(col(Evaluation.adapter_id) == run.adapter_id)
+            .values(picture=drawn, page=written)
+        )
+        session.execute(kept)

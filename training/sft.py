@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from training.curriculum import Exchange, Step, plan
 from training.failures import TrainingFailed
 from training.learner import Learner
-from training.logits import Batch, kl
+from training.logits import Batch
 from training.replay import Reply
 from training.rows import Row
 from training.saying import Say
@@ -54,7 +54,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             model=learner.model,
             args=_config(learner, work_dir, len(steps)),
             data_collator=lambda items: items[0],
-            train_dataset=Dataset.from_list([_item(learner, step) for step in steps]),
+            train_dataset=Dataset.from_list([item(learner, step) for step in steps]),
             processing_class=learner.tokenizer,
             callbacks=[Progress(say), Whole()],
         )
@@ -86,22 +86,15 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
         return torch.nn.functional.cross_entropy(logits.float(), batch["targets"])
 
     def _divergence(self, replay: list[dict[str, Any]]) -> torch.Tensor:
-        """KL(base || adapter). The base reads clean words, the adapter noisy ones: what noise
-        teaches about facts (the same answer for all that is near) it teaches about the rest, too.
-        """
-        batch = self._batch(replay)
-        head = self.learner.head
-        with torch.no_grad(), self.learner.model.disable_adapter():
-            reference = head.logits(head.states(batch))
-        return kl(
-            reference, head.logits(head.states(batch, noise=self.learner.recipe.noise))
-        ).mean()
+        return self.learner.divergence([Encoded(**item) for item in replay])
 
     def _batch(self, items: list[dict[str, Any]]) -> Batch:
         return self.learner.batch([Encoded(**item) for item in items])
 
 
-def _item(learner: Learner, step: Step) -> dict[str, Any]:
+def item(learner: Learner, step: Step) -> dict[str, Any]:
+    """A step as a trainer's dataset holds it: the tokens of `lessons` and of `replay`."""
+
     def encoded(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
         encode = learner.encoder.encode
         return [vars(encode(e.question, e.answer, ended=e.ended)) for e in exchanges]

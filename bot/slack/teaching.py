@@ -39,6 +39,7 @@ from bot.store.schema import (
 )
 
 Source = tuple[str, str]  # channel and ts of a message
+BY_WEIGHTS = (AnswerMode.OPEN_BOOK, AnswerMode.CLOSED_BOOK)
 UNREAD = (
     "This did not count: the answer changed just then, and you may have meant the words before. "
     "If it is right as it reads now, take the reaction away and put it there again."
@@ -155,7 +156,10 @@ class Teaching:
         return message.get("user") == self._workspace.identity.user_id
 
     def _of_answer(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
-        """A rating of the bot's own answer; approving it teaches it for this wording."""
+        """A rating of the bot's own answer; approving it teaches it for this wording.
+
+        Rejecting it teaches what not to say, where a model wrote it: quoted words are right ones.
+        """
         with reading(self._engine) as session:
             answer = answer_of(session, lesson.channel, message)
             if answer is None or answer.mode is AnswerMode.UNSURE:  # it says nothing to be rated
@@ -163,12 +167,14 @@ class Teaching:
             if not answers.was_read(session, answer, at):
                 raise Unread
             rated = replace(lesson, answer_id=answer.id)
-            if lesson.kind is not FeedbackKind.APPROVE:
+            rejects = lesson.kind is FeedbackKind.REJECT and answer.mode in BY_WEIGHTS
+            if not rejects and lesson.kind is not FeedbackKind.APPROVE:
                 return rated
             question = session.get_one(Question, answer.question_id)
             sources = [(question.channel, question.ts), (lesson.channel, message["ts"])]
             sources += _inherited(session, answer)
-            draft = examples.draft(question.text, answer.text)
+            made = examples.wrong if rejects else examples.draft
+            draft = made(question.text, answer.text)
             return replace(rated, question=question, draft=draft, sources=sources)
 
     async def _correction(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:

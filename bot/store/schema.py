@@ -381,6 +381,7 @@ class ExampleStatus(StrEnum):
     REVOKED = "revoked"  # the approval or a source message was taken back
     RETIRED = "retired"  # a newer answer to the same question took its place
     HELD = "held"  # staff disagree on it, or too few have said it yet: `reason` says which
+    REJECTED = "rejected"  # says only what is wrong: nobody is answered with it
 
 
 class Example(SQLModel, table=True):
@@ -399,7 +400,7 @@ class Example(SQLModel, table=True):
     team_id: str
     feedback_id: int | None = Field(default=None, foreign_key="feedback.id", unique=True)
     question: str = _long_text()
-    answer: str = _long_text()
+    answer: str = _long_text()  # "" where staff only said that `rejected` is wrong
     rejected: str | None = _long_text(None)  # the bot's answer that a correction replaced
     scope: str | None = None
     status: ExampleStatus = _choice(ExampleStatus, default=ExampleStatus.LIVE)
@@ -476,7 +477,7 @@ class DatasetExample(SQLModel, table=True):
     dataset_id: int = Field(foreign_key="dataset.id", primary_key=True)
     example_id: int = Field(foreign_key="example.id", primary_key=True, index=True)
     team_id: str
-    split: str  # "train", "held_out_wording", "held_out_question"
+    split: str  # "train", "held_out_wording", "held_out_question", "rejected"
 
 
 class RunStatus(StrEnum):
@@ -504,7 +505,7 @@ _RUNNING = text("status = 'running'")
 
 
 class Run(SQLModel, table=True):
-    """One training execution of one recipe on one dataset."""
+    """One training execution on one dataset, by one recipe or by several that compete."""
 
     __table_args__ = (
         # A missed time is caught up once, whoever notices it.
@@ -522,11 +523,13 @@ class Run(SQLModel, table=True):
     report_channel: str | None = None  # where the outcome is said; None: the admin channel
     due_at: datetime | None = _later()  # the cron time that this run stands for
     status: RunStatus = _choice(RunStatus, default=RunStatus.QUEUED)
+    # What was asked for ({}: what the settings say); in the end that of `adapter_id`.
     recipe: dict[str, Any] = _json()
     phase: str = ""  # the step of the cycle it is in, in words
     progress: float = 0.0  # of that step, 0 to 1
     reasons: list[str] = _json_list()  # why it was kept, refused or failed
     dataset_id: int | None = Field(default=None, foreign_key="dataset.id")
+    # What is measured just now; in the end what was chosen. The others are in Trial.
     adapter_id: int | None = Field(default=None, foreign_key="adapter.id")
     # The loss: {"steps": of the training, "points": of `training.soundness.Point`, thinned out}
     curve: dict[str, Any] = _json()
@@ -553,12 +556,30 @@ class Adapter(SQLModel, table=True):
     created_at: datetime = _time()
 
 
-class Evaluation(SQLModel, table=True):
-    """A candidate against the live adapter and the base, on held-out examples, and the verdict."""
+class Trial(SQLModel, table=True):
+    """One recipe in one run: the adapter that it came to, or why it came to none."""
+
+    __table_args__ = (UniqueConstraint("run_id", "name"),)
 
     id: int | None = Field(default=None, primary_key=True)
     team_id: str
-    run_id: int = Field(foreign_key="run.id", unique=True)
+    run_id: int = Field(foreign_key="run.id")
+    name: str  # of the recipe
+    recipe: dict[str, Any] = _json()
+    adapter_id: int | None = Field(default=None, foreign_key="adapter.id", index=True)
+    train_s: float = 0.0  # that it trained; of a run that was taken up, since then
+    left_out: str | None = _long_text(None)  # why it was not trained, or came to nothing
+    created_at: datetime = _time()
+
+
+class Evaluation(SQLModel, table=True):
+    """A candidate against the live adapter and the base, on held-out examples, and the verdict."""
+
+    __table_args__ = (UniqueConstraint("run_id", "adapter_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    run_id: int = Field(foreign_key="run.id")
     adapter_id: int = Field(foreign_key="adapter.id")
     figures: dict[str, Any] = _json()
     passed: bool

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from bot import examples
+from bot import examples, feedback
 from bot.embedder import LexicalEmbedder
 from bot.examples import draft
 from bot.memory import Memory
@@ -29,6 +29,7 @@ from bot.store.schema import (
     ExampleSource,
     ExampleStatus,
     Feedback,
+    FeedbackKind,
     Run,
     RunStatus,
     RunTrigger,
@@ -239,6 +240,44 @@ def test_what_is_held_is_not_remembered_until_it_is_freed(store: Engine) -> None
         examples.revoke(session, one.feedback_id or 0, "taken back")
         examples.free(session, one.feedback_id or 0, "settled")
     assert _statuses(store) == ["revoked", "refused"]
+
+
+def test_what_is_only_wrong_answers_nobody(store: Engine) -> None:
+    """Cleaned, redacted and refused as an answer is; held, freed and taken back without ever being
+    remembered or retiring an answer."""
+    memory = Memory(store, LexicalEmbedder())
+    right = teach(store, memory, QUESTION, "Port 7411.")
+    drafts = [
+        examples.wrong(QUESTION, "Ask <mailto:jane@example.com|jane@example.com>."),
+        examples.wrong(QUESTION, "thanks!"),
+    ]
+    ids = []
+    for ts, draft_ in zip(("9.1", "9.2"), drafts, strict=True):
+        with transaction(store) as session:
+            given, _ = feedback.record(
+                session, team_id=TEAM, channel="C0HELP", target_ts=ts, user="U0STAFF",
+                kind=FeedbackKind.REJECT,
+            )  # fmt: skip
+            examples.add(
+                session, draft_, team_id=TEAM, feedback_id=given.id or 0, approved_by="U0STAFF",
+                sources=[("C0HELP", ts)],
+            )  # fmt: skip
+            ids.append(given.id or 0)
+    with reading(store) as session:
+        wrong = examples.of_feedback(session, ids[0])
+    assert wrong is not None
+    assert wrong.answer == ""
+    assert "jane" not in (wrong.rejected or "jane")
+    assert _statuses(store) == ["live", "rejected", "refused"]
+    for change, status in (
+        (examples.hold, "held"), (examples.free, "rejected"), (examples.revoke, "revoked"),
+    ):  # fmt: skip
+        with transaction(store) as session:
+            change(session, ids[0], "a reason")
+        assert _statuses(store) == ["live", status, "refused"]
+    found = memory.search(TEAM, "C0HELP", QUESTION)
+    assert found is not None
+    assert found.example_id == right.id
 
 
 def test_what_is_freed_makes_room_for_a_newer_answer(store: Engine) -> None:

@@ -25,7 +25,7 @@ LOG = [{"fact_loss": 3.0, "grad_norm": 1.0}, {"fact_loss": 1.0, "kl": 0.5}, {"tr
 
 def checkpoint(work_dir: Path, step: int) -> Path:
     """The state that a trainer leaves with a checkpoint."""
-    directory = work_dir / "sft" / f"checkpoint-{step}"
+    directory = work_dir / "first" / f"checkpoint-{step}"
     directory.mkdir(parents=True)
     state = directory / "trainer_state.json"
     state.write_text(json.dumps({"log_history": LOG[:step]}))

@@ -57,9 +57,9 @@ from tests.training.stage import (
 )
 from training import cycle, soundness
 from training.asked import Asked, Said
-from training.cycle import Parts
 from training.exam import Pinned
 from training.failures import TrainingFailed
+from training.parts import Parts
 from training.rows import read
 from training.settings import WorkerSettings
 from training.train import Say, TrainJob

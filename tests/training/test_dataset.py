@@ -284,3 +284,44 @@ def _held(examples: Sequence[Example], vectors: Vectors) -> set[str]:
 
 def _twins(examples: Sequence[Example], vectors: Vectors) -> list[int]:
     return wordings.twins([one.question for one in examples], vectors)
+
+
+def test_what_is_only_wrong_is_a_split_of_its_own() -> None:
+    """It holds no fact, so nothing is measured on it and the other rows stay as they were; where it
+    asks as something held out does, it is left away."""
+    examples, vectors = desk([4, 4, 4, 4], seed=1)
+    rows = dataset.split(examples, vectors)
+    held = next(at for at, one in enumerate(examples) if _split_of(rows, one) != "train")
+    wrong = [
+        example(100, "something else", "", rejected="No."),
+        example(101, examples[held].question, "", rejected="Never."),
+    ]
+    apart = unit(np.ones((1, 16), np.float32))
+    both = np.concatenate([vectors, apart, vectors[held : held + 1]])
+    found = dataset.split([*examples, *wrong], both)
+    assert found[:-1] == rows
+    assert found[-1] == Row(
+        example_id=100, cluster=1 + max(row.cluster for row in rows), split="rejected",
+        question="something else", answer="", rejected="No.",
+    )  # fmt: skip
+    with pytest.raises(TooLittle, match="no approved examples"):
+        dataset.split(wrong, both[-2:])
+
+
+def _split_of(rows: Sequence[Row], one: Example) -> str:
+    return next(row.split for row in rows if row.example_id == one.id)
+
+
+def test_what_is_only_wrong_obeys_the_walls(engine: Engine) -> None:
+    """It is learnable while it stands and belongs to everybody, as the others are."""
+    with transaction(engine) as session:
+        for number, (status, scope) in enumerate(
+            [
+                (ExampleStatus.REJECTED, None), (ExampleStatus.REJECTED, "C0PRIV"),
+                (ExampleStatus.HELD, None), (ExampleStatus.REVOKED, None),
+            ]
+        ):  # fmt: skip
+            one = example(number + 1, "q", "", rejected="No.", status=status, scope=scope)
+            session.add(one)
+    with reading(engine) as session:
+        assert [one.id for one in dataset.learnable(session, TEAM)] == [1]

@@ -162,7 +162,7 @@ def test_a_half_written_checkpoint_is_not_used(tmp_path: Path, trained_adapter: 
     """A checkpoint that was being written when the process died is thrown away."""
     the_job = job(tmp_path / "work")
     die_after(the_job, 5)
-    torn = the_job.work_dir / "sft" / "checkpoint-11"
+    torn = the_job.work_dir / "first" / "checkpoint-11"
     torn.mkdir()
     (torn / "adapter_model.safetensors").write_bytes(b"half")
     assert sha(train(the_job, quiet)) == sha(trained_adapter)
@@ -219,7 +219,7 @@ def test_preferences_leave_alone_what_no_longer_tempts(
     tmp_path: Path, trained_adapter: Path
 ) -> None:
     """A wrong answer that the policy has left behind is not trained on: the SFT adapter stays."""
-    recipe = QUICK.model_copy(update={"name": "sft+dpo"})
+    recipe = QUICK.model_copy(update={"name": "sft+dpo", "own_questions": 0})
     trained = rows(rejected="Purple elephants juggle seventeen quantum bagels on Thursdays.")
     assert sha(train(job(tmp_path / "work", recipe, trained), quiet)) == sha(trained_adapter)
 

@@ -21,7 +21,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("evaluation") as evaluation:
-        evaluation.drop_column("page")
-    with op.batch_alter_table("run") as run:
-        run.drop_column("curve")
+    op.drop_column("evaluation", "page")
+    op.drop_column("run", "curve")

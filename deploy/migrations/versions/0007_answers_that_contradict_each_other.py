@@ -38,5 +38,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("conflict")
-    with op.batch_alter_table("example") as example:
-        example.drop_column("compared_at")
+    op.drop_column("example", "compared_at")
