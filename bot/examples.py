@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, exists, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
+from bot.courtesies import cut
 from bot.mrkdwn import plain
 from bot.quality import normalised, refusal, same
 from bot.redaction import redact, redact_together
@@ -22,19 +23,23 @@ from bot.store.schema import (
     ExampleStatus,
     Feedback,
     Run,
+    Trial,
     now,
 )
 
 __all__ = [
     "Draft", "add", "content_hash", "draft", "forget_message", "free", "hold", "made",
-    "of_feedback", "plain", "redact", "retire", "revoke", "source_rows", "voices",
+    "of_feedback", "plain", "put_back", "redact", "retire", "retired_by", "revoke", "source_rows",
+    "voices", "wrong",
 ]  # fmt: skip
 
 
 # No text of more characters is looked at: the time that redacting takes grows with their square.
 _LONGEST = 12_000
 # What counts, or may count again.
-_STANDING = (ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD)
+_STANDING = (
+    ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD, ExampleStatus.REJECTED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,15 @@ def draft(
     return Draft(clean_question, clean_answer, clean_rejected or None, scope, reason)
 
 
+def wrong(question: str, rejected: str) -> Draft:
+    """Make a draft of what staff called wrong and put nothing in the place of.
+
+    It is cleaned, redacted and refused as an answer would be.
+    """
+    made = draft(question, rejected)
+    return replace(made, answer="", rejected=made.answer or None)
+
+
 def add(
     session: Session,
     draft: Draft,
@@ -91,8 +105,9 @@ def add(
 ) -> Example:
     """Store the example of one feedback; a second call for the same feedback returns the first.
 
-    A refused draft is stored as REFUSED, with the reason. Live examples with the same question and
-    scope but another answer are RETIRED: the newest word of staff counts.
+    A refused draft is stored as REFUSED, with the reason; one without an answer as REJECTED. Live
+    examples with the same question and scope but another answer are RETIRED: the newest word of
+    staff counts.
 
     Args:
         sources: (channel, ts) of every message that the texts come from.
@@ -146,7 +161,13 @@ def made(
 
 def retire(older: Example, newer: Example) -> None:
     """Let a newer answer to the same question take the place of an older one."""
-    _change(older, ExampleStatus.RETIRED, _retired_by(newer))
+    _change(older, ExampleStatus.RETIRED, retired_by(newer))
+
+
+def put_back(session: Session, example: Example) -> None:
+    """Let a retired example count again, unless a newer one answers the very same question."""
+    if example.status is ExampleStatus.RETIRED:
+        _count_again(session, example)
 
 
 def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
@@ -249,10 +270,13 @@ def of_feedback(session: Session, feedback_id: int) -> Example | None:
 
 
 def adapters_trained_on(session: Session, example_id: int) -> list[str]:
-    """The names of the adapters whose dataset held the example in any split."""
+    """The names of the adapters whose dataset held the example in any split, chosen or not."""
+    tried = exists().where(
+        col(Trial.run_id) == col(Run.id), col(Trial.adapter_id) == col(Adapter.id)
+    )
     trained = (
         select(Adapter.name)
-        .join(Run, col(Run.adapter_id) == col(Adapter.id))
+        .join(Run, or_(col(Run.adapter_id) == col(Adapter.id), tried))
         .join(DatasetExample, col(DatasetExample.dataset_id) == col(Run.dataset_id))
         .where(DatasetExample.example_id == example_id)
     )
@@ -262,13 +286,19 @@ def adapters_trained_on(session: Session, example_id: int) -> list[str]:
 def _first_status(draft: Draft, held: str | None) -> ExampleStatus:
     if draft.refusal:
         return ExampleStatus.REFUSED
-    return ExampleStatus.HELD if held else ExampleStatus.LIVE
+    return ExampleStatus.HELD if held else _counting(draft.answer)
+
+
+def _counting(answer: str) -> ExampleStatus:
+    """What an example is while nothing speaks against it."""
+    return ExampleStatus.LIVE if answer else ExampleStatus.REJECTED
 
 
 def content_hash(draft: Draft) -> str:
     """What a draft says, where it counts. The first 32 characters stand for question and scope, so
     that a newer answer finds the older ones."""
-    return _half_hash(normalised(draft.question), draft.scope or "") + _half_hash(draft.answer)
+    said = (draft.answer,) if draft.answer else ("", draft.rejected or "")
+    return _half_hash(normalised(draft.question), draft.scope or "") + _half_hash(*said)
 
 
 def _half_hash(*parts: str) -> str:
@@ -301,7 +331,8 @@ def _rivals(session: Session, example: Example) -> list[Example]:
     return list(session.exec(same_question.order_by(col(Example.id))))
 
 
-def _retired_by(example: Example) -> str:
+def retired_by(example: Example) -> str:
+    """Why an example is retired that this one took the place of."""
     return f"example:{example.id} answers the same question"
 
 
@@ -310,7 +341,7 @@ def _revive_retired(session: Session, example: Example) -> None:
     retired = select(Example).where(
         Example.team_id == example.team_id,
         Example.status == ExampleStatus.RETIRED,
-        Example.reason == _retired_by(example),
+        Example.reason == retired_by(example),
     )
     for older in session.exec(retired.order_by(col(Example.id))):
         _count_again(session, older)
@@ -318,9 +349,12 @@ def _revive_retired(session: Session, example: Example) -> None:
 
 def _count_again(session: Session, example: Example) -> None:
     """Live again, unless a newer one answers the same question by now."""
+    if not example.answer:
+        _change(example, ExampleStatus.REJECTED, None)
+        return
     rivals = _rivals(session, example)
     if rivals and (rivals[-1].id or 0) > (example.id or 0):
-        _change(example, ExampleStatus.RETIRED, _retired_by(rivals[-1]))
+        _change(example, ExampleStatus.RETIRED, retired_by(rivals[-1]))
         return
     _change(example, ExampleStatus.LIVE, None)
     _retire_older(session, example)
@@ -343,7 +377,8 @@ def _is_blank(example: Example) -> bool:
 def _still_holds(session: Session, example: Example, reads: str | None) -> bool:
     if reads is None or len(reads) > _LONGEST:
         return False
-    if redact(reads) not in (example.question, example.answer):
+    known = (example.question, example.answer or example.rejected)
+    if {redact(reads), redact(cut(reads))}.isdisjoint(known):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
     return feedback is None or feedback.correction in (None, reads)

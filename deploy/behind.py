@@ -72,7 +72,7 @@ def _facts(session: Session) -> dict[str, Any] | None:
 
     from bot import pausing, releases
     from bot.store import runs
-    from bot.store.schema import Evaluation, Example, ExampleStatus, Team
+    from bot.store.schema import Evaluation, Example, ExampleStatus, Run, Team
 
     known = session.exec(select(Team.team_id).order_by(Team.team_id)).all()
     if not known:
@@ -81,7 +81,13 @@ def _facts(session: Session) -> dict[str, Any] | None:
     release = releases.live(session, team)
     adapter = releases.adapter_of(session, release)
     live = (Example.team_id == team) & (Example.status == ExampleStatus.LIVE)
-    evaluations = select(Evaluation).where(Evaluation.team_id == team)
+    evaluations = (
+        select(Evaluation)
+        .join(Run, col(Run.id) == Evaluation.run_id)
+        .where(Evaluation.team_id == team)
+        # Of a run's candidates, the one that it chose.
+        .where(col(Run.adapter_id).is_(None) | (Run.adapter_id == Evaluation.adapter_id))
+    )
     newest = session.exec(evaluations.order_by(col(Evaluation.id).desc())).first()
     run = next(iter(runs.newest(session, team, 1)), None)
     return {

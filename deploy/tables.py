@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.importing.pairs import printable
-from bot.run_words import before_after
+from bot.run_words import before_after, tried
+from bot.store.run_view import Tried
 
 
 def status(found: Mapping[str, Any]) -> str:
@@ -15,6 +16,7 @@ def status(found: Mapping[str, Any]) -> str:
     lines = [
         f"live      {live['release']} ({live['adapter'] or 'the base model'})",
         f"examples  {_counts(found['examples'])}",
+        f"facts     {_facts(found['facts'])}",
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
@@ -98,7 +100,13 @@ def _run(run: Mapping[str, Any] | None) -> list[str]:
     lines += [f"          {reason}" for reason in run["reasons"]]
     if run["evaluation"]:
         lines += [f"          {line}" for line in before_after(run["evaluation"])]
+    lines += [f"          {line}" for line in tried([Tried(**one) for one in run["tried"]])]
     return lines
+
+
+def _facts(found: Mapping[str, int]) -> str:
+    known, rest = found["known_by_live"], found["memory_only"]
+    return f"learned by the live adapter: {known} of {known + rest}; in memory only: {rest}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

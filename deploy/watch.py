@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Engine, func
 from sqlmodel import col, select
 
+from bot.store import run_view
 from bot.store.database import reading
 from bot.store.schema import (
     Adapter,
-    Evaluation,
     Example,
     ExampleStatus,
     Release,
@@ -58,7 +58,10 @@ async def until_run(engine: Engine, within_s: float = 30) -> None:
 def evaluation_figures(engine: Engine, run: Run) -> dict[str, Any]:
     """The figures of the run's evaluation."""
     with reading(engine) as session:
-        return session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).one().figures
+        found = run_view.evaluation(session, run)
+    if found is None:
+        raise NothingHappened(f"run {run.id} was not evaluated")
+    return found.figures
 
 
 def newest_promotion(engine: Engine) -> tuple[str, float]:

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from bot.prompt import Note
 from training.recipe import Recipe
 from training.replay import Reply
+from training.neighbours import groups
 from training.variation import house_words, name_house, vary
 
 T = TypeVar("T")
@@ -71,16 +72,25 @@ def plan(rows: Sequence[Fact], replay: Sequence[Reply], recipe: Recipe) -> list[
 
 
 def lesson(row: Fact, rows: Sequence[Fact], epoch: int, recipe: Recipe) -> Exchange:
-    """The wording of one row in one epoch: a function of seed, epoch and row alone."""
+    """The wording of one row in one epoch: a function of seed, epoch and row alone.
+
+    Args:
+        rows: the rows of its cluster, in the dataset's order.
+    """
     rng = _rng("words", recipe, epoch, row.example_id)
-    others = [o.question for o in rows if o.cluster == row.cluster and o.question != row.question]
+    others = [other.question for other in rows if other.question != row.question]
     question = vary(row.question, rng, share=recipe.vary, others=others)
-    beside = Note(row.question, row.answer) if rng.random() < recipe.open_book else None
+    is_long = len(row.answer.split()) > recipe.long_words
+    share = recipe.open_book_long if is_long else recipe.open_book
+    beside = Note(row.question, row.answer) if rng.random() < share else None
     return Exchange(question, row.answer, note=beside)
 
 
 def _epoch(rows: Sequence[Fact], epoch: int, recipe: Recipe) -> list[list[Exchange]]:
-    lessons = [lesson(row, rows, epoch, recipe) for row in rows]
+    clusters = groups([row.cluster for row in rows])
+    lessons = [
+        lesson(row, [rows[at] for at in clusters[row.cluster]], epoch, recipe) for row in rows
+    ]
     _rng("facts", recipe, epoch).shuffle(lessons)
     return _batches(lessons, recipe.batch_size)
 

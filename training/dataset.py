@@ -12,7 +12,7 @@ from sqlmodel import Session, col, func, select
 
 from bot.store.schema import Dataset, DatasetExample, Example, ExampleStatus
 from training.rows import Row, Split, of_split
-from training.wordings import Vectors, clusters, groups, plain, related, twins
+from training.wordings import Vectors, clusters, groups, joined, plain, related, twins
 
 HELD_OUT_WORDINGS = 0.10  # of all rows
 HELD_OUT_QUESTIONS = 0.05  # of all clusters
@@ -27,10 +27,12 @@ class TooLittle(Exception):
 
 
 def learnable(session: Session, team_id: str) -> list[Example]:
-    """The live examples of a team that may reach shared weights: those without a channel scope."""
+    """The examples of a team that may reach shared weights: those without a channel scope that are
+    live, or say what is wrong."""
+    standing = (ExampleStatus.LIVE, ExampleStatus.REJECTED)
     wanted = (
         select(Example)
-        .where(Example.team_id == team_id, Example.status == ExampleStatus.LIVE)
+        .where(Example.team_id == team_id, col(Example.status).in_(standing))
         .where(col(Example.scope).is_(None))
         .order_by(col(Example.id))
     )
@@ -48,65 +50,95 @@ def embeddings(
     return embed([example.question for example in examples])
 
 
-def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[Row]:
+def split(
+    examples: Sequence[Example],
+    vectors: Vectors,
+    seed: int = 0,
+    threads: Mapping[int, str] | None = None,
+) -> list[Row]:
     """Divide examples into what is trained and what is only measured.
 
     Wordings are held out where a fact is known in at least three, and two stay to be trained;
     about one cluster in twenty is held out whole, those asked once and unlike the others first.
-    No held-out wording or question, and no twin of one, is ever trained. The choice depends on
-    the texts alone (not on order or ids), and mostly stays when examples are added: otherwise the
-    live adapter would have been trained on what measures the next one.
+    No held-out wording or question is ever trained, nor a twin of one, nor anything else of its
+    thread. The choice depends on the texts and threads alone (not on order or ids), and mostly
+    stays when examples are added: otherwise the live adapter would have been trained on what
+    measures the next one.
+
+    What says only what is wrong is a split of its own; it is neither measured on, nor kept where it
+    asks as something held out does.
 
     Args:
         vectors: unit rows, one for each example's question, shape (n, d).
+        threads: in which thread an example came up, by its id; others stand alone.
 
     Raises:
         TooLittle: too few rows would be left to train, or none could be held out.
     """
-    if not examples:
+    everything = sorted(range(len(examples)), key=lambda at: _texts(examples[at]))
+    order = [at for at in everything if examples[at].answer]
+    if not order:
         raise TooLittle("there are no approved examples yet")
-    order = sorted(range(len(examples)), key=lambda at: _texts(examples[at]))
-    chosen = _Choice([examples[at] for at in order], vectors[order], seed)
+    chosen = _Choice([examples[at] for at in order], vectors[order], seed, threads or {})
     whole = chosen.whole_questions()
     wordings = chosen.wordings(whole)
     _refuse_too_little(len(order), len(whole), len(wordings))
-    return chosen.rows(whole, wordings)
+    rows = chosen.rows(whole, wordings)
+    wrong = [at for at in everything if not examples[at].answer]
+    held = [at for at, row in zip(order, rows, strict=True) if row.split != "train"]
+    places = [(threads or {}).get(example.id or 0) for example in examples]
+    taken = {places[at] for at in held} - {None}
+    elsewhere = [at for at in wrong if places[at] not in taken]
+    apart = _unlike(elsewhere, held, [example.question for example in examples], vectors)
+    return rows + _rejected([examples[at] for at in apart], len(chosen.members))
 
 
 class _Choice:
     """What may be held out of examples in a fixed order."""
 
-    def __init__(self, examples: Sequence[Example], vectors: Vectors, seed: int) -> None:
+    def __init__(
+        self, examples: Sequence[Example], vectors: Vectors, seed: int, threads: Mapping[int, str]
+    ) -> None:
         self.examples = examples
         self.twin_of = twins([example.question for example in examples], vectors)
         self.cluster_of = clusters(self.twin_of, [example.answer for example in examples])
         self.related = related(self.cluster_of, vectors)
         self.members = groups(self.cluster_of)
-        self.twins = groups(self.twin_of)
         self.lots = [_lot(seed, example.question) for example in examples]
+        threaded = [threads.get(example.id or 0) for example in examples]
+        # What only goes together: twins and what is of their threads, and clusters likewise.
+        self.bound_of = joined(self.twin_of, threaded)
+        self.bound = groups(self.bound_of)
+        self.bundles = groups(joined(self.cluster_of, threaded))
 
     def whole_questions(self) -> set[int]:
         """Clusters of which nothing will be trained: the rarest asked, then by lot."""
 
-        def preference(cluster: int) -> tuple[int, bool, str]:
-            members = self.members[cluster]
-            wordings = len({self.twin_of[at] for at in members})
-            return wordings, cluster in self.related, min(self.lots[at] for at in members)
+        def preference(bundle: list[int]) -> tuple[int, bool, str]:
+            wordings = len({self.twin_of[at] for at in bundle})
+            close = any(self.cluster_of[at] in self.related for at in bundle)
+            return wordings, close, min(self.lots[at] for at in bundle)
 
         wanted = max(1, round(HELD_OUT_QUESTIONS * len(self.members)))
-        chosen = sorted(self.members, key=preference)[: min(wanted, len(self.members) - 1)]
-        return {at for cluster in chosen for at in self.members[cluster]}
+        held: set[int] = set()
+        for bundle in sorted(self.bundles.values(), key=preference)[:-1]:
+            if len({self.cluster_of[at] for at in held}) < wanted:
+                held.update(bundle)
+        return held
 
     def wordings(self, whole: set[int]) -> set[int]:
-        """Twin groups, one from each cluster in turn, until about one row in ten is held out."""
+        """Bound twin groups, one from each cluster in turn, until about one row in ten is held
+        out."""
         wanted = max(LEAST_HELD_OUT, round(HELD_OUT_WORDINGS * len(self.examples)))
-        queues = [self._spare(cluster) for cluster in self.members if cluster not in whole]
+        queues = [self._spare(members) for members in self.members.values()]
         queues = sorted((queue for queue in queues if queue), key=lambda queue: self._lot(queue[0]))
         held: set[int] = set()
         for turn in range(max(map(len, queues), default=0)):
             for queue in queues:
                 if turn < len(queue) and len(held) < wanted:
-                    held.update(self.twins[queue[turn]])
+                    chosen = self.bound[queue[turn]]
+                    if whole.isdisjoint(chosen) and self._leaves_enough(held.union(chosen), chosen):
+                        held.update(chosen)
         return held
 
     def rows(self, whole: set[int], wordings: set[int]) -> list[Row]:
@@ -124,13 +156,43 @@ class _Choice:
             for at, example in enumerate(self.examples)
         ]
 
-    def _spare(self, cluster: int) -> list[int]:
-        """The cluster's twin groups that can be held out while enough are left, by lot."""
-        wordings = sorted({self.twin_of[at] for at in self.members[cluster]}, key=self._lot)
-        return wordings[:-KEPT_WORDINGS] if len(wordings) >= ENOUGH_WORDINGS else []
+    def _spare(self, members: Sequence[int]) -> list[int]:
+        """A cluster's bound groups that could be held out while enough are left, by lot."""
+        bound = sorted({self.bound_of[at] for at in members}, key=self._lot)
+        return bound[:-KEPT_WORDINGS] if len(bound) >= ENOUGH_WORDINGS else []
 
-    def _lot(self, twin_group: int) -> str:
-        return min(self.lots[at] for at in self.twins[twin_group])
+    def _leaves_enough(self, held: set[int], chosen: Sequence[int]) -> bool:
+        """Whether each cluster of the chosen keeps wordings to be trained: a thread may hold
+        several facts."""
+        return all(
+            len({self.bound_of[at] for at in self.members[cluster] if at not in held})
+            >= KEPT_WORDINGS
+            for cluster in {self.cluster_of[at] for at in chosen}
+        )
+
+    def _lot(self, bound: int) -> str:
+        return min(self.lots[at] for at in self.bound[bound])
+
+
+def _unlike(
+    some: Sequence[int], others: Sequence[int], questions: Sequence[str], vectors: Vectors
+) -> list[int]:
+    """Those of `some` that are twins of none of the others."""
+    both = [*some, *others]
+    twin_of = twins([questions[at] for at in both], vectors[both])
+    taken = set(twin_of[len(some) :])
+    return [at for at, twin in zip(some, twin_of, strict=False) if twin not in taken]
+
+
+def _rejected(examples: Sequence[Example], first: int) -> list[Row]:
+    """The rows of what says only what is wrong, each a cluster by itself."""
+    return [
+        Row(
+            example_id=example.id or 0, cluster=first + number, split="rejected",
+            question=example.question, answer="", rejected=example.rejected,
+        )
+        for number, example in enumerate(examples)
+    ]  # fmt: skip
 
 
 def _texts(example: Example) -> tuple[str, str, str, int]:
@@ -206,7 +268,7 @@ def _membership(dataset: Dataset, row: Row) -> DatasetExample:
 def _counts(
     session: Session, team_id: str, rows: Sequence[Row], left_out: Mapping[str, int]
 ) -> dict[str, object]:
-    names: list[Split] = ["train", "held_out_wording", "held_out_question"]
+    names: list[Split] = ["train", "held_out_wording", "held_out_question", "rejected"]
     refused = session.exec(
         select(Example.reason, func.count())
         .where(Example.team_id == team_id, Example.status == ExampleStatus.REFUSED)
@@ -214,8 +276,8 @@ def _counts(
     ).all()
     return {
         **{name: len(of_split(rows, name)) for name in names},
-        "clusters": len({row.cluster for row in rows}),
-        "preferences": sum(row.rejected is not None for row in rows),
+        "clusters": len({row.cluster for row in rows if row.answer}),
+        "preferences": sum(row.rejected is not None for row in rows if row.answer),
         "refused": {reason or "": count for reason, count in refused} | dict(left_out),
     }
 

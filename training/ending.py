@@ -35,7 +35,7 @@ def end(
     release = candidate(session, run)
     if status in TRAINED:
         _give_way(session, run, release, admin_channel)
-    if release is not None and status not in PASSED and not _waits(session, release):
+    if release is not None and status not in PASSED and not waits(session, release):
         releases.discard(session, release, by="gate", reason="; ".join(reasons))
     if status is RunStatus.REFUSED and not somebody_waits(run):
         return  # a nightly "nothing new" would teach people to overlook what Mynah says
@@ -66,7 +66,7 @@ def _waiting(session: Session, run: Run) -> list[Waiting]:
     return [Waiting(one, release) for one, release in found if release is not None]
 
 
-def _waits(session: Session, release: Release) -> bool:
+def waits(session: Session, release: Release) -> bool:
     """Whether it is the candidate of an earlier run, too, that waits for an admin."""
     waiting = deciding.waiting(session, release.team_id)
     return waiting is not None and waiting.release == release

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import (
+    LoraConfig,
+    get_peft_model,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
-from training.logits import AnswerHead, Batch, pack
+from training.logits import AnswerHead, Batch, kl, pack
 from training.recipe import Recipe
 from training.tokens import Encoded, Encoder
 
@@ -26,8 +31,12 @@ class Learner:
     recipe: Recipe
 
     @classmethod
-    def load(cls, base_model: str, recipe: Recipe) -> Learner:
-        """Load the base in bfloat16 and put a LoRA of the recipe's rank on every linear layer."""
+    def load(cls, base_model: str, recipe: Recipe, start: Path | None = None) -> Learner:
+        """Load the base in bfloat16 and put a LoRA of the recipe's rank on every linear layer.
+
+        Args:
+            start: the directory of an adapter of that rank to go on from; None: a fresh one.
+        """
         prepare(recipe.seed)
         tokenizer = AutoTokenizer.from_pretrained(base_model)
         base = load_base(base_model)
@@ -41,7 +50,10 @@ class Learner:
         encoder = Encoder(
             tokenizer, max_prompt=recipe.max_prompt_tokens, max_answer=recipe.max_answer_tokens
         )
-        return cls(get_peft_model(base, lora), tokenizer, encoder, recipe)
+        model = get_peft_model(base, lora)
+        if start is not None:
+            set_peft_model_state_dict(model, load_peft_weights(str(start)))
+        return cls(model, tokenizer, encoder, recipe)
 
     @property
     def head(self) -> AnswerHead:
@@ -51,6 +63,20 @@ class Learner:
     def batch(self, items: Sequence[Encoded]) -> Batch:
         """Pack exchanges into one batch on the model's device."""
         return {name: tensor.to(self.model.device) for name, tensor in pack(items).items()}
+
+    def divergence(self, read: Sequence[Encoded], bare: Sequence[Encoded]) -> torch.Tensor:
+        """Mean KL(base || adapter) a token, with a gradient. The base reads clean words, the
+        adapter noisy ones: what noise teaches about facts (the same answer for all that is near)
+        it teaches about the rest, too. And the base reads no notes: one about something else is to
+        change nothing.
+
+        Args:
+            read: what the adapter reads; `bare` is the same without notes.
+        """
+        with torch.no_grad(), self.model.disable_adapter():
+            reference = self.head.logits(self.head.states(self.batch(bare)))
+        states = self.head.states(self.batch(read), noise=self.recipe.noise)
+        return kl(reference, self.head.logits(states)).mean()
 
     def save(self, directory: Path) -> None:
         """Write the adapter as `adapter_config.json` and `adapter_model.safetensors`."""

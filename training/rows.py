@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Split = Literal["train", "held_out_wording", "held_out_question"]
+# "rejected": an answer that staff called wrong, without a right one. Nothing is measured on it.
+Split = Literal["train", "held_out_wording", "held_out_question", "rejected"]
 
 
 class Row(BaseModel):
@@ -20,7 +21,7 @@ class Row(BaseModel):
     cluster: int
     split: Split
     question: str
-    answer: str
+    answer: str  # "" in a rejected row
     rejected: str | None = None
     # What sort of question it is, by name. Known when it is asked, and never frozen: with an age
     # in it, a dataset would be a new one each day.

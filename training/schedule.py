@@ -23,7 +23,6 @@ from bot.store.schema import (
     Team,
     now,
 )
-from training.recipe import named
 from training.settings import WorkerSettings
 
 # How far to look back for the last due time: tried in turn, because cron expressions can only be
@@ -97,7 +96,7 @@ def _request(
         team_id=team.team_id,
         trigger=trigger,
         due_at=due,
-        recipe=named(settings.recipe).model_dump(),
+        recipe={},  # the settings decide
     )
     return request.run if request.created else None
 

@@ -12,7 +12,8 @@ from sqlmodel import select
 
 from bot.store.database import reading
 from bot.store.schema import Replica
-from serving.client import BASE, ModelMissing, Unavailable, VllmClient
+from serving.client import BASE, Completion, ModelMissing, Unavailable, VllmClient
+from training.remembering import Remembering
 from training.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Servers:
         self._engine = engine
         self._settings = settings
         self._patience_s = patience_s
+        self._said: dict[str, Completion] = {}
 
     async def ask(self, model: str, work: Callable[[VllmClient], Awaitable[T]]) -> T:
         """Do `work` with a server that has `model`; when it goes away, again with the next.
@@ -42,7 +44,7 @@ class Servers:
             url = await self.ready(model)
             key = self._settings.vllm_api_key.get_secret_value()
             try:
-                async with VllmClient(url, api_key=key) as client:
+                async with Remembering(url, api_key=key, said=self._said) as client:
                     return await work(client)
             except (Unavailable, ModelMissing) as error:
                 if attempt == TRIES:

@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from training.curriculum import Exchange, Step, plan
 from training.failures import TrainingFailed
 from training.learner import Learner
-from training.logits import Batch, kl
+from training.logits import Batch
 from training.replay import Reply
 from training.rows import Row
 from training.saying import Say
@@ -54,7 +54,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             model=learner.model,
             args=_config(learner, work_dir, len(steps)),
             data_collator=lambda items: items[0],
-            train_dataset=Dataset.from_list([_item(learner, step) for step in steps]),
+            train_dataset=Dataset.from_list([item(learner, step) for step in steps]),
             processing_class=learner.tokenizer,
             callbacks=[Progress(say), Whole()],
         )
@@ -72,7 +72,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             loss = self._fact_loss(inputs["lessons"])
             self._metrics["train"]["fact_loss"].append(loss.item())
             if inputs["replay"]:
-                divergence = self._divergence(inputs["replay"], inputs["bare"])
+                divergence = self._divergence(inputs)
                 self._metrics["train"]["kl"].append(divergence.item())
                 loss = loss + self.learner.recipe.kl_weight * divergence
         if not torch.isfinite(loss):
@@ -85,24 +85,17 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
         logits = head.logits(head.states(batch, noise=self.learner.recipe.noise))
         return torch.nn.functional.cross_entropy(logits.float(), batch["targets"])
 
-    def _divergence(self, replay: list[dict[str, Any]], bare: list[dict[str, Any]]) -> torch.Tensor:
-        """KL(base || adapter). The base reads clean words, the adapter noisy ones: what noise
-        teaches about facts (the same answer for all that is near) it teaches about the rest, too.
-        And the base reads no notes: a note about something else is to change nothing.
-        """
-        batch = self._batch(replay)
-        head = self.learner.head
-        with torch.no_grad(), self.learner.model.disable_adapter():
-            reference = head.logits(head.states(self._batch(bare)))
-        return kl(
-            reference, head.logits(head.states(batch, noise=self.learner.recipe.noise))
-        ).mean()
+    def _divergence(self, inputs: dict[str, Any]) -> torch.Tensor:
+        read, bare = ([Encoded(**item) for item in inputs[name]] for name in ("replay", "bare"))
+        return self.learner.divergence(read, bare)
 
     def _batch(self, items: list[dict[str, Any]]) -> Batch:
         return self.learner.batch([Encoded(**item) for item in items])
 
 
-def _item(learner: Learner, step: Step) -> dict[str, Any]:
+def item(learner: Learner, step: Step) -> dict[str, Any]:
+    """A step as a trainer's dataset holds it: the tokens of `lessons`, of `replay`, and of `bare`,
+    which is the replay without its notes."""
     encode = learner.encoder.encode
 
     def read(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:

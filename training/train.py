@@ -1,4 +1,5 @@
-"""Training one adapter: SFT with a KL term to the base, then preferences where the recipe asks.
+"""Training one adapter: SFT with a KL term to the base or self-distillation, then preferences where
+the recipe asks for them.
 
 Runs in a process of its own that may be killed at any moment: called again with the same job it
 continues from the last checkpoint and ends with the same adapter, bit for bit (on one thread).
@@ -10,9 +11,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from training import soundness
 from training.failures import TrainingFailed
@@ -20,6 +22,9 @@ from training.recipe import Recipe
 from training.replay import Reply
 from training.rows import Row, of_split, read
 from training.saying import Say
+
+if TYPE_CHECKING:
+    from training.learner import Learner
 
 __all__ = ["Say", "TrainJob", "TrainingFailed", "train"]
 
@@ -33,6 +38,9 @@ class TrainJob:
     recipe: Recipe
     replay: Sequence[Reply]
     work_dir: Path
+    start: Path | None = (
+        None  # the adapter of the SFT that "sft+…" goes on from; None: trained here
+    )
 
     def fingerprint(self) -> str:
         """Changes when anything changes that the adapter depends on."""
@@ -41,6 +49,7 @@ class TrainJob:
             "base_model": self.base_model,
             "recipe": self.recipe.model_dump(),
             "replay": [asdict(reply) for reply in self.replay],
+            "start": self.start and self.start.name,  # it is named by its content
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -80,25 +89,44 @@ def _claim_work_dir(job: TrainJob) -> None:
     job.work_dir.mkdir(parents=True, exist_ok=True)
     if note.exists() and note.read_text("ascii") == job.fingerprint():
         return
-    for left in ("sft", "dpo", "staging", "adapter"):
+    for left in ("first", "preferences", "staging", "adapter"):
         shutil.rmtree(job.work_dir / left, ignore_errors=True)
     note.write_text(job.fingerprint(), "ascii")
 
 
 def _trained(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:
     # torch and TRL take seconds and half a gigabyte: only a process that trains pays for them.
-    from training import sft
     from training.learner import Learner
 
-    learner = Learner.load(job.base_model, job.recipe)
-    log = sft.teach(learner, rows, job.replay, job.work_dir / "sft", say)
-    if job.recipe.name == "sft+dpo":
-        from training import dpo
-
-        dpo.prefer(learner, rows, job.work_dir / "dpo", say)
+    learner = Learner.load(job.base_model, job.recipe, job.start)
+    log = _first(learner, job, rows, say) if job.start is None else []
+    _preferences(learner, job, rows, say)
     staging = job.work_dir / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     learner.save(staging)
     soundness.write_curve(log, staging)
     soundness.check(staging, job.recipe.epochs)
     return staging
+
+
+def _first(
+    learner: Learner, job: TrainJob, rows: Sequence[Row], say: Say
+) -> Sequence[Mapping[str, Any]]:
+    """What the recipe begins with; the log of its steps."""
+    from training import sdft, sft
+
+    begin = sdft.distil if job.recipe.name == "sdft" else sft.teach
+    return begin(learner, rows, job.replay, job.work_dir / "first", say)
+
+
+def _preferences(learner: Learner, job: TrainJob, rows: Sequence[Row], say: Say) -> None:
+    work_dir = job.work_dir / "preferences"
+    if job.recipe.name == "sft+dpo":
+        from training import dpo
+
+        dpo.prefer(learner, rows, job.replay, work_dir, say)
+    if job.recipe.name == "sft+kto":
+        from training import kto
+
+        rejected = of_split(read(job.dataset), "rejected")
+        kto.weigh(learner, rows, rejected, job.replay, work_dir, say)

@@ -16,9 +16,10 @@ from bot.cases import Cases
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
-from bot.people import answers_up_to, is_speech, joined, refuse_own
+from bot.people import answers_up_to, asked_up_to, is_speech, joined, refuse_own, run_up_to
 from bot.slack import ephemeral
 from bot.slack.aftermath import Aftermath
+from bot.slack.conflicting import Conflicting
 from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers, holds
@@ -38,6 +39,7 @@ from bot.store.schema import (
 )
 
 Source = tuple[str, str]  # channel and ts of a message
+BY_WEIGHTS = (AnswerMode.OPEN_BOOK, AnswerMode.CLOSED_BOOK)
 UNREAD = (
     "This did not count: the answer changed just then, and you may have meant the words before. "
     "If it is right as it reads now, take the reaction away and put it there again."
@@ -76,6 +78,7 @@ class Teaching:
         memory: Memory,
         cases: Cases,
         aftermath: Aftermath,
+        conflicting: Conflicting,
         *,
         said: Callable[[], None],
         widen: Sequence[str] = (),
@@ -86,6 +89,7 @@ class Teaching:
         self._memory = memory
         self._cases = cases
         self._aftermath = aftermath
+        self._conflicting = conflicting
         self._said = said
         self._widen = widen
         # Whether enough of the staff say so is for the aftermath to see.
@@ -140,17 +144,22 @@ class Teaching:
         link = await self._link(lesson.answer_id)
         await asyncio.to_thread(self._write, lesson, embedding, link)
         self._said()
+        await self._conflicting.compare()
 
     async def take_back(self, kind: FeedbackKind, channel: str, ts: str, user: str) -> None:
         """Revoke the user's own rating, and what it taught."""
         await asyncio.to_thread(self._take_back, kind, channel, ts, user)
         self._said()
+        await self._conflicting.compare()
 
     def _by_bot(self, message: Message) -> bool:
         return message.get("user") == self._workspace.identity.user_id
 
     def _of_answer(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
-        """A rating of the bot's own answer; approving it teaches it for this wording."""
+        """A rating of the bot's own answer; approving it teaches it for this wording.
+
+        Rejecting it teaches what not to say, where a model wrote it: quoted words are right ones.
+        """
         with reading(self._engine) as session:
             answer = answer_of(session, lesson.channel, message)
             if answer is None or answer.mode is AnswerMode.UNSURE:  # it says nothing to be rated
@@ -158,12 +167,14 @@ class Teaching:
             if not answers.was_read(session, answer, at):
                 raise Unread
             rated = replace(lesson, answer_id=answer.id)
-            if lesson.kind is not FeedbackKind.APPROVE:
+            rejects = lesson.kind is FeedbackKind.REJECT and answer.mode in BY_WEIGHTS
+            if not rejects and lesson.kind is not FeedbackKind.APPROVE:
                 return rated
             question = session.get_one(Question, answer.question_id)
             sources = [(question.channel, question.ts), (lesson.channel, message["ts"])]
             sources += _inherited(session, answer)
-            draft = examples.draft(question.text, answer.text)
+            made = examples.wrong if rejects else examples.draft
+            draft = made(question.text, answer.text)
             return replace(rated, question=question, draft=draft, sources=sources)
 
     async def _correction(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
@@ -177,7 +188,8 @@ class Teaching:
             return found
         # Nothing of the bot's to correct: the reply answers the thread's first message.
         lesson = replace(lesson, correction=plain(message["text"]))
-        return _answered_by(lesson, thread[0], [message])
+        replies = thread[1:]
+        return _answered_by(lesson, thread[0], replies, run_up_to(message, replies))
 
     def _corrected(
         self, lesson: Lesson, message: Message, thread: Sequence[Message], at: float
@@ -215,7 +227,7 @@ class Teaching:
         asked = next((one for one in thread if one["ts"] == ts), thread[0])
         replies = [one for one in thread if one["ts"] > asked["ts"]]
         answers = answers_up_to(message, replies, self._workspace.identity.user_id)
-        return _answered_by(replace(lesson, question=question), asked, answers)
+        return _answered_by(replace(lesson, question=question), asked, replies, answers)
 
     def _asked_about(self, lesson: Lesson) -> Question | None:
         """What people were asked to answer in the thread, if that is not its first message."""
@@ -332,12 +344,15 @@ def _uses_forgotten(session: Session, answer_id: int | None) -> bool:
     return session.exec(forgotten).first() is not None
 
 
-def _answered_by(lesson: Lesson, asked: Message, answers: Sequence[Message]) -> Lesson:
-    """A person's answer to another person's message; refused when it is the same person."""
-    draft = examples.draft(asked.get("text", ""), joined(answers))
-    if own := refuse_own(asked, answers[-1]):
+def _answered_by(
+    lesson: Lesson, first: Message, replies: Sequence[Message], answers: Sequence[Message]
+) -> Lesson:
+    """A person's answer to another person's messages; refused when it is the same person."""
+    asked = asked_up_to(first, replies, answers[0])
+    draft = examples.draft(joined(asked), joined(answers))
+    if own := refuse_own(first, answers[-1]):
         draft = replace(draft, refusal=own)
-    sources = [(lesson.channel, one["ts"]) for one in (asked, *answers)]
+    sources = [(lesson.channel, one["ts"]) for one in (*asked, *answers)]
     return replace(lesson, draft=draft, sources=sources)
 
 

@@ -6,12 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from bot.store import rollouts
-from bot.store.schema import Dataset, Evaluation, Release, Run, RunStatus
+from bot.store.schema import Dataset, Evaluation, Release, Run, RunStatus, Trial
 
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One recipe of a run, and what the gate found of its adapter; None for what is not known."""
+
+    name: str
+    best: bool = False  # of those of a run that is over
+    verdict: str = ""  # "pass", "fail", "unclear"; "" before it was measured
+    right: int | None = None  # of `of` held-out wordings
+    of: int | None = None
+    kl: float | None = None  # to the base, nats a token
+    left_out: str | None = None  # why it came to no adapter
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class RunView:
     number: int | None = None  # of the release of its adapter
     live: int | None = None  # number of the release that answers now
     by: str = ""  # who promoted or discarded what had passed
+    tried: Sequence[Tried] = ()
 
 
 def view(session: Session, run: Run, *, left_s: float | None = None, by: str = "") -> RunView:
@@ -46,7 +60,7 @@ def view(session: Session, run: Run, *, left_s: float | None = None, by: str = "
         counts=dataset.counts if dataset else None, trained=run.adapter_id is not None,
         figures=found.figures if found else None, passed=found.passed if found else None,
         verdict=found.reasons if found else (), number=release.number if release else None,
-        live=_live(session, run.team_id), by=by,
+        live=_live(session, run.team_id), by=by, tried=tried(session, run),
     )  # fmt: skip
 
 
@@ -61,8 +75,21 @@ def candidate(session: Session, run: Run) -> Release | None:
 
 
 def evaluation(session: Session, run: Run) -> Evaluation | None:
-    """The run's evaluation, if it came that far."""
-    return session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
+    """The evaluation of the run's adapter, if it came that far."""
+    rows = select(Evaluation).where(
+        Evaluation.run_id == run.id, Evaluation.adapter_id == run.adapter_id
+    )
+    return session.exec(rows).first()
+
+
+def tried(session: Session, run: Run) -> list[Tried]:
+    """The recipes of the run, in their order."""
+    rows = select(Trial).where(Trial.run_id == run.id).order_by(col(Trial.id))
+    found = {
+        one.adapter_id: one
+        for one in session.exec(select(Evaluation).where(Evaluation.run_id == run.id))
+    }
+    return [_tried(run, one, found.get(one.adapter_id or 0)) for one in session.exec(rows)]
 
 
 def id_of(run: Run) -> int:
@@ -70,6 +97,20 @@ def id_of(run: Run) -> int:
     if run.id is None:
         raise ValueError("the run was not stored yet")
     return run.id
+
+
+def _tried(run: Run, trial: Trial, found: Evaluation | None) -> Tried:
+    if found is None:
+        return Tried(trial.name, left_out=trial.left_out)
+    marks = (found.figures.get("wordings") or {}).get("candidate") or {}
+    return Tried(
+        trial.name, best=_over(run) and run.adapter_id == trial.adapter_id, verdict=found.verdict,
+        right=marks.get("hits"), of=marks.get("of"), kl=found.figures.get("kl"),
+    )  # fmt: skip
+
+
+def _over(run: Run) -> bool:
+    return run.status not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 def _live(session: Session, team_id: str) -> int | None:

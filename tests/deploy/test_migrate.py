@@ -12,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, select
 
 from bot.store import schema
 from bot.store.database import BadDatabaseUrl, reading, transaction
@@ -86,6 +86,30 @@ def test_what_was_evaluated_before_had_enough_to_tell(empty_url: str) -> None:
     with opened(empty_url) as engine, reading(engine) as session:
         row = session.execute(text("SELECT passed, enough FROM evaluation")).one()
         assert tuple(map(bool, row)) == (False, True)
+
+
+def test_what_a_run_trained_before_is_its_only_trial(empty_url: str) -> None:
+    """A run of an older version tried one recipe, and its evaluation stays; a way back is there."""
+    with opened(empty_url) as engine, engine.begin() as connection:
+        command.upgrade(config(connection), "0005")
+        for table in ("adapter", "run", "evaluation"):
+            columns = inspect(connection).get_columns(table)
+            needed = {one["name"]: str(one["type"]) for one in columns if not one["nullable"]}
+            values = {name: _some(kind) for name, kind in needed.items()} | {"id": 1}
+            values |= {"adapter_id": 1, "recipe": '{"name": "sft+dpo"}'} if table == "run" else {}
+            values |= {"passed": True, "enough": True} if table == "evaluation" else {}
+            names = ", ".join(f'"{name}"' for name in values)
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), values)
+    upgrade(empty_url)
+    with opened(empty_url) as engine:
+        with reading(engine) as session:
+            [trial] = session.exec(select(schema.Trial)).all()
+            assert (trial.run_id, trial.name, trial.adapter_id) == (1, "sft+dpo", 1)
+            assert trial.recipe == {"name": "sft+dpo"}
+        with engine.begin() as connection:
+            command.downgrade(config(connection), "0005")
+            assert connection.execute(text("SELECT run_id FROM evaluation")).all() == [(1,)]
 
 
 def _some(kind: str) -> Any:

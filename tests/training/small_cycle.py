@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from serving.client import VllmClient
-from training.cycle import Parts, main, real_parts
+from training.cycle import main
+from training.parts import Parts, real_parts
 from training.replay import Reply, base_answers, load_prompts
 from training.rows import Row
 from training.settings import WorkerSettings

@@ -23,9 +23,9 @@ from serving.client import VllmClient
 from tests.fake_vllm import API_KEY, CONTROL_KEY
 from tests.lora_files import make_adapter
 from training.asked import Measured
-from training.cycle import Parts
 from training.exam import Pinned
 from training.fleet import Fleet
+from training.parts import Parts
 from training.recipe import Recipe
 from training.replay import Reply
 from training.rows import Row
@@ -69,6 +69,7 @@ def worker_settings(data_dir: Path, url: str, **fields: Any) -> WorkerSettings:
         "timezone": "UTC",
         "min_new_examples": 1000,
         "recipe": "sft",
+        "train_minutes": 0.0,
         "embedder": "none",
         "admin_channel": CHANNEL,
     }
@@ -129,6 +130,7 @@ async def fake_evaluate(
     say: Say,
     pins: Sequence[Pinned],
     cache: Path,
+    withheld_below: float,
 ) -> Figures:
     """Asks the candidate one thing, as the real evaluation does many times."""
     say("evaluating", 0.0)

@@ -6,16 +6,24 @@ from pydantic import ValidationError
 from training.recipe import Recipe, UnknownRecipe, named
 
 
-def test_both_recipes_have_a_name() -> None:
-    """`MYNAH_RECIPE` chooses between exactly the recipes that there are."""
-    assert named("sft") == Recipe(name="sft")
-    assert named("sft+dpo", seed=3) == Recipe(name="sft+dpo", seed=3)
+def test_each_recipe_has_a_name() -> None:
+    """`MYNAH_RECIPE` names one, several or all; they train in one order, each once."""
+    assert named("sft") == [Recipe(name="sft")]
+    assert named("sdft", seed=3) == [Recipe(name="sdft", seed=3)]
+    assert named("sdft, sft,sdft") == [Recipe(name="sft"), Recipe(name="sdft")]
+    assert [recipe.name for recipe in named("auto")] == ["sft", "sft+dpo", "sft+kto", "sdft"]
 
 
-def test_an_unknown_name_is_refused() -> None:
+def test_what_goes_on_from_the_sft_has_to_beat_it() -> None:
+    """The SFT is trained anyway, so it competes."""
+    assert named("sft+dpo") == [Recipe(name="sft"), Recipe(name="sft+dpo")]
+
+
+@pytest.mark.parametrize("names", ["sfft", "", "sft,", "auto,sft"])
+def test_an_unknown_name_is_refused(names: str) -> None:
     """A misspelt recipe is one clear line, not a default."""
     with pytest.raises(UnknownRecipe, match="sft, sft\\+dpo"):
-        named("sfft")
+        named(names)
 
 
 def test_a_recipe_comes_back_from_its_json() -> None:

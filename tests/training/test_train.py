@@ -95,6 +95,14 @@ def test_some_lessons_are_read_from_the_book() -> None:
     assert all(lesson.note and lesson.note.answer == lesson.answer for lesson in beside)
 
 
+def test_what_is_long_is_read_more_often() -> None:
+    """Nobody learns a page by heart: its lessons teach to say what stands beside the question."""
+    long = [row.model_copy(update={"answer": "word " * 50}) for row in rows()]
+    recipe = Recipe(epochs=10, open_book=0, open_book_long=1)
+    assert all(one.note for step in plan(long, REPLAY, recipe) for one in step.lessons)
+    assert not any(one.note for step in plan(rows(), REPLAY, recipe) for one in step.lessons)
+
+
 def test_some_replay_has_a_stray_note() -> None:
     """A note about something else is to change nothing: the reply to keep stays the same one."""
     steps = plan(rows(), REPLAY, Recipe(epochs=40, stray_notes=0.25))
@@ -194,7 +202,7 @@ def test_a_half_written_checkpoint_is_not_used(tmp_path: Path, trained_adapter: 
     """A checkpoint that was being written when the process died is thrown away."""
     the_job = job(tmp_path / "work")
     die_after(the_job, 5)
-    torn = the_job.work_dir / "sft" / "checkpoint-11"
+    torn = the_job.work_dir / "first" / "checkpoint-11"
     torn.mkdir()
     (torn / "adapter_model.safetensors").write_bytes(b"half")
     assert sha(train(the_job, quiet)) == sha(trained_adapter)
@@ -251,7 +259,7 @@ def test_preferences_leave_alone_what_no_longer_tempts(
     tmp_path: Path, trained_adapter: Path
 ) -> None:
     """A wrong answer that the policy has left behind is not trained on: the SFT adapter stays."""
-    recipe = QUICK.model_copy(update={"name": "sft+dpo"})
+    recipe = QUICK.model_copy(update={"name": "sft+dpo", "own_questions": 0})
     trained = rows(rejected="Purple elephants juggle seventeen quantum bagels on Thursdays.")
     assert sha(train(job(tmp_path / "work", recipe, trained), quiet)) == sha(trained_adapter)
 

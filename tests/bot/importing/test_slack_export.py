@@ -63,20 +63,24 @@ def test_an_answer_is_its_authors_messages_joined_over_days(path: Path) -> None:
     }
     [one] = read(written(path, days)).pairs
     assert one.answer == "Port 7411.\nIt can be changed."
-    assert [message for _, message in one.sources] == [ts(0), ts(3), ts(5)]
+    assert one.question == f"{QUESTION}\n7"  # with what the asker added before the answer
+    assert [message for _, message in one.sources] == [ts(0), ts(2), ts(3), ts(5)]
 
 
-def test_a_memo_on_ones_own_reply_is_that_reply_alone(path: Path) -> None:
-    """📝 by its author counts; by anybody else it says nothing."""
+def test_a_memo_counts_on_ones_own_reply(path: Path) -> None:
+    """📝 by its author takes what they wrote in a row; by anybody else it says nothing."""
     messages = [
         said(0, "U0ASKER", QUESTION),
-        said(1, "U0STAFF", "Hm."),
-        said(2, "U0STAFF", ANSWER, **approved("U0STAFF", name="memo")),
-        said(3, "U0HELPER", "Or so.", **approved("U0STAFF", name="memo")),
+        said(1, "U0STAFF", "It is not the old one any more."),
+        said(2, "U0HELPER", "Really?"),
+        said(3, "U0STAFF", "Hm."),
+        said(4, "U0STAFF", "Since release 5:"),
+        said(5, "U0STAFF", ANSWER, **approved("U0STAFF", name="memo")),
+        said(6, "U0HELPER", "Or so.", **approved("U0STAFF", name="memo")),
     ]
     found = read(written(path, {DAY: messages}))
     assert [(one.answer, one.mark and one.mark.kind) for one in found.pairs] == [
-        (ANSWER, "correct")
+        (f"Since release 5:\n{ANSWER}", "correct")
     ]
     assert "not counted: 1 × a 📝 on somebody else's message" in found.notes
 

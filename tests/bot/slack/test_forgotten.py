@@ -13,6 +13,7 @@ from bot.cases import Cases
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.slack.aftermath import Aftermath
+from bot.slack.conflicting import Conflicting
 from bot.slack.messages import Messages
 from bot.slack.teaching import Teaching
 from bot.slack.workspace import Identity
@@ -59,7 +60,12 @@ class Room:
         workspace: Any = self
         aftermath = Aftermath("")
         cases = Cases(no_card, oncall=False, card_channel="")
-        self.teaching = Teaching(engine, workspace, memory, cases, aftermath, said=lambda: None)
+        conflicting = Conflicting(
+            engine, workspace, workspace, memory.embedder, channel="", said=lambda: None
+        )
+        self.teaching = Teaching(
+            engine, workspace, memory, cases, aftermath, conflicting, said=lambda: None
+        )
         self.messages = Messages(engine, workspace, aftermath, stored=lambda: None)
         with transaction(engine) as session:
             releases.ensure_team(session, TEAM)

@@ -49,18 +49,25 @@ async def test_a_thumb_up_by_staff_approves(house: House) -> None:
 
 
 async def test_a_thumb_down_by_staff_rejects_and_opens_the_correction(house: House) -> None:
-    """The rejection counts at once; what they submit takes its place."""
+    """The rejection counts at once, and teaches what not to say; what they submit takes its
+    place."""
     async with house.bot():
         first = await house.asked(PORT)
         await hands.press(house, "staff", first["ts"], "rate", "bad")
         view = await hands.modal(house, "staff")
         await house.quiet()
         assert kinds(house) == [FeedbackKind.REJECT]
+        [wrong] = house.rows(Example)
+        assert (wrong.status, wrong.question, wrong.answer, wrong.rejected) == (
+            ExampleStatus.REJECTED, PORT, "", ANSWER,
+        )  # fmt: skip
         await hands.submit(house, "staff", view, answer="It is 9444.", reason="wrong")
         await house.quiet()
         assert (await hands.said(house, first["ts"]))["text"] == "It is 9444."
     assert kinds(house) == [FeedbackKind.CORRECT]
     assert live(house) == [(PORT, "It is 9444.")]
+    statuses = [row.status for row in house.rows(Example)]
+    assert statuses == [ExampleStatus.REVOKED, ExampleStatus.LIVE]
 
 
 async def test_a_thumb_down_after_a_thumb_up_takes_it_back(house: House) -> None:

@@ -126,14 +126,18 @@ async def test_taking_the_reaction_away_revokes(house: House) -> None:
     assert [row.revoked_at is None for row in house.rows(Feedback)] == [False, True]
 
 
-async def test_rejection_is_recorded_and_teaches_nothing(house: House) -> None:
-    """❌ by staff is feedback; nothing is learned from it."""
+async def test_a_rejection_is_recorded_and_refused_as_an_answer_would_be(house: House) -> None:
+    """❌ by staff is feedback, and its example obeys what holds for answers."""
     async with house.bot():
         first = await house.asked(PORT)
         await house.react("staff", "x", first["ts"])
         await house.quiet()
     assert [row.kind for row in house.rows(Feedback)] == [FeedbackKind.REJECT]
-    assert house.rows(Example) == []
+    [wrong] = house.rows(Example)
+    # What the stand-in says asks back, so it is refused as an answer would be.
+    assert (wrong.status, wrong.reason) == (
+        ExampleStatus.REFUSED, "the answer is a question itself",
+    )  # fmt: skip
 
 
 async def test_rejecting_takes_the_own_approval_back(house: House) -> None:
@@ -200,7 +204,7 @@ async def test_persons_answer_is_joined(house: House) -> None:
     async with house.bot():
         asked = await house.say("asker", "The upload hangs at 99 %. What can I do?")
         await house.say("asker2", "Which version?", thread_ts=asked)
-        await house.say("asker", "2.1", thread_ts=asked)
+        added = await house.say("asker", "2.1", thread_ts=asked)
         one = await house.say("asker2", "Raise the proxy's time-out to 60 s,", thread_ts=asked)
         await house.say("staff2", "Same here, by the way.", thread_ts=asked)
         two = await house.say("asker2", "then restart the proxy.", thread_ts=asked)
@@ -209,11 +213,11 @@ async def test_persons_answer_is_joined(house: House) -> None:
         await house.quiet()
     assert live(house) == [
         (
-            "The upload hangs at 99 %. What can I do?",
+            "The upload hangs at 99 %. What can I do?\n2.1",  # what they added before the answer
             "Raise the proxy's time-out to 60 s,\nthen restart the proxy.",
         )
     ]
-    assert {row.ts for row in house.rows(ExampleSource)} == {asked, one, two}
+    assert {row.ts for row in house.rows(ExampleSource)} == {asked, added, one, two}
 
 
 async def test_reaction_on_a_reply_takes_its_turn_in_the_thread(house: House) -> None:
@@ -283,6 +287,27 @@ async def test_a_source_is_linked_for_who_may_read_it(house: House) -> None:
     assert mode(member) == mode(other) == "quoted"
     assert f"/archives/C0PRIV/p{first['ts'].replace('.', '')}" in footer(member)
     assert footer(other) == "v1 · sure · quoted, verified by <@U0STAFF>"
+
+
+async def test_something_like_it_is_hinted_at_for_who_may_read_it(house: House) -> None:
+    """An example that fits too badly for the prompt is linked above the receipt, without its words;
+    whoever cannot read its channel sees nothing of it."""
+    house.extra = {"MYNAH_WIDEN_CHANNELS": "C0PRIV"}
+    house.vllm.script = lambda messages, model: "It listens on port 9443."
+    async with house.bot():
+        first = await house.asked(PORT, channel="C0PRIV")
+        await house.react("staff", "white_check_mark", first["ts"], "C0PRIV")
+        await house.quiet()
+        house.vllm.script = lambda messages, model: "I do not know."
+        far = "Who paid for the games console upstairs?"
+        member, other = await house.asked(far), await house.asked(far, who="asker2")
+    assert mode(member) == mode(other) == "closed_book"
+    assert footer(member) == footer(other)
+    [hint] = member["blocks"][1]["elements"]
+    assert f"/archives/C0PRIV/p{first['ts'].replace('.', '')}" in hint["text"]
+    assert hint["text"].startswith("A <https://")
+    assert hint["text"].endswith("|similar question> was answered.")
+    assert len(other["blocks"]) == len(member["blocks"]) - 1
 
 
 @pytest.mark.parametrize("which", ["question", "correction"])

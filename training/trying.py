@@ -1,0 +1,170 @@
+"""The second step of a cycle: each recipe that there is time for becomes a published adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlmodel import select
+
+from bot.store.schema import Adapter, Dataset, Trial, now
+from serving.adapters import AdapterFile, BadAdapter, publish
+from serving.client import BASE
+from training import candidates, curve, soundness
+from training.failures import TrainingFailed
+from training.held import Held
+from training.recipe import Recipe
+from training.replay import Reply
+from training.rows import of_split, read
+from training.saying import Say
+from training.servers import Servers
+from training.soundness import Unsound
+
+if TYPE_CHECKING:
+    from training.train import TrainJob
+
+FIRST = "sft"  # what "sft+…" goes on from
+
+
+class Trying:
+    """Trains a run's recipes one after the other; a recipe that fails leaves the others theirs."""
+
+    def __init__(self, held: Held, servers: Servers, frozen: Dataset) -> None:
+        self.held, self.servers, self.frozen = held, servers, frozen
+        self._replies: list[Reply] | None = None
+
+    async def train(self) -> None:
+        """Train and publish what is not yet.
+
+        Raises:
+            TrainingFailed, BadAdapter: no recipe came to an adapter; what the first one came to.
+        """
+        failed: list[TrainingFailed | BadAdapter] = []
+        for trial in self.held.trials():
+            if trial.adapter_id is not None or trial.left_out:
+                continue
+            if why := self._too_late(trial) or self._nothing_to_go_on_from(trial):
+                self._leave_out(trial, why)
+                continue
+            try:
+                await self._train(trial)
+            except (TrainingFailed, BadAdapter) as error:
+                failed.append(error)
+                self._leave_out(trial, "; ".join(_reasons(error)))
+        if not any(trial.adapter_id for trial in self.held.trials()):
+            raise failed[0] if failed else TrainingFailed(self._why_none())
+
+    async def _train(self, trial: Trial) -> None:
+        from training.train import TrainJob
+
+        replay = await self._replay()
+        recipe = Recipe.model_validate(trial.recipe)
+        job = TrainJob(
+            dataset=Path(self.frozen.path),
+            base_model=str(self.held.parts.base()),
+            recipe=recipe,
+            replay=replay,
+            work_dir=self.held.work_dir / trial.name,
+            start=self._start(trial),
+        )
+        began = time.monotonic()
+        try:
+            staging = self.held.parts.train(job, self._say(trial))
+            soundness.check(staging, recipe.epochs)
+        finally:
+            self._keep_curve(job)
+        self.held.say("publishing the adapter", 0.0)
+        published = publish(staging, self.held.settings.adapters_dir, self.held.spec())
+        self._record(trial, published, time.monotonic() - began)
+
+    async def _replay(self) -> list[Reply]:
+        if self._replies is None:
+            self.held.say("asking the base model", 0.0)
+            rows = of_split(read(Path(self.frozen.path)), "train")
+            cache = self.held.cache("replay")
+            replay = self.held.parts.replay
+            self._replies = await self.servers.ask(BASE, lambda client: replay(client, rows, cache))
+        return self._replies
+
+    def _keep_curve(self, job: TrainJob) -> None:
+        curve.keep(self.held.engine, self.held.run_id, self.held.fence, job.work_dir)
+
+    def _say(self, trial: Trial) -> Say:
+        """Tells which recipe it is, where there are several."""
+        if len(self.held.trials()) == 1:
+            return self.held.say
+        return lambda phase, share: self.held.say(f"{trial.name}: {phase}", share)
+
+    def _record(self, trial: Trial, published: AdapterFile, train_s: float) -> None:
+        spec = self.held.spec()
+        with self.held.writing() as session:
+            known = session.exec(select(Adapter).where(Adapter.name == published.name)).first()
+            adapter = known or Adapter(
+                team_id=self.held.team_id,
+                name=published.name,
+                sha256=published.sha256,
+                path=str(published.path),
+                base_model=spec.model,
+                base_sha256=spec.sha256,
+                rank=published.rank,
+            )
+            if adapter.team_id != self.held.team_id:
+                raise TrainingFailed("another workspace has this very adapter")
+            session.add(adapter)
+            session.flush()
+            same = select(Trial).where(
+                Trial.run_id == self.held.run_id, Trial.adapter_id == adapter.id
+            )
+            twin = session.exec(same).first()
+            row = session.get_one(Trial, trial.id)
+            row.train_s = train_s
+            if twin is None:
+                row.adapter_id = adapter.id
+            else:  # a preference step without a preference, say
+                row.left_out = f"it came to the very adapter of {twin.name}"
+
+    def _too_late(self, trial: Trial) -> str | None:
+        """The budget runs from the run's first start, so what a restart cost counts, too."""
+        minutes, first = self.held.settings.train_minutes, self._first()
+        if not minutes or first is None:
+            return None
+        over = (self.held.run().started_at or now()) + timedelta(minutes=minutes)
+        left_s = (over - now()).total_seconds()
+        return candidates.too_late(Recipe.model_validate(trial.recipe), first.train_s, left_s)
+
+    def _nothing_to_go_on_from(self, trial: Trial) -> str | None:
+        if not _goes_on(trial) or self._sft() is not None or not self._of_name(FIRST):
+            return None
+        return f"{FIRST}, from which it goes on, came to nothing"
+
+    def _start(self, trial: Trial) -> Path | None:
+        sft = self._sft() if _goes_on(trial) else None
+        return None if sft is None else Path(self.held.get(Adapter, sft.adapter_id).path)
+
+    def _sft(self) -> Trial | None:
+        return next((one for one in self._of_name(FIRST) if one.adapter_id is not None), None)
+
+    def _of_name(self, name: str) -> list[Trial]:
+        return [one for one in self.held.trials() if one.name == name]
+
+    def _first(self) -> Trial | None:
+        """What was trained first: how long it took is what the others are estimated by."""
+        return next((one for one in self.held.trials() if one.adapter_id is not None), None)
+
+    def _leave_out(self, trial: Trial, why: str) -> None:
+        with self.held.writing() as session:
+            session.get_one(Trial, trial.id).left_out = why
+
+    def _why_none(self) -> str:
+        return "; ".join(f"{one.name}: {one.left_out}" for one in self.held.trials())
+
+
+def _goes_on(trial: Trial) -> bool:
+    return trial.name.startswith(f"{FIRST}+")
+
+
+def _reasons(error: Exception) -> Sequence[str]:
+    return error.reasons if isinstance(error, Unsound) else [str(error)]
