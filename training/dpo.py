@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import DPOConfig, DPOTrainer
 
-from bot.prompt import build
+from bot.prompt import build, defused
 from training.failures import TrainingFailed
 from training.learner import Learner
 from training.rows import Row
@@ -81,8 +81,8 @@ class _Preferring(DPOTrainer):  # type: ignore[misc]
 def _pair(row: Row) -> dict[str, Any]:
     return {
         "prompt": build(row.question),
-        "chosen": [{"role": "assistant", "content": row.answer}],
-        "rejected": [{"role": "assistant", "content": row.rejected}],
+        "chosen": [{"role": "assistant", "content": defused(row.answer)}],
+        "rejected": [{"role": "assistant", "content": defused(row.rejected or "")}],
     }
 
 
