@@ -164,8 +164,8 @@ def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
 def hold(session: Session, feedback_id: int, why: str) -> None:
     """Keep the example of a feedback out of memory and datasets until it is freed.
 
-    Also a retired one: it may be the right one of the two. One that is held already is held for
-    this from now on.
+    Also a retired one: it may be the right one of the two. What it had retired counts again. One
+    that is held already is held for this from now on.
     """
     example = of_feedback(session, feedback_id)
     if example is None or example.status not in _STANDING:
@@ -173,6 +173,8 @@ def hold(session: Session, feedback_id: int, why: str) -> None:
     if example.status == ExampleStatus.HELD and example.reason in (why, holds.DISTRUSTED):
         return
     _change(example, ExampleStatus.HELD, why)
+    session.flush()
+    _revive_retired(session, example)
     audit.record(
         session, example.team_id, "mynah", "example.hold", f"example:{example.id}", why=why
     )

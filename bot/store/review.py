@@ -139,6 +139,7 @@ def _is_held(*why: ColumnElement[bool]) -> ColumnElement[bool]:
         col(Feedback.answer_id) == Answer.id,
         col(Example.feedback_id) == Feedback.id,
         col(Example.status) == ExampleStatus.HELD,
+        col(Example.reason) != holds.DISTRUSTED,  # nobody is asked about these
         *why,
     )
 
