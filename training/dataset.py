@@ -13,7 +13,7 @@ from sqlmodel import Session, col, func, select
 from bot.store.schema import Dataset, DatasetExample, Example, ExampleStatus
 from training.neighbours import Pair, Vectors, groups
 from training.rows import Row, Split, of_split
-from training.wordings import clusters, grouped, overlooked, plain, related, twin_pairs
+from training.wordings import clusters, grouped, joined, overlooked, plain, related, twin_pairs
 
 HELD_OUT_WORDINGS = 0.10  # of all rows
 HELD_OUT_QUESTIONS = 0.05  # of all clusters
@@ -55,18 +55,25 @@ def embeddings(
     return embed([example.question for example in examples])
 
 
-def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[Row]:
+def split(
+    examples: Sequence[Example],
+    vectors: Vectors,
+    seed: int = 0,
+    threads: Mapping[int, str] | None = None,
+) -> list[Row]:
     """Divide examples into what is trained and what is only measured.
 
     Wordings are held out where a fact is known in at least three, and two stay to be trained;
     about one cluster in twenty is held out whole, those asked once and unlike the others first.
     Of very many examples no more is held out than it takes to measure well.
-    No held-out wording or question, and no twin of one, is ever trained. The choice depends on
-    the texts alone (not on order or ids), and mostly stays when examples are added: otherwise the
-    live adapter would have been trained on what measures the next one.
+    No held-out wording or question is ever trained, nor a twin of one, nor anything else of its
+    thread. The choice depends on the texts and threads alone (not on order or ids), and mostly
+    stays when examples are added: otherwise the live adapter would have been trained on what
+    measures the next one.
 
     Args:
         vectors: unit rows, one for each example's question, shape (n, d).
+        threads: in which thread an example came up, by its id; others stand alone.
 
     Raises:
         TooLittle: too few rows would be left to train, or none could be held out.
@@ -78,7 +85,7 @@ def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[
     questions = [example.question for example in ordered]
     links = twin_pairs(questions, vectors)
     while True:
-        chosen = _Choice(ordered, vectors, links, seed)
+        chosen = _Choice(ordered, vectors, links, seed, threads or {})
         whole = chosen.whole_questions()
         held = chosen.wordings(whole)
         missed = overlooked(whole | held, questions, vectors)
@@ -93,28 +100,40 @@ class _Choice:
     """What may be held out of examples in a fixed order."""
 
     def __init__(
-        self, examples: Sequence[Example], vectors: Vectors, links: Sequence[Pair], seed: int
+        self,
+        examples: Sequence[Example],
+        vectors: Vectors,
+        links: Sequence[Pair],
+        seed: int,
+        threads: Mapping[int, str],
     ) -> None:
         self.examples, self.vectors = examples, vectors
         self.twin_of = grouped(len(examples), links)
         self.cluster_of = clusters(self.twin_of, [one.answer for one in examples])
         self.members = groups(self.cluster_of)
-        self.twins = groups(self.twin_of)
         self.lots = [_lot(seed, example.question) for example in examples]
+        threaded = [threads.get(example.id or 0) for example in examples]
+        # What only goes together: twins and what is of their threads, and clusters likewise.
+        self.bound_of = joined(self.twin_of, threaded)
+        self.bound = groups(self.bound_of)
+        self.bundles = groups(joined(self.cluster_of, threaded))
 
     def whole_questions(self) -> set[int]:
         """Clusters of which nothing will be trained: the rarest asked first."""
-        wanted = max(1, round(HELD_OUT_QUESTIONS * len(self.members)))
+        wanted = min(MOST_QUESTIONS, max(1, round(HELD_OUT_QUESTIONS * len(self.members))))
         held: set[int] = set()
-        for cluster in self._rarest(min(wanted, MOST_QUESTIONS, len(self.members) - 1)):
-            if len(held) + len(self.members[cluster]) <= MOST_WORDINGS:
-                held.update(self.members[cluster])
+        for bundle in self._rarest(min(wanted, len(self.bundles) - 1)):
+            if len({self.cluster_of[at] for at in held}) >= wanted:
+                break
+            if len(held) + len(self.bundles[bundle]) <= MOST_WORDINGS:
+                held.update(self.bundles[bundle])
         return held
 
     def wordings(self, whole: set[int]) -> set[int]:
-        """Twin groups, one from each cluster in turn, until about one row in ten is held out."""
+        """Bound twin groups, one from each cluster in turn, until about one row in ten is held
+        out."""
         wanted = max(LEAST_HELD_OUT, round(HELD_OUT_WORDINGS * len(self.examples)))
-        queues = [self._spare(cluster) for cluster in self.members if cluster not in whole]
+        queues = [self._spare(members) for members in self.members.values()]
         queues = sorted((queue for queue in queues if queue), key=lambda queue: self._lot(queue[0]))
         in_turn = sorted(
             (turn, place, group)
@@ -125,8 +144,12 @@ class _Choice:
         for _, _, group in in_turn:
             if len(held) >= min(wanted, MOST_WORDINGS):
                 break
-            if len(held) + len(self.twins[group]) <= MOST_WORDINGS:
-                held.update(self.twins[group])
+            chosen = self.bound[group]
+            after = held.union(chosen)
+            if len(after) > MOST_WORDINGS or not whole.isdisjoint(chosen):
+                continue
+            if self._leaves_enough(after, chosen):
+                held = after
         return held
 
     def rows(self, whole: set[int], wordings: set[int]) -> list[Row]:
@@ -145,36 +168,46 @@ class _Choice:
         ]
 
     def _rarest(self, count: int) -> list[int]:
-        """The clusters with the fewest wordings; of those, what is unlike all else; then by lot."""
-        lots = {key: min(self.lots[at] for at in ats) for key, ats in self.members.items()}
-        by_lot = sorted(self.members, key=lambda cluster: lots[cluster])
-        asked = [len({self.twin_of[at] for at in self.members[cluster]}) for cluster in by_lot]
+        """The bundles with the fewest wordings; of those, what is unlike all else; then by lot."""
+        lots = {key: min(self.lots[at] for at in ats) for key, ats in self.bundles.items()}
+        by_lot = sorted(self.bundles, key=lambda bundle: lots[bundle])
+        asked = [len({self.twin_of[at] for at in self.bundles[bundle]}) for bundle in by_lot]
         chosen: list[int] = []
         for _, places in sorted(groups(asked).items()):
             as_rare, room = [by_lot[place] for place in places], count - len(chosen)
             chosen += as_rare if len(as_rare) <= room else self._unlike(as_rare, room)
         return chosen
 
-    def _unlike(self, clusters: Sequence[int], count: int) -> list[int]:
-        """So many of the clusters, those first that are unlike all others; no more are looked at
+    def _unlike(self, bundles: Sequence[int], count: int) -> list[int]:
+        """So many of the bundles, those first that are unlike all others; no more are looked at
         than it takes."""
         unlike: list[int] = []
-        for start in range(0, min(len(clusters), LOOKED_AT), LOOKED_AT_ONCE):
+        for start in range(0, min(len(bundles), LOOKED_AT), LOOKED_AT_ONCE):
             if len(unlike) >= count:
                 break
-            some = clusters[start : start + LOOKED_AT_ONCE]
-            rows = [at for cluster in some for at in self.members[cluster]]
+            some = bundles[start : start + LOOKED_AT_ONCE]
+            rows = [at for bundle in some for at in self.bundles[bundle]]
             alike = related(rows, self.cluster_of, self.vectors)
-            unlike += [cluster for cluster in some if cluster not in alike]
-        return list(dict.fromkeys([*unlike, *clusters]))[:count]
+            near = {at for at in rows if self.cluster_of[at] in alike}
+            unlike += [bundle for bundle in some if near.isdisjoint(self.bundles[bundle])]
+        return list(dict.fromkeys([*unlike, *bundles]))[:count]
 
-    def _spare(self, cluster: int) -> list[int]:
-        """The cluster's twin groups that can be held out while enough are left, by lot."""
-        wordings = sorted({self.twin_of[at] for at in self.members[cluster]}, key=self._lot)
-        return wordings[:-KEPT_WORDINGS] if len(wordings) >= ENOUGH_WORDINGS else []
+    def _spare(self, members: Sequence[int]) -> list[int]:
+        """A cluster's bound groups that could be held out while enough are left, by lot."""
+        bound = sorted({self.bound_of[at] for at in members}, key=self._lot)
+        return bound[:-KEPT_WORDINGS] if len(bound) >= ENOUGH_WORDINGS else []
 
-    def _lot(self, twin_group: int) -> str:
-        return min(self.lots[at] for at in self.twins[twin_group])
+    def _leaves_enough(self, held: set[int], chosen: Sequence[int]) -> bool:
+        """Whether each cluster of the chosen keeps wordings to be trained: a thread may hold
+        several facts."""
+        return all(
+            len({self.bound_of[at] for at in self.members[cluster] if at not in held})
+            >= KEPT_WORDINGS
+            for cluster in {self.cluster_of[at] for at in chosen}
+        )
+
+    def _lot(self, bound: int) -> str:
+        return min(self.lots[at] for at in self.bound[bound])
 
 
 def _texts(example: Example) -> tuple[str, str, str, int]:

@@ -58,6 +58,12 @@ def clusters(twin_of: Sequence[int], answers: Sequence[str]) -> list[int]:
     return grouped(len(answers), pairs)
 
 
+def joined(groups_of: Sequence[int], marks: Sequence[str | None]) -> list[int]:
+    """Larger groups: those that share a mark are one. None is no mark."""
+    marked = [(mark, None) if mark else (None, at) for at, mark in enumerate(marks)]
+    return grouped(len(marks), _same(groups_of) + _same(marked))
+
+
 def related(rows: Sequence[int], cluster_of: Sequence[int], vectors: Vectors) -> set[int]:
     """The clusters of these rows that come close to another: it may be the same fact after all."""
     pairs = close_to(rows, vectors, RELATED)
