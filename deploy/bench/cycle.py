@@ -27,7 +27,7 @@ from deploy.bench.workload import TEAM, WordVectors, examples
 from deploy.empty_store import make_store
 from deploy.errors import in_one_line
 from training import dataset, influence
-from training.rows import Row, of_split
+from training.rows import Row, Split, of_split
 
 REPORT = Path("reports/cycle.json")
 SIZES = (6250, 12500, 25000, 50000)
@@ -62,7 +62,7 @@ def measure(count: int, embedder: Embedder, directory: Path) -> dict[str, Any]:
         _remember(engine, embedder, clock)
     finally:
         engine.dispose()
-    splits = ("train", "held_out_wording", "held_out_question")
+    splits: list[Split] = ["train", "held_out_wording", "held_out_question"]
     counts = {name: len(of_split(rows, name)) for name in splits}
     return {"examples": count, "rows": counts, "seconds": clock.seconds}
 

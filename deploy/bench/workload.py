@@ -131,7 +131,8 @@ class WordVectors:
         """See `Embedder.embed`."""
         rows = np.array([self._sum(text) for text in texts], dtype=np.float32)
         rows = rows.reshape(len(texts), self.width)
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.maximum(lengths, 1e-9), dtype=np.float32)
 
     def _sum(self, text: str) -> NDArray[np.float32]:
         directions = [_direction(word) for word in re.findall(r"[\w-]+", text.casefold())]
