@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from bot.prompt import Note
+from training.neighbours import groups
 from training.recipe import Recipe
 from training.replay import Reply
-from training.neighbours import groups
 from training.variation import house_words, name_house, vary
 
 T = TypeVar("T")

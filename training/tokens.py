@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.prompt import Note, build
+from bot.prompt import Note, build, defused
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Encoder:
     def encode_chat(
         self, messages: list[dict[str, Any]], answer: str, *, ended: bool = True
     ) -> Encoded:
-        """Encode chat messages and the assistant's answer to them."""
+        """Encode chat messages and the assistant's answer to them, control tokens in it defused."""
+        answer = defused(answer)
         said = self._render(messages, open_end=True)
         whole = self._render([*messages, {"role": "assistant", "content": answer}])
         # What the template adds after the answer is the end of turn; the line break behind it is
