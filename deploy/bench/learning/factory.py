@@ -80,12 +80,19 @@ def command() -> Path:
     """
     place = home()
     if not (place / READY).exists():
-        shutil.rmtree(place, ignore_errors=True)
-        venv.create(place, with_pip=True)
-        _pip(place, "install", *PINS)
-        _without_media(place)
-        (place / READY).write_text(json.dumps(PINS))
+        try:
+            _install(place)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise NoFactory(str(error)) from error
     return place / "bin" / "llamafactory-cli"
+
+
+def _install(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    venv.create(place, with_pip=True)
+    _pip(place, "install", *PINS)
+    _without_media(place)
+    (place / READY).write_text(json.dumps(PINS))
 
 
 def write(

@@ -135,5 +135,5 @@ def _read(kept: Path) -> dict[str, Said]:
             one = json.loads(line)
         except ValueError:
             continue  # it was being written when the process was killed
-        known[one.pop("key")] = Said(**one)
+        known[one["key"]] = Said(one["text"], one["ended"])
     return known

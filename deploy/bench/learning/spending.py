@@ -10,8 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from resource import struct_rusage
 
 PR_SET_PDEATHSIG = 1
+POLL_S = 0.1
 # One thread: two under contention are far slower. No accelerator: CPU-seconds are compared.
 ALONE = {
     "OMP_NUM_THREADS": "1",
@@ -51,18 +53,34 @@ def spend(command: Sequence[str], log: Path, env: Mapping[str, str] | None = Non
             env={**os.environ, **ALONE, **(env or {})}, preexec_fn=_die_with_parent,
         )  # fmt: skip
     try:
-        _, status, usage = os.wait4(child.pid, 0)
+        usage, rss_mb = _ended(child)
     except BaseException:
         child.kill()
         raise
-    child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise ChildFailed(f"status {child.returncode}: {_last_line(log)}")
-    return Spent(
-        cpu_s=round(usage.ru_utime + usage.ru_stime, 1),
-        rss_mb=round(usage.ru_maxrss / 1024),
-        wall_s=round(time.monotonic() - began, 1),
-    )
+    cpu_s = round(usage.ru_utime + usage.ru_stime, 1)
+    return Spent(cpu_s, rss_mb, round(time.monotonic() - began, 1))
+
+
+def _ended(child: subprocess.Popen[bytes]) -> tuple[struct_rusage, float]:
+    """Wait for it; what it used, and its highest memory in MiB."""
+    rss_mb = 0.0
+    while True:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return usage, rss_mb
+        rss_mb = _highest_mb(child.pid) or rss_mb
+        time.sleep(POLL_S)
+
+
+def _highest_mb(pid: int) -> float:
+    # Not rusage's: that begins with the memory of the process which the child was forked from.
+    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 1024)
+    return 0.0  # it has just ended
 
 
 def _die_with_parent() -> None:
