@@ -167,7 +167,7 @@ def _without_media(place: Path) -> None:
 
 
 def _pip(place: Path, *arguments: str) -> None:
-    pip = [place / "bin" / "python", "-m", "pip", "--disable-pip-version-check", *arguments]
+    pip = [str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoFactory((done.stderr.strip().splitlines() or ["pip failed"])[-1])

@@ -1,5 +1,5 @@
-"""A model that answers in batches, greedily, in torch: five times cheaper on a CPU than vLLM is
-with a LoRA loaded, because the adapter is merged into the base before it speaks."""
+"""A model that answers in batches, greedily, in torch: much cheaper on a CPU than vLLM with
+a LoRA loaded, because the adapter is merged into the base before it speaks."""
 
 from __future__ import annotations
 
