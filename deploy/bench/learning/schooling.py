@@ -96,7 +96,8 @@ class School:
         """
         if (place / SPENT).exists():
             return
-        shutil.rmtree(place, ignore_errors=True)
+        for left in [place, *self.home.glob(".training-*")]:  # of a bench that was killed
+            shutil.rmtree(left, ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".training-", dir=self.home))
         try:
