@@ -15,6 +15,8 @@ from bot import outbox, prompt, releases, showing
 from bot.abstaining import Abstaining, may_begin
 from bot.cases import Cases
 from bot.dispatcher import Later
+from bot.grounding import says
+from bot.knowing import Knowing
 from bot.memory import Match, Memory
 from bot.prompt import Note, Turn
 from bot.routing import Grew, NoModel, NoServer, Router
@@ -52,10 +54,11 @@ class Reply:
     release: Release
     adapter: str | None  # None: the base model
     confidence: float | None
-    match: Match | None  # the example that was quoted or stood in the prompt
+    match: Match | None  # the example that was quoted, stood in the prompt, or is known without
     awaited: int | None = None  # the number of the release that should have answered
     source: str | None = None  # the address of the approved message, where the asker may read it
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
+    hint: str | None = None  # the address of an answer to something like it, which was not used
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Answering:
         show: Callable[[Question], Show] | None = None,
         abstaining: Abstaining | None = None,
         cases: Cases | None = None,
+        knowing: Knowing | None = None,
         quote: bool = True,
         max_tokens: int = 256,
         at_once: int = 4,
@@ -132,6 +136,7 @@ class Answering:
         self._show = show
         self._abstaining = abstaining
         self._cases = cases
+        self._knowing = knowing
         self._quote = quote
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
@@ -168,22 +173,50 @@ class Answering:
             return _Task(question, release, adapter.name if adapter else None)
 
     async def _compose(self, task: _Task) -> Reply:
-        match, use = await asyncio.to_thread(self._recall, task.question)
+        match, use = await asyncio.to_thread(self._recall, task)
         if match is None or use == "none":
             return await self._generate(task, None)
         source = await self._cite(task.question, match) if self._cite else None
-        if use == "prompt":
-            return replace(await self._generate(task, match), source=source)
-        return Reply(
-            match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity, match,
-            source=source,
-        )  # fmt: skip
+        if use == "quote":
+            return Reply(
+                match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity,
+                match, source=source,
+            )  # fmt: skip
+        if use == "hint":
+            return replace(await self._generate(task, None), hint=source)
+        known = await self._by_heart(task, match) if use == "known" else None
+        return replace(known or await self._generate(task, match), source=source)
 
-    def _recall(self, question: Question) -> tuple[Match | None, str]:
+    def _recall(self, task: _Task) -> tuple[Match | None, str]:
+        """The best match, and whether it is to be quoted, put into the prompt, or known without."""
         if self._memory is None:
             return None, "none"
+        question = task.question
         match = self._memory.search(question.team_id, question.channel, question.text)
-        return match, self._memory.decide(match, quote=self._quote)
+        use = self._memory.decide(match, quote=self._quote)
+        if match is not None and use == "prompt" and self._knows(task, match):
+            return match, "known"
+        return match, use
+
+    def _knows(self, task: _Task, match: Match) -> bool:
+        return self._knowing is not None and self._knowing.knows(task.adapter, match)
+
+    async def _by_heart(self, task: _Task, match: Match) -> Reply | None:
+        """The answer of weights that have proved to know the match; None where they do not say what
+        was approved: then it has to be in the prompt after all.
+
+        Nobody sees it while it is written, as what people have read is not taken back.
+        """
+        turns = await self._read_thread(task.question)
+        async with self._slots:
+            completion, on_base = await self._ask(task, turns, None, None)
+        text = completion.text.strip()
+        whole = completion.finish_reason != "length" and not on_base
+        if not whole or not says(text, match.answer, match.question, task.question.text):
+            log.info("%s does not say example %s by heart", task.adapter, match.example_id)
+            return None
+        confidence = completion.mean_logprob
+        return Reply(text, AnswerMode.KNOWN, task.release, task.adapter, confidence, match)
 
     async def _generate(self, task: _Task, match: Match | None) -> Reply:
         turns = await self._read_thread(task.question)

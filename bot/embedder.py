@@ -105,8 +105,13 @@ _HOLLOW_TEXT = """
 _HOLLOW = frozenset(_HOLLOW_TEXT.split())
 
 
+def telling(text: str) -> list[str]:
+    """The words of a text that say something about its subject, in lower case."""
+    return [word for word in _WORD.findall(text.lower()) if word not in _HOLLOW]
+
+
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    words = Counter(word for word in _WORD.findall(text.lower()) if word not in _HOLLOW)
+    words = Counter(telling(text))
     for word, count in words.items():
         yield word, 1 + log1p(count - 1)
         # Triples (with the word's borders) let "syncing" meet "sync".

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
+from bot.courtesies import cut
 from bot.mrkdwn import plain
 from bot.quality import normalised, refusal, same
 from bot.redaction import redact, redact_together
@@ -27,7 +28,8 @@ from bot.store.schema import (
 
 __all__ = [
     "Draft", "add", "content_hash", "draft", "forget_message", "free", "hold", "made",
-    "of_feedback", "plain", "redact", "retire", "revoke", "source_rows", "voices",
+    "of_feedback", "plain", "put_back", "redact", "retire", "retired_by", "revoke", "source_rows",
+    "voices",
 ]  # fmt: skip
 
 
@@ -146,7 +148,13 @@ def made(
 
 def retire(older: Example, newer: Example) -> None:
     """Let a newer answer to the same question take the place of an older one."""
-    _change(older, ExampleStatus.RETIRED, _retired_by(newer))
+    _change(older, ExampleStatus.RETIRED, retired_by(newer))
+
+
+def put_back(session: Session, example: Example) -> None:
+    """Let a retired example count again, unless a newer one answers the very same question."""
+    if example.status is ExampleStatus.RETIRED:
+        _count_again(session, example)
 
 
 def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
@@ -301,7 +309,8 @@ def _rivals(session: Session, example: Example) -> list[Example]:
     return list(session.exec(same_question.order_by(col(Example.id))))
 
 
-def _retired_by(example: Example) -> str:
+def retired_by(example: Example) -> str:
+    """Why an example is retired that this one took the place of."""
     return f"example:{example.id} answers the same question"
 
 
@@ -310,7 +319,7 @@ def _revive_retired(session: Session, example: Example) -> None:
     retired = select(Example).where(
         Example.team_id == example.team_id,
         Example.status == ExampleStatus.RETIRED,
-        Example.reason == _retired_by(example),
+        Example.reason == retired_by(example),
     )
     for older in session.exec(retired.order_by(col(Example.id))):
         _count_again(session, older)
@@ -320,7 +329,7 @@ def _count_again(session: Session, example: Example) -> None:
     """Live again, unless a newer one answers the same question by now."""
     rivals = _rivals(session, example)
     if rivals and (rivals[-1].id or 0) > (example.id or 0):
-        _change(example, ExampleStatus.RETIRED, _retired_by(rivals[-1]))
+        _change(example, ExampleStatus.RETIRED, retired_by(rivals[-1]))
         return
     _change(example, ExampleStatus.LIVE, None)
     _retire_older(session, example)
@@ -343,7 +352,7 @@ def _is_blank(example: Example) -> bool:
 def _still_holds(session: Session, example: Example, reads: str | None) -> bool:
     if reads is None or len(reads) > _LONGEST:
         return False
-    if redact(reads) not in (example.question, example.answer):
+    if {redact(reads), redact(cut(reads))}.isdisjoint((example.question, example.answer)):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
     return feedback is None or feedback.correction in (None, reads)

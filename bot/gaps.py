@@ -59,7 +59,7 @@ def gaps(
     questions = session.exec(asked.order_by(col(Question.id).desc()).limit(_NEWEST)).all()
     if not questions:
         return []
-    alike = thresholds(embedder).prompt
+    alike = thresholds(embedder).alike
     groups = clusters(embedder.embed([question.text for question in questions]), alike)
     found = [tuple(questions[row] for row in group) for group in groups]
     taught = _taught(session, team_id, questions)

@@ -84,7 +84,8 @@ def attach(session: Session, first: OutboxMessage, *, key: str, payload: dict[st
     once, as in `say`.
 
     Args:
-        payload: `evaluation_id`, and the upload's `filename`, `title` and `alt_txt`.
+        payload: `evaluation_id`, and the upload's `filename`, `title` and `alt_txt`; perhaps
+            `page`, which names the evaluation's page in the same way, to go along.
     """
     _follow(session, first, OutboxKind.PICTURE, key, payload=payload)
 

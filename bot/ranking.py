@@ -1,12 +1,14 @@
-"""Which known answer fits a question best: pure arithmetic on unit vectors."""
+"""Which known answer fits a question best: arithmetic on unit vectors and words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bot.embedder import telling
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
@@ -16,18 +18,28 @@ Numbers = NDArray[np.intp]
 # held-out wordings (the demo's help desk), and for 100 % instead of 99.3 % (a real FAQ).
 _AGREEING = 3  # so many wordings of an answer are heard
 _AGREEMENT = 0.5  # and weigh so much against the best one alone
-_HEARD_OUT = 128  # so many known questions tell how alike different ones are
+_STEM = 5  # letters: longer words that begin alike count as one
 _FEW = 30  # with far fewer questions than this, what they share is not known well enough to remove
 
 
 @dataclass(frozen=True)
 class Place:
-    """One answer's place in the ranking: its best row, that row's cosine, and its score."""
+    """One answer's place in the ranking.
+
+    `rows` are its questions, most similar first; `similarity` is the first one's cosine,
+    `agreement` the mean of the first three, and `score` what answers are ranked by.
+    """
 
     answer: int
-    row: int
+    rows: Numbers
     similarity: float
+    agreement: float
     score: float
+
+    @property
+    def row(self) -> int:
+        """Its most similar question."""
+        return int(self.rows[0])
 
 
 def rank(rows: Floats, answers: Numbers, query: Floats) -> Iterator[Place]:
@@ -43,25 +55,30 @@ def rank(rows: Floats, answers: Numbers, query: Floats) -> Iterator[Place]:
     for answer in np.argsort(-scores, kind="stable"):
         if not np.isfinite(scores[answer]):
             return
-        mine = np.flatnonzero(answers == answer)
-        row = int(mine[similarities[mine].argmax()])
-        yield Place(int(answer), row, float(similarities[row]), float(scores[answer]))
+        yield place(int(answer), answers, similarities, float(scores[answer]))
 
 
-def strangers(rows: Floats, answers: Numbers) -> Floats:
-    """How well known questions fit the best answer that is not theirs: what a question that nobody
-    has taught would score here.
+def place(answer: int, answers: Numbers, similarities: Floats, score: float) -> Place:
+    """The place of one answer, given the cosine of each known question: both (n,)."""
+    mine = np.flatnonzero(answers == answer)
+    mine = mine[np.argsort(-similarities[mine], kind="stable")]
+    heard = similarities[mine[:_AGREEING]]
+    return Place(answer, mine, float(heard[0]), float(heard.mean()), score)
 
-    Looks at up to 128 of them, evenly spread, so that a large memory costs no more than as many
-    searches. Empty where all have one answer.
+
+def familiar(question: str, texts: Iterable[str]) -> float:
+    """How many of the question's words stand in the texts: 0 to 1.
+
+    What asks for something else about the same product often differs in one word alone, which
+    changes its vector little.
     """
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _HEARD_OUT).astype(np.intp))
-    places = ((row, rank(rows, answers, rows[row])) for row in chosen)
-    others = (
-        next((place.score for place in ranked if place.answer != answers[row]), None)
-        for row, ranked in places
-    )
-    return np.array([score for score in others if score is not None], dtype=np.float32)
+    asked = _stems(question)
+    known = frozenset[str]().union(*map(_stems, texts))
+    return len(asked & known) / max(len(asked), 1)
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word[:_STEM] for word in telling(text))
 
 
 def _without_the_shared(rows: Floats, similarities: Floats, query: Floats) -> Floats:

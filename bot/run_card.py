@@ -21,7 +21,7 @@ LOADING = "loading the candidate"  # the phase of the step between training and 
 PROMOTE, DISCARD = "admin:promote", "admin:discard"
 LINE_CHARS = 600
 CONFIRM_CHARS = 300  # …/composition-objects/confirmation-dialog-object/
-_MARKS = re.compile(r"`([^`]+)`|<@([UW][A-Z0-9]+)>")
+_MARKS = re.compile(rf"`([^`]+)`|<@([UW][A-Z0-9]+)>|{run_words.CHANNEL.pattern}")
 _AT_ITS_STEP = {
     RunStatus.QUEUED: "pending",
     RunStatus.RUNNING: "in_progress",
@@ -151,17 +151,20 @@ def _rich(lines: Sequence[str]) -> Block:
 
 
 def _pieces(line: str) -> Iterator[Block]:
-    """A line with its `code` and its mentions; an empty one would be refused."""
+    """A line with its `code`, mentions and channels; an empty one would be refused."""
     shown, at = line[:LINE_CHARS] or "-", 0
     for match in _MARKS.finditer(shown):
         if match.start() > at:
             yield {"type": "text", "text": shown[at : match.start()]}
-        code, user = match[1], match[2]
-        yield (
-            {"type": "text", "text": code, "style": {"code": True}}
-            if code
-            else {"type": "user", "user_id": user}
-        )
+        yield _piece(*match.groups())
         at = match.end()
     if at < len(shown):
         yield {"type": "text", "text": shown[at:]}
+
+
+def _piece(code: str | None, user: str | None, channel: str | None) -> Block:
+    if code:
+        return {"type": "text", "text": code, "style": {"code": True}}
+    if user:
+        return {"type": "user", "user_id": user}
+    return {"type": "channel", "channel_id": channel}

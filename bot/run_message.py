@@ -5,12 +5,20 @@ All functions take a session inside `transaction(engine)`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlmodel import Session
 
 from bot import outbox, run_card, run_words
 from bot.store import runs
 from bot.store.run_view import evaluation, view
 from bot.store.schema import OutboxMessage, Run
+
+_VERDICTS = {
+    "pass": "the gate let it pass",
+    "fail": "the gate refused it",
+    "unclear": "too little to tell",
+}
 
 
 def tell(
@@ -42,14 +50,17 @@ def tell(
 
 
 def show(session: Session, run: Run, said: OutboxMessage) -> None:
-    """Put the picture of the run's evaluation, if there is one, under its message; once."""
+    """Put the picture of the run's evaluation, if there is one, and its page under its message;
+    once."""
     found = evaluation(session, run)
     if found is None or found.picture is None:
         return
-    payload = {
+    payload: dict[str, Any] = {
         "evaluation_id": found.id,
         "filename": f"run-{run.id}.png",
         "title": f"Run {run.id}: before and after",
-        "alt_txt": "; ".join(run_words.before_after(found.figures)),
+        "alt_txt": "; ".join([_VERDICTS[found.verdict], *run_words.before_after(found.figures)]),
     }
+    if found.page is not None:
+        payload["page"] = {"filename": f"run-{run.id}.html", "title": f"Run {run.id}: the report"}
     outbox.attach(session, said, key=f"{runs.message_key(run.id)}:picture", payload=payload)

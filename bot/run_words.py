@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from bot.store.run_view import RunView
 from bot.store.schema import RunStatus
 
 TEXT_CHARS = 3900  # Slack refuses changes to much more
+CHANNEL = re.compile(r"(?<=\bworse in )channel ([CG][A-Z0-9]+)\b")  # as the gate names one
 _ASKED = {
     "wordings": "other wordings of taught questions",
     "questions": "questions never taught",
@@ -87,6 +89,23 @@ def before_after(figures: Mapping[str, Any] | None) -> list[str]:
         lines.append(f"unrelated questions answered with taught facts: {_count(leak)}")
     if (kl := (figures or {}).get("kl")) is not None:
         lines.append(f"distance from the base model: KL {kl:.3f} a token")
+    return lines + _more(figures or {})
+
+
+def _more(figures: Mapping[str, Any]) -> list[str]:
+    """What not every evaluation measured."""
+    lines = []
+    general = figures.get("general")
+    if general and general["candidate"]["of"]:
+        done = f"base {general['base']['hits']}, now {_count(general['candidate'])}"
+        lines.append(f"everyday tasks done right: {done}")
+    preferred = figures.get("preferred")
+    if preferred and preferred["candidate"]["of"]:
+        lines.append(f"finds the right answer likelier than a rejected one: {_marks(preferred)}")
+    judged = figures.get("judged") or {}
+    if judged.get("more"):
+        counts = "{wins} answers better than before, {losses} worse, {ties} alike"
+        lines.append(f"the judge: {counts.format(**judged)}")
     return lines
 
 
@@ -104,7 +123,7 @@ def _under_way(run: RunView) -> str:
 
 
 def _ended(run: RunView) -> list[str]:
-    lines = [*map(escape, run.reasons), *examples(run.counts), *before_after(run.figures)]
+    lines = [*map(_named, run.reasons), *examples(run.counts), *before_after(run.figures)]
     last = _LAST.get(run.status)
     return [
         headline(run),
@@ -116,6 +135,11 @@ def _ended(run: RunView) -> list[str]:
 def _minutes(seconds: float) -> str:
     minutes = max(1, round(seconds / 60))
     return f"{minutes} minute{'s' if minutes > 1 else ''}"
+
+
+def _named(reason: str) -> str:
+    """A reason in mrkdwn: Slack shows a channel's name, and only to who may read it."""
+    return CHANNEL.sub(r"<#\1>", escape(reason))
 
 
 def _marks(marks: Mapping[str, Any]) -> str:

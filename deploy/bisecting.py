@@ -33,6 +33,7 @@ LEAST_GAIN = 0.3
 _KNOWN = {
     AnswerMode.QUOTED: "it was quoted, word for word, from this example",
     AnswerMode.OPEN_BOOK: "this example stood in its prompt",
+    AnswerMode.KNOWN: "the weights wrote it, and it says what this example says",
     AnswerMode.UNSURE: "Mynah was not sure; what it would have said was kept nowhere",
     AnswerMode.CORRECTED: "staff wrote it in the place of another answer",
 }
@@ -228,7 +229,7 @@ def _what_to_do(session: Session, found: Findings) -> list[str]:
     if not found.suspects:
         return ["correct it in Slack: what staff write is remembered at once"]
     lines = ["❌ it, or edit or delete the message: what was learned of it leaves memory at once"]
-    if found.answer.mode is AnswerMode.CLOSED_BOOK:
+    if found.answer.mode in (AnswerMode.CLOSED_BOOK, AnswerMode.KNOWN):
         lines.append("then `mynah train`: the next release no longer learns it")
         live = releases.live(session, found.answer.team_id).number
         if live >= (found.began or found.line[-1]).number:

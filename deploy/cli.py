@@ -184,6 +184,28 @@ def status(team: Team = None, json_: Json = False) -> None:
 
 
 @app.command()
+def report(
+    run: Annotated[int | None, typer.Argument(help="Its number; else the newest run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; else run-NUMBER.html here.")
+    ] = None,
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Write the report of a run as a page: what went in, what changed, and why it may answer."""
+    from deploy import facts
+
+    with _store() as session:
+        number, page = facts.report(session, facts.one_team(session, team), run)
+    path = out or Path(f"run-{number}.html")
+    try:
+        path.write_text(page, "utf-8")
+    except OSError as error:
+        raise facts.BadInput(f"{path} cannot be written: {error.strerror}") from error
+    _show({"run": number, "report": str(path)}, json_, f"the report of run {number} is in {path}")
+
+
+@app.command()
 def releases(team: Team = None, json_: Json = False) -> None:
     """List the releases, newest first."""
     from deploy import facts, tables

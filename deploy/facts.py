@@ -1,4 +1,4 @@
-"""What `mynah status` and `mynah releases` show, as plain JSON."""
+"""What `mynah status` and `mynah releases` show, as plain JSON, and the report of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
-from bot.store import fleet, runs
+from bot.store import fleet, proofs, runs
+from bot.store.run_view import id_of
 from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
 
 
@@ -44,6 +45,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
         "examples": _examples(session, team_id),
+        "facts": _facts(session, team_id, adapter.name if adapter else None),
     }
 
 
@@ -67,6 +69,21 @@ def run_facts(session: Session, run: Run) -> dict[str, Any]:
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
     }
+
+
+def report(session: Session, team_id: str, run_id: int | None) -> tuple[int, str]:
+    """The number of a run, or of the newest one, and its report as a page. Raises BadInput."""
+    from training import run_report
+    from training.report import page
+
+    newest = next(iter(runs.newest(session, team_id, 1)), None)
+    if newest is None:
+        raise BadInput("there is no run yet: `mynah train` queues one")
+    of_team = select(Run).where(Run.team_id == team_id, Run.id == run_id)
+    run = newest if run_id is None else session.exec(of_team).first()
+    if run is None:
+        raise BadInput(f"there is no run {run_id}; the newest is run {newest.id}")
+    return id_of(run), page(run_report.read(session, run))
 
 
 def _evaluation(found: Evaluation) -> dict[str, Any]:
@@ -131,6 +148,13 @@ def _examples(session: Session, team_id: str) -> dict[str, int]:
         .group_by(col(Example.status))
     )
     return {str(kind): count for kind, count in session.exec(by_status)}
+
+
+def _facts(session: Session, team_id: str, live: str | None) -> dict[str, int]:
+    """How many facts the weights of what is live know, and how many memory alone does."""
+    found = proofs.facts(session, team_id)
+    known = len(proofs.known(found, proofs.of_adapter(session, live)))
+    return {"known_by_live": known, "memory_only": len(found) - known}
 
 
 def _list(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ def status(found: Mapping[str, Any]) -> str:
     lines = [
         f"live      {live['release']} ({live['adapter'] or 'the base model'})",
         f"examples  {_counts(found['examples'])}",
+        f"facts     {_facts(found['facts'])}",
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
@@ -99,6 +100,11 @@ def _run(run: Mapping[str, Any] | None) -> list[str]:
     if run["evaluation"]:
         lines += [f"          {line}" for line in before_after(run["evaluation"])]
     return lines
+
+
+def _facts(found: Mapping[str, int]) -> str:
+    known, rest = found["known_by_live"], found["memory_only"]
+    return f"learned by the live adapter: {known} of {known + rest}; in memory only: {rest}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

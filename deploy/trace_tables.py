@@ -80,7 +80,8 @@ def _answer(one: Facts) -> list[str]:
         lines.append(f"          other answers to this question: {numbers}")
     lines.append(f"release   {_lived(one['release'])}")
     for used in one["used"]:
-        lines.append(f"used      {example(used)}, similarity {used['similarity']:.2f}")
+        how, where = ("knew", "; not in the prompt") if one["mode"] == "known" else ("used", "")
+        lines.append(f"{how:<10}{example(used)}, similarity {used['similarity']:.2f}{where}")
     if one["adapter"]:
         lines += _adapter(one["adapter"], wrote=one["weights_wrote_it"])
     else:
@@ -101,7 +102,19 @@ def _adapter(one: Facts, *, wrote: bool = True) -> list[str]:
         back = f", {trained['taken_back']} taken back since" if trained["taken_back"] else ""
         lines.append(f"trained   on {_count(trained['count'], 'example')} ({by}){back}")
         lines += _few(trained, [example(each) for each in trained["first"]])
-    return lines
+    return lines + _knows(one["knows"])
+
+
+def _knows(one: Facts) -> list[str]:
+    """What its evaluation proved, and what changed with it."""
+    than = one["before"] or "the base model"
+    forgotten = one["forgotten"]
+    change = f"{one['learned']} more than {than}, {forgotten['count']} forgotten"
+    lines = [f"knows     {one['known']} of {_count(one['facts'], 'fact')} in memory: {change}"]
+    words = [
+        f"forgot example {each['example']} {short(each['question'])}" for each in forgotten["first"]
+    ]
+    return lines + _few(forgotten, words)
 
 
 def _message(one: Facts) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from bot import confidence, permalink
-from bot.store import lineage, receipts
+from bot.store import lineage, proofs, receipts
 from bot.store.lineage import Learned, Lived
+from bot.store.proofs import Change
 from bot.store.receipts import Used
 from bot.store.schema import (
     Adapter,
     Answer,
-    AnswerMode,
     Dataset,
     Feedback,
     Question,
@@ -65,6 +65,7 @@ def adapter_facts(session: Session, one: Adapter) -> dict[str, Any]:
             "taken_back": found.taken_back,
             "first": [learned_facts(each) for each in found.trained.first],
         },
+        "knows": _knows(proofs.change(session, one)),
         "releases": [_lived(each) for each in found.releases],
     }
 
@@ -81,6 +82,22 @@ def learned_facts(one: Learned) -> dict[str, Any]:
         "approved_by": example.approved_by,
         "feedback": _feedback(one.feedback) if one.feedback else None,
         "messages": [_place(*place) for place in one.sources],
+    }
+
+
+def _knows(change: Change) -> dict[str, Any]:
+    return {
+        "facts": change.facts,
+        "known": change.known,
+        "before": change.before,
+        "learned": change.learned,
+        "forgotten": {
+            "count": len(change.forgotten),
+            "first": [
+                {"example": one.example_id, "question": one.question}
+                for one in change.forgotten[: lineage.FIRST]
+            ],
+        },
     }
 
 
@@ -104,7 +121,7 @@ def _answer(session: Session, one: Answer) -> dict[str, Any]:
         "others": sorted(session.exec(others.where(col(Answer.id).is_not(None)))),
         "release": _lived(lineage.lived(session, release)),
         "adapter": adapter_facts(session, made) if made else None,
-        "weights_wrote_it": one.mode in (AnswerMode.OPEN_BOOK, AnswerMode.CLOSED_BOOK),
+        "weights_wrote_it": one.mode in lineage.BY_WEIGHTS,
         "used": [_used(session, each) for each in receipt.used],
         "ratings": [_feedback(each) for each in lineage.ratings_of(session, one)],
         "taught": [_reach(session, each) for each in lineage.learned_of(session, one)],

@@ -44,6 +44,8 @@ def test_lists_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         (BotSettings, "MYNAH_QUORUM", "-17"),
         (WorkerSettings, "MYNAH_MOST_SHARE", "1.75"),
         (WorkerSettings, "MYNAH_RELEASE", "maybe"),
+        (WorkerSettings, "MYNAH_JUDGE_URL", "judge.example.com"),
+        (WorkerSettings, "MYNAH_JUDGE_URL", "https://me:hunter2@judge.example.com"),
         (ServerSettings, "MYNAH_CONTROL_KEY", "hunter2"),
     ],
 )
@@ -103,3 +105,21 @@ def test_every_missing_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(name)
     with pytest.raises(BadSettings, match=r"(?s)VLLM_API_KEY.*BOT_TOKEN.*APP_TOKEN"):
         read(BotSettings)
+
+
+def test_a_judge_is_a_url_and_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody judges unless both are set; its key is shown nowhere."""
+    assert read(WorkerSettings).judging is None
+    monkeypatch.setenv("MYNAH_JUDGE_URL", "https://judge.example.com/v1/")
+    with pytest.raises(BadSettings, match="MYNAH_JUDGE_MODEL"):
+        read(WorkerSettings)
+    monkeypatch.setenv("MYNAH_JUDGE_MODEL", "wise")
+    monkeypatch.setenv("MYNAH_JUDGE_KEY", "hunter2")
+    settings = read(WorkerSettings)
+    assert settings.judging is not None
+    assert (settings.judging.url, settings.judging.model) == (
+        "https://judge.example.com/v1",
+        "wise",
+    )
+    assert "hunter2" not in repr(settings) + repr(settings.judging)
+    assert settings.judging.key.get_secret_value() == "hunter2"

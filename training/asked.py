@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Model = Literal["base", "live", "candidate"]
-# Other wordings of trained facts, whole facts never trained, what an admin pinned, and unrelated
-# questions that were answered with a trained fact.
-Sort = Literal["wording", "question", "pin", "leak"]
+# Other wordings of trained facts, whole facts never trained, trained facts in words made up for it
+# (the candidate alone is asked), what an admin pinned, unrelated questions that were answered with
+# a trained fact (by the candidate or by what is live), and small tasks that have nothing to do with
+# the house.
+Sort = Literal["wording", "question", "known", "pin", "leak", "general"]
+# Of two answers, by a judge who saw both in either order: "tie" where the order decided, and
+# "unread" where the judge said something else.
+Outcome = Literal["win", "loss", "tie", "unread"]
 SAID_CHARS = 400  # a stored answer is there to be looked at, not to be used
 
 
@@ -22,6 +27,9 @@ class Said(BaseModel):
     text: str
     right: bool
     logprob: float | None = None  # mean log-probability a token of the right answer (nats)
+    sure: float | None = None  # mean log-probability a token of what it said itself (nats)
+    prefers: bool | None = None  # whether it finds the right answer likelier than a rejected one
+    judged: Outcome | None = None  # of the candidate's answer, against that of what is live
 
 
 class Asked(BaseModel):
@@ -32,7 +40,7 @@ class Asked(BaseModel):
     sort: Sort
     question: str
     wanted: str  # the right answer; of a pin, the text that the answer must hold
-    said: dict[Model, Said]
+    said: dict[Model, Said]  # a leak and a general task may lack some of the models
     example_id: int | None = None
     cluster: int | None = None  # questions of one cluster are about one fact
     tokens: int = 0  # of the right answer; 0 where its log-probability was not measured
@@ -77,12 +85,14 @@ def of_sort(asked: Iterable[Asked], sort: Sort) -> list[Asked]:
 
 
 def marks(asked: Sequence[Asked]) -> Marks:
-    """How many of the questions each model answered right."""
+    """How many of the questions each model answered right, of those that it was asked."""
+    return _marks(asked, lambda said: said.right)
 
-    def count(model: Model) -> Count:
-        return Count(of=len(asked), hits=sum(one.said[model].right for one in asked))
 
-    return Marks(base=count("base"), live=count("live"), candidate=count("candidate"))
+def preferred(asked: Sequence[Asked]) -> Marks:
+    """How often each model finds the right answer likelier than a rejected one, of those questions
+    that have one."""
+    return _marks(asked, lambda said: said.prefers)
 
 
 def by_slice(asked: Iterable[Asked]) -> Mapping[tuple[str, str], Marks]:
@@ -98,3 +108,12 @@ def lost_pins(asked: Iterable[Asked]) -> list[Asked]:
     """Pinned questions that what is live answers as it must, and the candidate does not."""
     pins = of_sort(asked, "pin")
     return [one for one in pins if one.said["live"].right and not one.said["candidate"].right]
+
+
+def _marks(asked: Sequence[Asked], found: Callable[[Said], bool | None]) -> Marks:
+    def count(model: Model) -> Count:
+        said = [found(one.said[model]) for one in asked if model in one.said]
+        known = [one for one in said if one is not None]
+        return Count(of=len(known), hits=sum(known))
+
+    return Marks(base=count("base"), live=count("live"), candidate=count("candidate"))

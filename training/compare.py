@@ -17,6 +17,7 @@ from training.learner import load_base, prepare
 from training.logits import AnswerHead, Batch, kl, pack
 from training.recipe import Recipe
 from training.replay import Reply
+from training.rows import Row
 from training.tokens import Encoded, Encoder
 
 BATCH = 8
@@ -65,6 +66,24 @@ class Comparison:
         return [
             Likelihood(sum(scores[end - len(item.answer) : end]), len(item.answer))
             for item, end in zip(items, ends, strict=True)
+        ]
+
+    def prefers(
+        self, name: str, chosen: Sequence[Likelihood], rows: Sequence[Row]
+    ) -> list[bool | None]:
+        """Whether the approved answers are likelier a token than the rejected ones.
+
+        Args:
+            chosen: how likely the approved answers of the rows are.
+
+        Returns:
+            None for a row that has no rejected answer.
+        """
+        pairs = [(row.question, row.rejected) for row in rows if row.rejected]
+        rejected = iter(self.likelihoods(name, pairs))
+        return [
+            chosen[at].mean > next(rejected).mean if row.rejected else None
+            for at, row in enumerate(rows)
         ]
 
     def kl(self, name: str, replies: Sequence[Reply], say: Callable[[float], None]) -> float:

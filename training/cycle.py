@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,19 +22,28 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
 from bot import deciding, releases, run_message, run_words
+from bot.abstaining import Abstaining
 from bot.embedder import BadEmbedder, Embedder, open_embedder
 from bot.run_card import LOADING
 from bot.store import pins
 from bot.store.database import open_engine, reading, transaction
 from bot.store.runs import LostRun, update_run
-from bot.store.schema import Adapter, Dataset, Evaluation, EvaluationQuestion, Run, RunStatus
+from bot.store.schema import (
+    Adapter,
+    AnswerMode,
+    Dataset,
+    Evaluation,
+    EvaluationQuestion,
+    Run,
+    RunStatus,
+)
 from bot.store.teams import lock_team
 from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import name_of
 from serving.settings import read as read_settings
-from training import dataset, ending, influence, picture, slices, soundness
+from training import curve, dataset, ending, influence, reporting, slices, soundness, threads
 from training.asked import Asked, Measured
 from training.child import AGAIN, LOST, settle_in
 from training.dataset import TooLittle
@@ -90,6 +100,7 @@ class Evaluate(Protocol):
         say: Say,
         pins: Sequence[Pinned],
         cache: Path,
+        withheld_below: float,
     ) -> Measured: ...
 
 
@@ -121,6 +132,7 @@ async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
         adapter = await cycle.train(frozen)
         await cycle.load(adapter)
         verdict = await cycle.evaluate(frozen, adapter)
+        reporting.keep(parts.engine, run_id, fence)
         return cycle.release(adapter, verdict)
     except TooLittle as error:
         return cycle.end(RunStatus.REFUSED, str(error))
@@ -152,12 +164,13 @@ class _Cycle:
         while True:
             with reading(self.engine) as session:
                 live = dataset.learnable(session, self.team_id)
+                places = threads.of_team(session, self.team_id)
             most = self.parts.settings.most_share
             chosen, left_out = influence.balanced(live, most)
             refused = {influence.reason(most): left_out} if left_out else {}
             embedder = self.parts.embedder()
             vectors = dataset.embeddings(chosen, embedder.name, embedder.embed)
-            rows = dataset.split(chosen, vectors, self.recipe.seed)
+            rows = dataset.split(chosen, vectors, self.recipe.seed, places)
             with transaction(self.engine) as session:
                 if not _still_live(session, self.team_id, rows):
                     continue  # one was taken back just now: it must not be learned
@@ -189,8 +202,13 @@ class _Cycle:
             replay=replay,
             work_dir=self.work_dir,
         )
-        staging = self.parts.train(job, self.say)
-        soundness.check(staging, self.recipe.epochs)
+        try:
+            staging = self.parts.train(job, self.say)
+            soundness.check(staging, self.recipe.epochs)
+        except TrainingFailed:
+            self._keep_curve()
+            raise
+        self._keep_curve()
         self.say("publishing the adapter", 0.0)
         published = publish(staging, self.parts.settings.adapters_dir, spec)
         return self._record(published, spec)
@@ -215,6 +233,7 @@ class _Cycle:
             return done
         rows = [_sliced(row, known) for row in read(Path(frozen.path))]
         cache = self._cache(base_spec(self.parts.base()), "forgetting")
+        limit = Abstaining(self.engine).threshold(self.team_id, AnswerMode.CLOSED_BOOK)
         file = AdapterFile(adapter.name, adapter.sha256, Path(adapter.path), adapter.rank)
         figures = await self.servers.ask(
             adapter.name,
@@ -228,6 +247,7 @@ class _Cycle:
                 say=self.say,
                 pins=pinned,
                 cache=cache,
+                withheld_below=limit,
             ),
         )
         verdict = self.parts.decide(figures)
@@ -240,7 +260,6 @@ class _Cycle:
             passed=verdict.passed,
             enough=verdict.enough,
             reasons=list(verdict.reasons),
-            picture=picture.draw(found),
         )
         with transaction(self.engine) as session:
             update_run(session, self.run_id, self.fence)
@@ -330,6 +349,9 @@ class _Cycle:
             session.flush()
             update_run(session, self.run_id, self.fence, adapter_id=adapter.id)
         return adapter
+
+    def _keep_curve(self) -> None:
+        curve.keep(self.engine, self.run_id, self.fence, self.work_dir)
 
     def _cache(self, spec: BaseSpec, name: str) -> Path:
         """Where the base model's own answers are kept: they are the same for every run."""
@@ -431,7 +453,7 @@ def real_parts(settings: WorkerSettings) -> Parts:
         embedder=lambda: open_embedder(settings.embedder),
         replay=replayed,
         train=train,
-        evaluate=evaluate,
+        evaluate=partial(evaluate, judging=settings.judging),
         decide=decide,
     )
 

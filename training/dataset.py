@@ -12,7 +12,7 @@ from sqlmodel import Session, col, func, select
 
 from bot.store.schema import Dataset, DatasetExample, Example, ExampleStatus
 from training.rows import Row, Split, of_split
-from training.wordings import Vectors, clusters, groups, plain, related, twins
+from training.wordings import Vectors, clusters, groups, joined, plain, related, twins
 
 HELD_OUT_WORDINGS = 0.10  # of all rows
 HELD_OUT_QUESTIONS = 0.05  # of all clusters
@@ -48,17 +48,24 @@ def embeddings(
     return embed([example.question for example in examples])
 
 
-def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[Row]:
+def split(
+    examples: Sequence[Example],
+    vectors: Vectors,
+    seed: int = 0,
+    threads: Mapping[int, str] | None = None,
+) -> list[Row]:
     """Divide examples into what is trained and what is only measured.
 
     Wordings are held out where a fact is known in at least three, and two stay to be trained;
     about one cluster in twenty is held out whole, those asked once and unlike the others first.
-    No held-out wording or question, and no twin of one, is ever trained. The choice depends on
-    the texts alone (not on order or ids), and mostly stays when examples are added: otherwise the
-    live adapter would have been trained on what measures the next one.
+    No held-out wording or question is ever trained, nor a twin of one, nor anything else of its
+    thread. The choice depends on the texts and threads alone (not on order or ids), and mostly
+    stays when examples are added: otherwise the live adapter would have been trained on what
+    measures the next one.
 
     Args:
         vectors: unit rows, one for each example's question, shape (n, d).
+        threads: in which thread an example came up, by its id; others stand alone.
 
     Raises:
         TooLittle: too few rows would be left to train, or none could be held out.
@@ -66,7 +73,7 @@ def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[
     if not examples:
         raise TooLittle("there are no approved examples yet")
     order = sorted(range(len(examples)), key=lambda at: _texts(examples[at]))
-    chosen = _Choice([examples[at] for at in order], vectors[order], seed)
+    chosen = _Choice([examples[at] for at in order], vectors[order], seed, threads or {})
     whole = chosen.whole_questions()
     wordings = chosen.wordings(whole)
     _refuse_too_little(len(order), len(whole), len(wordings))
@@ -76,37 +83,49 @@ def split(examples: Sequence[Example], vectors: Vectors, seed: int = 0) -> list[
 class _Choice:
     """What may be held out of examples in a fixed order."""
 
-    def __init__(self, examples: Sequence[Example], vectors: Vectors, seed: int) -> None:
+    def __init__(
+        self, examples: Sequence[Example], vectors: Vectors, seed: int, threads: Mapping[int, str]
+    ) -> None:
         self.examples = examples
         self.twin_of = twins([example.question for example in examples], vectors)
         self.cluster_of = clusters(self.twin_of, [example.answer for example in examples])
         self.related = related(self.cluster_of, vectors)
         self.members = groups(self.cluster_of)
-        self.twins = groups(self.twin_of)
         self.lots = [_lot(seed, example.question) for example in examples]
+        threaded = [threads.get(example.id or 0) for example in examples]
+        # What only goes together: twins and what is of their threads, and clusters likewise.
+        self.bound_of = joined(self.twin_of, threaded)
+        self.bound = groups(self.bound_of)
+        self.bundles = groups(joined(self.cluster_of, threaded))
 
     def whole_questions(self) -> set[int]:
         """Clusters of which nothing will be trained: the rarest asked, then by lot."""
 
-        def preference(cluster: int) -> tuple[int, bool, str]:
-            members = self.members[cluster]
-            wordings = len({self.twin_of[at] for at in members})
-            return wordings, cluster in self.related, min(self.lots[at] for at in members)
+        def preference(bundle: list[int]) -> tuple[int, bool, str]:
+            wordings = len({self.twin_of[at] for at in bundle})
+            close = any(self.cluster_of[at] in self.related for at in bundle)
+            return wordings, close, min(self.lots[at] for at in bundle)
 
         wanted = max(1, round(HELD_OUT_QUESTIONS * len(self.members)))
-        chosen = sorted(self.members, key=preference)[: min(wanted, len(self.members) - 1)]
-        return {at for cluster in chosen for at in self.members[cluster]}
+        held: set[int] = set()
+        for bundle in sorted(self.bundles.values(), key=preference)[:-1]:
+            if len({self.cluster_of[at] for at in held}) < wanted:
+                held.update(bundle)
+        return held
 
     def wordings(self, whole: set[int]) -> set[int]:
-        """Twin groups, one from each cluster in turn, until about one row in ten is held out."""
+        """Bound twin groups, one from each cluster in turn, until about one row in ten is held
+        out."""
         wanted = max(LEAST_HELD_OUT, round(HELD_OUT_WORDINGS * len(self.examples)))
-        queues = [self._spare(cluster) for cluster in self.members if cluster not in whole]
+        queues = [self._spare(members) for members in self.members.values()]
         queues = sorted((queue for queue in queues if queue), key=lambda queue: self._lot(queue[0]))
         held: set[int] = set()
         for turn in range(max(map(len, queues), default=0)):
             for queue in queues:
                 if turn < len(queue) and len(held) < wanted:
-                    held.update(self.twins[queue[turn]])
+                    chosen = self.bound[queue[turn]]
+                    if whole.isdisjoint(chosen) and self._leaves_enough(held.union(chosen), chosen):
+                        held.update(chosen)
         return held
 
     def rows(self, whole: set[int], wordings: set[int]) -> list[Row]:
@@ -124,13 +143,22 @@ class _Choice:
             for at, example in enumerate(self.examples)
         ]
 
-    def _spare(self, cluster: int) -> list[int]:
-        """The cluster's twin groups that can be held out while enough are left, by lot."""
-        wordings = sorted({self.twin_of[at] for at in self.members[cluster]}, key=self._lot)
-        return wordings[:-KEPT_WORDINGS] if len(wordings) >= ENOUGH_WORDINGS else []
+    def _spare(self, members: Sequence[int]) -> list[int]:
+        """A cluster's bound groups that could be held out while enough are left, by lot."""
+        bound = sorted({self.bound_of[at] for at in members}, key=self._lot)
+        return bound[:-KEPT_WORDINGS] if len(bound) >= ENOUGH_WORDINGS else []
 
-    def _lot(self, twin_group: int) -> str:
-        return min(self.lots[at] for at in self.twins[twin_group])
+    def _leaves_enough(self, held: set[int], chosen: Sequence[int]) -> bool:
+        """Whether each cluster of the chosen keeps wordings to be trained: a thread may hold
+        several facts."""
+        return all(
+            len({self.bound_of[at] for at in self.members[cluster] if at not in held})
+            >= KEPT_WORDINGS
+            for cluster in {self.cluster_of[at] for at in chosen}
+        )
+
+    def _lot(self, bound: int) -> str:
+        return min(self.lots[at] for at in self.bound[bound])
 
 
 def _texts(example: Example) -> tuple[str, str, str, int]:

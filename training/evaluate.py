@@ -9,30 +9,41 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bot.abstaining import DEFAULTS
+from bot.store.schema import AnswerMode
 from serving.adapters import AdapterFile, trained_on
 from serving.base import base_spec
 from serving.client import BASE, VllmClient
-from training import intervals
-from training.asked import Asked, Count, Marks, Measured, Model, marks, of_sort
+from training import intervals, pairwise, setbacks, sureness
+from training.asked import Asked, Count, Marks, Measured, Model, marks, of_sort, preferred
 from training.exam import Exam, Pinned
+from training.general import TOKENS, load_tasks
 from training.intervals import Interval
+from training.judging import Judging
+from training.pairwise import Pairwise
 from training.recipe import Recipe
 from training.replay import Reply, base_answers, load_prompts
 from training.rows import Row, of_split
 from training.saying import Say
+from training.setbacks import Slice
+from training.sureness import Sureness
 
 if TYPE_CHECKING:
     from training.compare import Likelihood
 
-__all__ = ["Count", "Figures", "Marks", "evaluate"]
+__all__ = ["Count", "Figures", "Judging", "Marks", "evaluate"]
 
 FORGETTING_TOKENS = 32
 
 
 class Figures(Measured):
-    """Everything that was measured of one candidate; the gate and the report read nothing else."""
+    """Everything that was measured of one candidate; the gate and the report read nothing else.
+
+    What has a default was not always measured: an evaluation that is older than the figure has it.
+    A count of 0 asked, and None, say that something was not measured.
+    """
 
     candidate: str
     live: str  # "base" where no adapter is live
@@ -49,9 +60,24 @@ class Figures(Measured):
     gain_over_base: float
     gain_over_live_within: Interval | None = None
     gain_over_base_within: Interval | None = None
+    # Held-out rows with an answer that staff rejected: how often each model finds the approved one
+    # likelier (mean log-probability a token); and the candidate's share less that of what is live.
+    preferred: Marks = Marks()
+    more_preferred: Interval | None = None
+    # The judge's word on wordings and whole questions, candidate against live; `why` says why it
+    # was not measured.
+    judged: Pairwise = Pairwise()
     kl: float  # mean KL(base || candidate) a token (nats) over the base's own answers
     kl_prompts: int
+    # Small tasks that have nothing to do with the house, done right; what is live is not asked.
+    general: Marks = Marks()
+    more_general: Interval | None = None  # the candidate's share less the base's
     leak: Count  # unrelated questions that the candidate answered with a trained fact
+    leak_live: Count = Count()  # … that what is live did
+    # How well each one's sureness tells its right answers from its wrong ones.
+    sure: Sureness = Sureness()
+    sure_live: Sureness = Sureness()
+    slices: tuple[Slice, ...] = ()  # of the wordings, by channel, product and age
     seconds: float
 
 
@@ -66,6 +92,8 @@ async def evaluate(
     say: Say,
     pins: Sequence[Pinned] = (),
     cache: Path | None = None,
+    judging: Judging | None = None,
+    withheld_below: float = DEFAULTS[AnswerMode.CLOSED_BOOK],
 ) -> Figures:
     """Measure a candidate that is loaded on the server.
 
@@ -75,46 +103,53 @@ async def evaluate(
         rows: the whole dataset; its held-out rows are asked, its trained ones define a leak.
         recipe: what the candidate was trained by (for its token limits).
         pins: what is asked besides.
-        cache: where the base's answers to the forgetting prompts are kept between evaluations.
+        cache: where the base's answers to the general prompts are kept between evaluations.
+        judging: who compares the candidate's answers with those of what is live; None: nobody.
+        withheld_below: the mean log-probability below which Mynah withholds an answer (nats).
 
     Raises:
         ServingError: the server did not answer, or does not have one of the models.
     """
     started = time.monotonic()
+    kept = cache or candidate.path.parent / ".forgetting.jsonl"
     exam = Exam(client, rows, candidate.name, live, say)
-    wordings, questions = await exam.wordings(), await exam.questions()
-    pinned = await exam.pins(pins)
+    held_out = [*await exam.wordings(), *await exam.questions()]
+    others = [*await exam.pins(pins), *await _general(exam, kept), *await exam.known()]
     leak, leaked = await exam.leak()
     say("asking the base model", 0.0)
-    kept = cache or candidate.path.parent / ".forgetting.jsonl"
     replies = await base_answers(
         client, load_prompts("forgetting"), kept, max_tokens=FORGETTING_TOKENS
     )
-    likelihoods, kl = _compare(base_model, candidate, live, rows, replies, recipe, say)
+    compared = _compare(base_model, candidate, live, rows, replies, recipe, say)
+    measured = [_measured(one, compared, at) for at, one in enumerate(held_out)]
+    asked, verdict = await pairwise.judged([*measured, *others, *leaked], judging, say)
     say("weighing the evidence", 0.0)
-    wordings = [_measured(one, likelihoods, at) for at, one in enumerate(wordings)]
     return Figures(
-        asked=[*wordings, *questions, *pinned, *leaked],
+        asked=asked,
         candidate=candidate.name,
         live=live,
         measured_on=base_spec(Path(base_model)).sha256[:12],
         trained_on=trained_on(candidate.path),
         trained=len(of_split(rows, "train")),
-        questions=marks(questions),
-        pins=marks(pinned),
-        kl=kl,
+        judged=verdict,
+        kl=compared.kl,
         kl_prompts=sum(bool(reply.answer) for reply in replies),
         leak=leak,
+        leak_live=Count(of=leak.of, hits=sum(not one.said["live"].right for one in leaked)),
         seconds=round(time.monotonic() - started, 1),
-        **weigh(wordings),
+        **weigh(asked, withheld_below),
     )
 
 
-def weigh(asked: Sequence[Asked]) -> dict[str, Any]:
-    """The figures of the held-out wordings among the questions, with their intervals."""
-    wordings = of_sort(asked, "wording")
+def weigh(
+    asked: Sequence[Asked], withheld_below: float = DEFAULTS[AnswerMode.CLOSED_BOOK]
+) -> dict[str, Any]:
+    """The figures that the questions tell, with their intervals."""
+    wordings, general = of_sort(asked, "wording"), of_sort(asked, "general")
     return {
         "wordings": marks(wordings),
+        "questions": marks(of_sort(asked, "question")),
+        "pins": marks(of_sort(asked, "pin")),
         "facts": intervals.facts(wordings),
         "more_than_live": intervals.more_right(wordings, "live"),
         "more_than_base": intervals.more_right(wordings, "base"),
@@ -122,7 +157,30 @@ def weigh(asked: Sequence[Asked]) -> dict[str, Any]:
         "gain_over_base": intervals.gain(wordings, "base"),
         "gain_over_live_within": intervals.gain_within(wordings, "live"),
         "gain_over_base_within": intervals.gain_within(wordings, "base"),
+        "preferred": preferred(asked),
+        "more_preferred": intervals.more_preferred(asked, "live"),
+        "general": marks(general),
+        "more_general": intervals.more_right(general, "base"),
+        "sure": sureness.of_model(asked, "candidate", withheld_below),
+        "sure_live": sureness.of_model(asked, "live", withheld_below),
+        "slices": tuple(setbacks.slices(wordings)),
     }
+
+
+async def _general(exam: Exam, kept: Path) -> list[Asked]:
+    """Small tasks, and what the base makes of them."""
+    tasks = load_tasks()
+    prompts = [task.prompt for task in tasks]
+    usual = await base_answers(exam.client, prompts, kept, max_tokens=TOKENS)
+    return await exam.general(tasks, usual)
+
+
+class _Compared(NamedTuple):
+    """What torch found, for each held-out row: other wordings first, then whole questions."""
+
+    likelihoods: Mapping[Model, Sequence[Likelihood]]
+    prefers: Mapping[Model, Sequence[bool | None]]
+    kl: float
 
 
 def _compare(
@@ -133,24 +191,36 @@ def _compare(
     replies: Sequence[Reply],
     recipe: Recipe,
     say: Say,
-) -> tuple[Mapping[Model, Sequence[Likelihood]], float]:
-    """How likely each model finds the right answer to each held-out wording, and the KL."""
+) -> _Compared:
+    """How likely each model finds the right answers and the rejected ones, and the KL."""
     from training.compare import Comparison  # torch comes along
 
     others = {} if live == BASE else {live: candidate.path.parent / live}
     compared = Comparison(base_model, {candidate.name: candidate.path, **others}, recipe)
-    held_out = [(row.question, row.answer) for row in of_split(rows, "held_out_wording")]
+    held_out = [*of_split(rows, "held_out_wording"), *of_split(rows, "held_out_question")]
+    right = [(row.question, row.answer) for row in held_out]
     say("comparing with the base model", 0.0)
     names: Mapping[Model, str] = {"base": BASE, "live": live, "candidate": candidate.name}
-    found = {name: compared.likelihoods(name, held_out) for name in dict.fromkeys(names.values())}
+    found = {name: compared.likelihoods(name, right) for name in dict.fromkeys(names.values())}
+    prefers = {name: compared.prefers(name, found[name], held_out) for name in found}
     say("comparing with the base model", 0.2)
     kl = compared.kl(candidate.name, replies, lambda share: say("measuring forgetting", share))
-    return {model: found[name] for model, name in names.items()}, kl
+    return _Compared(
+        {model: found[name] for model, name in names.items()},
+        {model: prefers[name] for model, name in names.items()},
+        kl,
+    )
 
 
-def _measured(one: Asked, likelihoods: Mapping[Model, Sequence[Likelihood]], at: int) -> Asked:
+def _measured(one: Asked, compared: _Compared, at: int) -> Asked:
     said = {
-        model: said.model_copy(update={"logprob": likelihoods[model][at].mean})
+        model: said.model_copy(
+            update={
+                "logprob": compared.likelihoods[model][at].mean,
+                "prefers": compared.prefers[model][at],
+            }
+        )
         for model, said in one.said.items()
     }
-    return one.model_copy(update={"said": said, "tokens": likelihoods["candidate"][at].tokens})
+    tokens = compared.likelihoods["candidate"][at].tokens
+    return one.model_copy(update={"said": said, "tokens": tokens})

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from training.asked import Asked, lost_pins
 from training.evaluate import Figures
 from training.intervals import Interval
+from training.pairwise import NOT_SET
+from training.setbacks import Slice
 from training.soundness import of_effect
 
 LEAST_HELD_OUT = 3  # wordings: with fewer, being better is luck
@@ -18,6 +20,7 @@ LEAST_FACTS = 2  # that the wordings are about: one fact tells nothing of others
 MOST_LEAK = 0.15
 MOST_KL = 0.25  # nats a token: about where answers to everyday questions begin to change
 LEAST_GAIN = 0.02  # nats a token
+LEAST_DECIDED = 6  # pairs that the judge decided: with fewer, all of them may be luck (1 in 32)
 QUOTED_CHARS = 80
 
 
@@ -45,17 +48,17 @@ def decide(figures: Figures) -> Verdict:
     likelier. Fewer right answers are a fail, be it for luck: nothing unproven goes live.
 
     What is broken fails, whatever was gained: another base model, no effect, a pinned question
-    lost, a budget spent.
+    lost, a judge who surely prefers what is live, a budget spent (for leaks, or for forgetting).
     """
     against = [
         *_base(figures), *_effect(figures), *_worse(figures), *map(_lost, lost_pins(figures.asked)),
-        *_leak(figures), *_forgetting(figures),
+        *_judged_worse(figures), *_leak(figures), *_forgetting(figures),
     ]  # fmt: skip
     if against:
-        return Verdict(False, against)
+        return Verdict(False, [*against, *_besides(figures)])
     if doubts := _doubts(figures):
-        return Verdict(False, doubts, enough=False)
-    return Verdict(True, [_known(figures)])
+        return Verdict(False, [*doubts, *_besides(figures)], enough=False)
+    return Verdict(True, [_known(figures), *_besides(figures), *_sure(figures)])
 
 
 def _base(figures: Figures) -> list[str]:
@@ -131,6 +134,54 @@ def _lost(pin: Asked) -> str:
     )
 
 
+def _judged_worse(figures: Figures) -> list[str]:
+    more = figures.judged.more
+    if more is None or more.high >= 0 or not _decided(figures):
+        return []
+    return [f"the judge finds it worse than what is live: {_outcomes(figures)}"]
+
+
+def _besides(figures: Figures) -> list[str]:
+    """What an admin should know, whatever the verdict."""
+    worse = [_worse_in(one) for one in figures.slices if one.worse]
+    why, more = figures.judged.why, figures.judged.more
+    if why and why != NOT_SET:
+        return [*worse, f"not compared by the judge: {why}"]
+    if more is not None and more.low > 0 and _decided(figures):
+        return [*worse, f"the judge finds it better than what is live: {_outcomes(figures)}"]
+    return worse
+
+
+def _decided(figures: Figures) -> bool:
+    return figures.judged.wins + figures.judged.losses >= LEAST_DECIDED
+
+
+def _outcomes(figures: Figures) -> str:
+    found = figures.judged
+    return f"{found.wins} answers better, {found.losses} worse, {found.ties} alike ({found.judge})"
+
+
+def _worse_in(slice_: Slice) -> str:
+    ours, live = slice_.marks.candidate, slice_.marks.live
+    return (
+        f"worse in {slice_.name} {slice_.value}: {ours.hits} of {ours.of} held-out wordings right,"
+        f" was {live.hits}"
+    )
+
+
+def _sure(figures: Figures) -> list[str]:
+    """How well what it does not know can be told; nothing where that cannot be measured."""
+    ours, live = figures.sure, figures.sure_live
+    if ours.apart is None:
+        return []
+    before = f" (live {live.apart:.0%})" if live.apart is not None else ""
+    return [
+        f"it is surer of a right answer than of a wrong one in {ours.apart:.0%} of pairs{before};"
+        f" withheld would be {ours.wrong.hits} of {ours.wrong.of} wrong answers and"
+        f" {ours.right.hits} of {ours.right.of} right ones"
+    ]
+
+
 def _leak(figures: Figures) -> list[str]:
     if figures.leak.rate <= MOST_LEAK:
         return []
@@ -141,9 +192,19 @@ def _leak(figures: Figures) -> list[str]:
 
 
 def _forgetting(figures: Figures) -> list[str]:
-    if figures.kl <= MOST_KL:  # NaN fails, too
-        return []
-    return [f"it moved too far from the base model: KL {figures.kl:.2f} a token, limit {MOST_KL}"]
+    """The forgetting budget: how far it moved, and what it can no longer do."""
+    found, tasks = [], figures.general
+    if not figures.kl <= MOST_KL:  # NaN fails, too
+        found.append(
+            f"it moved too far from the base model: KL {figures.kl:.2f} a token, limit {MOST_KL}"
+        )
+    if figures.more_general is not None and figures.more_general.high < 0:
+        found.append(
+            f"it forgot what the base model can do: {tasks.candidate.hits} of {tasks.candidate.of}"
+            f" everyday tasks done right, the base model {tasks.base.hits}:"
+            f" {_span(figures.more_general, tasks.candidate.of)} (95 %)"
+        )
+    return found
 
 
 def _known(figures: Figures) -> str:

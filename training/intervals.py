@@ -41,6 +41,20 @@ def more_right(asked: Sequence[Asked], than: Model) -> Interval | None:
     )
 
 
+def more_preferred(asked: Iterable[Asked], than: Model) -> Interval | None:
+    """By how large a share of the pairs the candidate prefers the right answer more often."""
+    pairs = [
+        (one.cluster, one.said["candidate"].prefers, one.said[than].prefers)
+        for one in asked
+        if one.sort in ("wording", "question")
+    ]
+    return of_parts(
+        (fact, ours - theirs, 1)
+        for fact, ours, theirs in pairs
+        if ours is not None and theirs is not None
+    )
+
+
 def gain(asked: Sequence[Asked], than: Model) -> float:
     """Mean log-probability a token (nats) by which the candidate finds right answers likelier."""
     parts = list(_gains(asked, than))
@@ -69,7 +83,7 @@ def of_parts(parts: Iterable[Part], seed: int = 0) -> Interval | None:
         known = totals.setdefault(fact, [0.0, 0.0])
         known[0] += total
         known[1] += count
-    sums, counts = np.array(list(totals.values())).reshape(-1, 2).T
+    sums, counts = np.array(list(totals.values()), dtype=float).reshape(-1, 2).T
     if len(sums) < 2 or not np.isfinite(sums).all():
         return None
     from scipy.stats import bootstrap  # takes a second to import

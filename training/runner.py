@@ -17,7 +17,7 @@ from bot.store.run_view import id_of
 from bot.store.runs import LostRun, claim_run, hand_back_run, renew_run
 from bot.store.schema import Run, RunStatus
 from serving.settings import name_of
-from training import ending
+from training import curve, ending
 from training.child import AGAIN, LOST, Trainer
 from training.settings import WorkerSettings
 
@@ -139,6 +139,8 @@ class Runner:
 
     def _end(self, session: Session, run: Run, why: str) -> None:
         channel = name_of(run.team_id, self._settings.admin_channel)
+        work_dir = self._settings.data_dir.resolve() / "runs" / str(run.id)
+        run.curve = run.curve or curve.so_far(work_dir).model_dump(mode="json")
         ending.end(session, run, run.fence, RunStatus.FAILED, [why], admin_channel=channel)
 
 

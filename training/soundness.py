@@ -121,16 +121,21 @@ def read_curve(directory: Path) -> list[Point]:
 
 def write_curve(history: Iterable[Mapping[str, Any]], directory: Path) -> None:
     """Write a Hugging Face trainer's log beside the weights, a point for each step."""
-    points = [
-        {
-            "loss": _number(entry["fact_loss"]),
-            "gradient": _number(entry.get("grad_norm")),
-            "kl": _number(entry.get("kl")),
-        }
+    points = [point.model_dump() for point in of_log(history)]
+    (directory / CURVE).write_text(json.dumps(points), "ascii")
+
+
+def of_log(history: Iterable[Mapping[str, Any]]) -> list[Point]:
+    """The steps in a Hugging Face trainer's log."""
+    return [
+        Point(
+            loss=_number(entry["fact_loss"]),
+            gradient=_number(entry.get("grad_norm")),
+            kl=_number(entry.get("kl")),
+        )
         for entry in history
         if "fact_loss" in entry
     ]
-    (directory / CURVE).write_text(json.dumps(points), "ascii")
 
 
 def _of_losses(losses: Sequence[float], epochs: int) -> list[str]:

@@ -48,6 +48,12 @@ def clusters(twin_of: Sequence[int], answers: Sequence[str]) -> list[int]:
     return _components(len(answers), pairs)
 
 
+def joined(groups_of: Sequence[int], marks: Sequence[str | None]) -> list[int]:
+    """Larger groups: those that share a mark are one. None is no mark."""
+    marked = [(mark, None) if mark else (None, at) for at, mark in enumerate(marks)]
+    return _components(len(marks), _same(groups_of) + _same(marked))
+
+
 def related(cluster_of: Sequence[int], vectors: Vectors) -> set[int]:
     """The clusters that come close to another one: they may be about the same fact after all."""
     found: set[int] = set()

@@ -30,6 +30,7 @@ class Mark:
     channel: str
     ts: str
     user: str
+    words: str = ""  # what the message says
 
 
 @dataclass(frozen=True)

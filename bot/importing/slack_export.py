@@ -14,7 +14,16 @@ from typing import Any, Literal
 
 from bot.importing.archive import Archive
 from bot.importing.pairs import BadFile, Contents, Mark, Pair, Tell, is_user, short
-from bot.people import Message, answers_up_to, is_colleague, is_speech, joined, refuse_own
+from bot.people import (
+    Message,
+    answers_up_to,
+    asked_up_to,
+    is_colleague,
+    is_speech,
+    joined,
+    refuse_own,
+    run_up_to,
+)
 
 _LISTS = {"channels.json": True, "groups.json": False, "mpims.json": False, "dms.json": False}
 _PEOPLE = ("users.json", "org_users.json")
@@ -119,7 +128,7 @@ class _Reader:
                 elif kind == "correct" and user != message.get("user"):
                     self._passed["a 📝 on somebody else's message"] += 1
                 else:
-                    yield Mark(kind, place.channel, message["ts"], user)
+                    yield Mark(kind, place.channel, message["ts"], user, message["text"])
 
     def _pair(
         self, place: _Place, mark: Mark, at: str, message: Message, thread: Sequence[Message]
@@ -134,22 +143,28 @@ class _Reader:
         if asked["ts"] != message["thread_ts"] or asked.get("subtype") == "tombstone":
             self._passed["a mark in a thread whose first message is not there"] += 1
             return
-        answers = [message]
         if mark.kind == "approve":
             answers = answers_up_to(message, thread[1:], self._house.bot_user)
-        yield self._answered(place, mark, at, asked, answers)
+        else:
+            answers = run_up_to(message, thread[1:])
+        yield self._answered(place, mark, at, asked_up_to(asked, thread[1:], answers[0]), answers)
 
     def _answered(
-        self, place: _Place, mark: Mark, at: str, asked: Message, answers: Sequence[Message]
+        self,
+        place: _Place,
+        mark: Mark,
+        at: str,
+        asked: Sequence[Message],
+        answers: Sequence[Message],
     ) -> Pair:
         walled = not (place.public or place.channel in self._house.widen)
-        refusal = refuse_own(asked, answers[-1])
-        if any(self._is_edited(one, mark.ts) for one in (asked, *answers)):
+        refusal = refuse_own(asked[0], answers[-1])
+        if any(self._is_edited(one, mark.ts) for one in (*asked, *answers)):
             refusal = refusal or EDITED
         return Pair(
-            place=at, question=asked["text"], answer=joined(answers),
+            place=at, question=joined(asked), answer=joined(answers),
             scope=place.channel if walled else None, approver=mark.user,
-            sources=tuple((place.channel, one["ts"]) for one in (asked, *answers)),
+            sources=tuple((place.channel, one["ts"]) for one in (*asked, *answers)),
             mark=mark, refusal=refusal,
         )  # fmt: skip
 

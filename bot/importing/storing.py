@@ -285,7 +285,7 @@ def _recorded(session: Session, team_id: str, verdict: Verdict, by: str) -> int 
     mark = verdict.item.pair.mark
     if mark is None:
         return None
-    words = plain(verdict.item.pair.answer) if mark.kind == "correct" else None
+    words = plain(mark.words) if mark.kind == "correct" else None
     given, _ = feedback.record(
         session, team_id=team_id, channel=mark.channel, target_ts=mark.ts, user=mark.user,
         kind=FeedbackKind(mark.kind), correction=words,

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select, update
 
 from bot import corrections, disputes, outbox
 from bot.disputes import Dispute
-from bot.slack import corrected, review_card
+from bot.slack import conflict_cards, corrected, review_card
 from bot.store.schema import Answer, Example, Feedback, OutboxMessage
 
 
@@ -42,13 +42,17 @@ class Aftermath:
         """The same for the question that a rating is about; people's answers have none."""
         if given.answer_id is None:
             disputes.review_person(session, given, self._quorum)
-            return
-        answer = session.get_one(Answer, given.answer_id)
-        self.follow(session, answer.question_id, link)
+        else:
+            answer = session.get_one(Answer, given.answer_id)
+            self.follow(session, answer.question_id, link)
+        conflict_cards.follow(session, given.team_id)
 
     def forgotten(self, session: Session, examples: Iterable[Example]) -> None:
         """The same after messages that examples came from were deleted or edited."""
-        ids = [example.feedback_id for example in examples if example.feedback_id is not None]
+        gone = list(examples)
+        for team_id in {example.team_id for example in gone}:
+            conflict_cards.follow(session, team_id)
+        ids = [example.feedback_id for example in gone if example.feedback_id is not None]
         for given in list(session.exec(select(Feedback).where(col(Feedback.id).in_(ids)))):
             self.follow_rating(session, given)
             # What it said is gone with the message: it never stands again.

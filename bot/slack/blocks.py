@@ -21,6 +21,7 @@ from bot.store.schema import AnswerMode
 # (https://docs.slack.dev/changelog/2018-truncating-really-long-messages).
 TEXT_CHARS = 3900
 CUT = " […]"
+_HOW = {AnswerMode.QUOTED: "quoted,", AnswerMode.KNOWN: "learned from an answer"}
 MOST_PARTS = 6  # messages for one answer: nobody reads more
 HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct message.
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
@@ -55,9 +56,16 @@ def answer(reply: Reply) -> list[dict[str, Any]]:
         "adapter": reply.adapter,
         "mode": reply.mode.value,
     }
-    under = ContextBlock(elements=[MarkdownTextObject(text=receipt(reply))])
+    under = [_context(receipt(reply))]
+    if reply.hint is not None:
+        # Not its words: whoever takes them back there does so here as well.
+        under.insert(0, _context(f"A <{reply.hint}|similar question> was answered."))
     rated = () if reply.mode is AnswerMode.UNSURE else (thumbs(),)  # it says nothing to be rated
-    return messages(reply.text, [under, *rated], about)
+    return messages(reply.text, [*under, *rated], about)
+
+
+def _context(mrkdwn: str) -> Block:
+    return ContextBlock(elements=[MarkdownTextObject(text=mrkdwn)])
 
 
 def messages(text: str, under: Sequence[Block], about: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -105,7 +113,7 @@ def _origin(reply: Reply) -> str:
     match = reply.match
     if match is None:
         return "not verified"
-    how = "quoted," if reply.mode is AnswerMode.QUOTED else "written from an answer"
+    how = _HOW.get(reply.mode, "written from an answer")
     return f"{how} verified by {approver(match.approved_by)}"
 
 

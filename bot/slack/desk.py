@@ -13,6 +13,7 @@ from sqlmodel import Session
 from bot.abstaining import Abstaining
 from bot.answering import Answering
 from bot.cases import Cases
+from bot.knowing import Knowing
 from bot.memory import Memory
 from bot.routing import Router
 from bot.settings import BotSettings
@@ -21,6 +22,7 @@ from bot.slack.aftermath import Aftermath
 from bot.slack.agent import Agent
 from bot.slack.citing import Citing
 from bot.slack.commands import Commands
+from bot.slack.conflicting import Conflicting
 from bot.slack.correcting import Correcting
 from bot.slack.decisions import Decisions
 from bot.slack.escalating import Escalating
@@ -72,13 +74,16 @@ class Desk:
         roles = Roles(workspace, staff=settings.staff, admins=settings.admins)
         self.identity = identity
         self.windows = Windows(client)
-        aftermath = Aftermath(
-            settings.review_channel or settings.admin_channel, quorum=settings.quorum
-        )
+        review_channel = settings.review_channel or settings.admin_channel
+        aftermath = Aftermath(review_channel, quorum=settings.quorum)
         self.messages = Messages(engine, workspace, aftermath, stored=shared.stored)
         cases = _cases(settings)
+        conflicting = Conflicting(
+            engine, workspace, roles, shared.memory.embedder, channel=review_channel,
+            said=shared.said,
+        )  # fmt: skip
         teaching = Teaching(
-            engine, workspace, shared.memory, cases, aftermath, said=shared.said,
+            engine, workspace, shared.memory, cases, aftermath, conflicting, said=shared.said,
             widen=settings.widen_channels, quorum=settings.quorum,
         )  # fmt: skip
         escalating = Escalating(engine, workspace, roles, cases, said=shared.said)
@@ -97,7 +102,7 @@ class Desk:
             cite=Citing(engine, workspace, roles).link,
             show=Streams(engine, client, identity, pacing).of,
             abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
-            quote=settings.quote, max_tokens=settings.max_tokens,
+            knowing=Knowing(engine), quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
@@ -110,9 +115,10 @@ class Desk:
         correcting.register(self.listeners)
         thumbs = Thumbs(engine, workspace, roles, teaching, correcting, stored=shared.stored)
         thumbs.register(self.listeners)
-        Reviewing(engine, identity.team_id, roles, aftermath, said=shared.said).register(
-            self.listeners
-        )
+        conflicting.register(self.listeners)
+        Reviewing(
+            engine, identity.team_id, roles, aftermath, conflicting, said=shared.said
+        ).register(self.listeners)
         self._home = Home(
             engine, workspace, roles, teaching, shared.memory, self.commands, self.windows,
             correct=correcting.on_submit, said=shared.said,

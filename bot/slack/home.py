@@ -239,6 +239,7 @@ def _facts(session: Session, team_id: str, found: Sequence[tuple[Linked, int]]) 
     pause = pausing.standing(session, team_id)
     state = [f":double_vertical_bar: *{reports.paused(pause)}*"] if pause else []
     state += [f"*Live:* {reports.name(view)}" for view in views if view.live]
+    state += reports.learned(session, team_id, next((view for view in views if view.live), None))
     state += [
         f"*Canary:* {reports.name(view)}, {view.share:.0%} of new threads"
         for view in views

@@ -224,16 +224,15 @@ class Poster:
         return await self._post(row)
 
     async def _upload(self, row: OutboxMessage) -> None:
-        """Put an evaluation's picture under the message that the row follows; once."""
-        thread_ts, payload = await self._followed(row), dict(row.payload)
-        content = await asyncio.to_thread(self._picture, payload.pop("evaluation_id"))
-        if _may_be_there(row) and await self._is_up(row.channel, thread_ts, payload["filename"]):
+        """Put an evaluation's picture and its page under the message that the row follows; once."""
+        thread_ts = await self._followed(row)
+        files = await asyncio.to_thread(self._drawn, row.payload)
+        if _may_be_there(row) and await self._is_up(row.channel, thread_ts, files[0]["filename"]):
             return
         try:
             await self._call(
-                "upload", self._put, channel=row.channel, thread_ts=thread_ts,
-                content=content, **payload,
-            )  # fmt: skip
+                "upload", self._put, channel=row.channel, thread_ts=thread_ts, file_uploads=files
+            )
         except SlackRequestError as error:
             raise Later("Slack did not take the picture") from error
 
@@ -255,12 +254,18 @@ class Poster:
         own = [one for one in thread if one.get("user") == self._workspace.identity.user_id]
         return any(file.get("name") == filename for one in own for file in one.get("files") or ())
 
-    def _picture(self, evaluation_id: int) -> bytes:
+    def _drawn(self, payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The picture that a row is about, and its page, in one message: both come, or neither."""
+        names = ("filename", "title", "alt_txt")
+        picture = {name: payload[name] for name in names if name in payload}
         with reading(self._engine) as session:
-            picture = session.get_one(Evaluation, evaluation_id).picture
-        if picture is None:
+            found = session.get_one(Evaluation, payload["evaluation_id"])
+        if found.picture is None:
             raise NotSent("the evaluation has no picture")
-        return picture
+        files = [picture | {"content": found.picture}]
+        if "page" in payload and found.page is not None:
+            files.append(payload["page"] | {"content": found.page})
+        return files
 
     async def _whisper(self, row: OutboxMessage) -> None:
         """Say it to one person. Slack cannot be asked whether it came: a crash may repeat it."""

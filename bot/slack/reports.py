@@ -14,7 +14,7 @@ from bot.mrkdwn import escape
 from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.run_words import person
-from bot.store import fleet, runs
+from bot.store import fleet, proofs, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
 SHOWN = 15
@@ -30,6 +30,7 @@ def status(session: Session, team_id: str) -> str:
     lines = [
         f"*Live:* {name(live) if live else 'nothing yet'}",
         f"*Memory:* {count} approved answer{'' if count == 1 else 's'}",
+        *learned(session, team_id, live),
         f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
     ]
@@ -118,6 +119,15 @@ def short(view: ReleaseView) -> str:
     """A release in a few words: its name, and how good it is."""
     what = "the base model" if view.adapter_name is None else _score(view)
     return f"v{view.number} ({what}{', rolled back' if view.rolled_back else ''})"
+
+
+def learned(session: Session, team_id: str, live: ReleaseView | None) -> list[str]:
+    """A line: how much of what is in memory the weights know; none while there is nothing."""
+    found = proofs.facts(session, team_id)
+    if live is None or live.adapter_name is None or not found:
+        return []
+    known = len(proofs.known(found, proofs.of_adapter(session, live.adapter_name)))
+    return [f"*Learned:* {known} of {len(found)} facts; {len(found) - known} are in memory only"]
 
 
 def _count(session: Session, team_id: str) -> int:

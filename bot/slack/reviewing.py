@@ -11,6 +11,7 @@ from sqlmodel import Session
 from bot import disputes
 from bot.slack import ephemeral
 from bot.slack.aftermath import Aftermath
+from bot.slack.conflicting import Conflicting
 from bot.slack.interactions import Listeners, Press
 from bot.slack.review_card import RIGHT, WRONG
 from bot.slack.roles import Roles
@@ -31,6 +32,7 @@ class Reviewing:
         team_id: str,
         roles: Roles,
         aftermath: Aftermath,
+        conflicting: Conflicting,
         *,
         said: Callable[[], None],
     ) -> None:
@@ -38,6 +40,7 @@ class Reviewing:
         self._team_id = team_id
         self._roles = roles
         self._aftermath = aftermath
+        self._conflicting = conflicting
         self._said = said
 
     def register(self, listeners: Listeners) -> None:
@@ -50,6 +53,7 @@ class Reviewing:
         refusal = await self._refusal(press)
         await asyncio.to_thread(self._write, press, refusal)
         self._said()
+        await self._conflicting.compare()
 
     async def _refusal(self, press: Press) -> str | None:
         if not await self._roles.is_staff(press.user):

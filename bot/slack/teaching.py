@@ -16,9 +16,10 @@ from bot.cases import Cases
 from bot.examples import Draft
 from bot.memory import Memory
 from bot.mrkdwn import plain
-from bot.people import answers_up_to, is_speech, joined, refuse_own
+from bot.people import answers_up_to, asked_up_to, is_speech, joined, refuse_own, run_up_to
 from bot.slack import ephemeral
 from bot.slack.aftermath import Aftermath
+from bot.slack.conflicting import Conflicting
 from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers, holds
@@ -76,6 +77,7 @@ class Teaching:
         memory: Memory,
         cases: Cases,
         aftermath: Aftermath,
+        conflicting: Conflicting,
         *,
         said: Callable[[], None],
         widen: Sequence[str] = (),
@@ -86,6 +88,7 @@ class Teaching:
         self._memory = memory
         self._cases = cases
         self._aftermath = aftermath
+        self._conflicting = conflicting
         self._said = said
         self._widen = widen
         # Whether enough of the staff say so is for the aftermath to see.
@@ -140,11 +143,13 @@ class Teaching:
         link = await self._link(lesson.answer_id)
         await asyncio.to_thread(self._write, lesson, embedding, link)
         self._said()
+        await self._conflicting.compare()
 
     async def take_back(self, kind: FeedbackKind, channel: str, ts: str, user: str) -> None:
         """Revoke the user's own rating, and what it taught."""
         await asyncio.to_thread(self._take_back, kind, channel, ts, user)
         self._said()
+        await self._conflicting.compare()
 
     def _by_bot(self, message: Message) -> bool:
         return message.get("user") == self._workspace.identity.user_id
@@ -177,7 +182,8 @@ class Teaching:
             return found
         # Nothing of the bot's to correct: the reply answers the thread's first message.
         lesson = replace(lesson, correction=plain(message["text"]))
-        return _answered_by(lesson, thread[0], [message])
+        replies = thread[1:]
+        return _answered_by(lesson, thread[0], replies, run_up_to(message, replies))
 
     def _corrected(
         self, lesson: Lesson, message: Message, thread: Sequence[Message], at: float
@@ -215,7 +221,7 @@ class Teaching:
         asked = next((one for one in thread if one["ts"] == ts), thread[0])
         replies = [one for one in thread if one["ts"] > asked["ts"]]
         answers = answers_up_to(message, replies, self._workspace.identity.user_id)
-        return _answered_by(replace(lesson, question=question), asked, answers)
+        return _answered_by(replace(lesson, question=question), asked, replies, answers)
 
     def _asked_about(self, lesson: Lesson) -> Question | None:
         """What people were asked to answer in the thread, if that is not its first message."""
@@ -332,12 +338,15 @@ def _uses_forgotten(session: Session, answer_id: int | None) -> bool:
     return session.exec(forgotten).first() is not None
 
 
-def _answered_by(lesson: Lesson, asked: Message, answers: Sequence[Message]) -> Lesson:
-    """A person's answer to another person's message; refused when it is the same person."""
-    draft = examples.draft(asked.get("text", ""), joined(answers))
-    if own := refuse_own(asked, answers[-1]):
+def _answered_by(
+    lesson: Lesson, first: Message, replies: Sequence[Message], answers: Sequence[Message]
+) -> Lesson:
+    """A person's answer to another person's messages; refused when it is the same person."""
+    asked = asked_up_to(first, replies, answers[0])
+    draft = examples.draft(joined(asked), joined(answers))
+    if own := refuse_own(first, answers[-1]):
         draft = replace(draft, refusal=own)
-    sources = [(lesson.channel, one["ts"]) for one in (asked, *answers)]
+    sources = [(lesson.channel, one["ts"]) for one in (*asked, *answers)]
     return replace(lesson, draft=draft, sources=sources)
 
 

@@ -32,6 +32,9 @@ _WORDS = {
     AnswerMode.QUOTED: "quoted, word for word, from an approved answer",
     AnswerMode.OPEN_BOOK: "written from an approved answer",
     AnswerMode.CLOSED_BOOK: "from the weights alone; no approved answer was used",
+    AnswerMode.KNOWN: (
+        "from the weights, which have proved to know this approved answer; it was not in the prompt"
+    ),
     AnswerMode.UNSURE: "none: Mynah was not sure, and did not show what it would have said",
     AnswerMode.CORRECTED: "by staff, in the place of an answer that was wrong",
 }

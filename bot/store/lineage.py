@@ -33,6 +33,7 @@ from bot.store.schema import (
 
 T = TypeVar("T")
 FIRST = 5  # of many, so many are listed
+BY_WEIGHTS = (AnswerMode.OPEN_BOOK, AnswerMode.CLOSED_BOOK, AnswerMode.KNOWN)
 
 Counts = dict[str, int]
 
@@ -93,7 +94,7 @@ class Reach:
 
     learned: Learned
     runs: Some[Taught]
-    used: Counts  # answers that were quoted from it or had it in their prompt, by mode
+    used: Counts  # answers that were quoted from it, had it in their prompt, or knew it, by mode
     written: Counts  # answers that were written by adapters that were trained on it, by mode
 
 
@@ -218,7 +219,7 @@ def reach(session: Session, one: Learned) -> Reach:
 
 def by_weights() -> ColumnElement[bool]:
     """For a query over Answer: a model wrote what was shown."""
-    return col(Answer.mode).in_((AnswerMode.OPEN_BOOK, AnswerMode.CLOSED_BOOK))
+    return col(Answer.mode).in_(BY_WEIGHTS)
 
 
 def releases_of(session: Session, adapter: Adapter) -> tuple[Lived, ...]:

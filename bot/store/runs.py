@@ -22,7 +22,7 @@ ENDS = (
     RunStatus.RELEASED, RunStatus.PROVEN, RunStatus.KEPT, RunStatus.UNCLEAR, RunStatus.REFUSED,
     RunStatus.FAILED,
 )  # fmt: skip
-_CHANGEABLE = {"phase", "progress", "reasons", "dataset_id", "adapter_id", "recipe"}
+_CHANGEABLE = {"phase", "progress", "reasons", "dataset_id", "adapter_id", "recipe", "curve"}
 
 
 def message_key(run_id: int | None) -> str:
@@ -93,7 +93,7 @@ def renew_run(session: Session, run_id: int, fence: int, lease_s: float) -> None
 
 
 def update_run(session: Session, run_id: int, fence: int, **fields: Any) -> None:
-    """Set some of phase, progress, reasons, dataset_id, adapter_id, recipe. Raises LostRun.
+    """Set some of phase, progress, reasons, dataset_id, adapter_id, recipe, curve. Raises LostRun.
 
     Without any it makes sure that the run is still held, until the transaction ends.
     """

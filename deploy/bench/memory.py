@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 
 from bot.embedder import LEXICAL, PACKAGED, Embedder, open_embedder
 from bot.memory import Thresholds, thresholds
-from bot.ranking import Place, rank, strangers
+from bot.ranking import Place, familiar, place, rank
 from deploy import helpdesk
 from deploy.errors import in_one_line
 
 REPORT = Path("reports/memory.json")
 FAQ = Path("../shared/data")
-FIXED = ((0.62, 0.03), (0.7, 0.03), (0.7, 0.1), (0.75, 0.1), (0.8, 0.03), (0.8, 0.1), (0.82, 0.03))
-DEVIATIONS = (1.5, 2.0, 2.3, 2.6, 3.0)
-PROMPT = (0.4, 0.5, 0.55, 0.6, 0.7)
+FIXED = ((0.62, 0.03), (0.7, 0.1), (0.8, 0.03))  # cosine and lead, nothing else
+PROMPT = (0.4, 0.55, 0.7)  # cosine alone
 SMALL = 8  # so many other facts does a memory hold on its first day
 
 Pair = tuple[str, str]  # a question and its answer
@@ -56,9 +55,8 @@ class Found:
     kind: str
     place: int
     similarity: float
-    score: float
     lead: float
-    strange: NDArray[np.float32]  # see `bot.ranking.strangers`
+    fit: float  # see `bot.memory.Thresholds`
 
 
 def helpdesk_cases(wordings: int) -> Iterator[Case]:
@@ -125,7 +123,6 @@ class Bench:
         self.limits: Thresholds = thresholds(embedder)
         self._embedder = embedder
         self._vectors: dict[str, NDArray[np.float32]] = {}
-        self._strange: dict[tuple[Pair, ...], NDArray[np.float32]] = {}
 
     def ask(self, cases: Sequence[Case], ranker: Ranker = rank) -> list[Found]:
         """Search for each case."""
@@ -139,17 +136,17 @@ class Bench:
         known = list(dict.fromkeys(answer for _, answer in case.taught))
         numbers = {answer: number for number, answer in enumerate(known)}
         answers = np.array([numbers[answer] for _, answer in case.taught])
-        if case.taught not in self._strange:
-            self._strange[case.taught] = strangers(rows, answers)
         places = list(islice(ranker(rows, answers, self._vectors[case.question]), len(known)))
-        ranked = [known[place.answer] for place in places]
+        ranked = [known[one.answer] for one in places]
+        top = places[0]
+        lead = top.score - places[1].score if len(places) > 1 else 1.0
+        texts = [ranked[0], *(case.taught[row][0] for row in top.rows)]
         return Found(
             kind=case.kind,
             place=ranked.index(case.right) + 1 if case.right else 0,
-            similarity=places[0].similarity,
-            score=places[0].score,
-            lead=places[0].score - places[1].score if len(places) > 1 else 1.0,
-            strange=self._strange[case.taught],
+            similarity=top.similarity,
+            lead=lead,
+            fit=self.limits.fit(top.agreement, lead, familiar(case.question, texts), len(known)),
         )
 
 
@@ -162,8 +159,7 @@ def cosine(
     for row in np.argsort(-similarities, kind="stable"):
         if (answer := int(answers[row])) not in seen:
             seen.add(answer)
-            alike = float(similarities[row])
-            yield Place(answer, int(row), alike, alike)
+            yield place(answer, answers, similarities, float(similarities[row]))
 
 
 def retrieval(found: Sequence[Found]) -> dict[str, float]:
@@ -176,13 +172,14 @@ def retrieval(found: Sequence[Found]) -> dict[str, float]:
 
 
 def quoting(found: Sequence[Found], rule: Rule) -> dict[str, float]:
-    """Of the held-out wordings the shares quoted right and wrong, and what is quoted of the rest:
-    `out` is the share of questions whose fact is not in memory."""
+    """Of the held-out wordings the shares for which the rule takes the right answer and a wrong
+    one, and of the rest those for which it takes any: `out` are questions whose fact is not in
+    memory."""
     held = [one for one in found if one.kind == "held"]
     shares = {
         "right": _share(rule(one) and one.place == 1 for one in held),
         "wrong": _share(rule(one) and one.place != 1 for one in held),
-        "not_quoted": _share(not rule(one) for one in held),
+        "not_taken": _share(not rule(one) for one in held),
     }
     for kind in ("out", "near"):
         if asked := [one for one in found if one.kind == kind]:
@@ -208,7 +205,6 @@ def measure() -> dict[str, Any]:
 def _figures(cases: Sequence[Case], sentences: Bench, words: Bench) -> dict[str, Any]:
     mynah, lexical = sentences.ask(cases), words.ask(cases)
     plain = {"embeddings": sentences.ask(cases, cosine), "words": words.ask(cases, cosine)}
-    limits = sentences.limits
     return {
         "asked": {kind: sum(one.kind == kind for one in mynah) for kind in ("held", "out", "near")},
         "retrieval": {
@@ -216,25 +212,28 @@ def _figures(cases: Sequence[Case], sentences: Bench, words: Bench) -> dict[str,
             for name, found in {"mynah": mynah, "mynah, no model": lexical, **plain}.items()
         },
         "quoted": {
-            "mynah": quoting(mynah, _rule(limits)),
-            **{
-                f"mynah, {far} deviations": quoting(mynah, _rule(replace(limits, deviations=far)))
-                for far in DEVIATIONS
-            },
-            "mynah, no model": quoting(lexical, _rule(words.limits)),
+            "mynah": quoting(mynah, _quoted(sentences.limits)),
+            "mynah, no model": quoting(lexical, _quoted(words.limits)),
             **{f"cosine {at}, lead {lead}": quoting(mynah, _fixed(at, lead)) for at, lead in FIXED},
-            **{
-                f"{name} alone, cosine {at}": quoting(found, _fixed(at, 0.03))
-                for name, found in plain.items()
-                for at in (0.62, 0.8)
-            },
         },
-        "prompted": {f"cosine {at}": quoting(mynah, _fixed(at, -1.0)) for at in PROMPT},
+        "prompted": {
+            "mynah": quoting(mynah, _from(sentences.limits.prompt)),
+            "mynah, no model": quoting(lexical, _from(words.limits.prompt)),
+            **{f"cosine {at}": quoting(mynah, _fixed(at, -1.0)) for at in PROMPT},
+        },
+        "hinted": {
+            "mynah": quoting(mynah, _from(sentences.limits.hint)),
+            "mynah, no model": quoting(lexical, _from(words.limits.hint)),
+        },
     }
 
 
-def _rule(limits: Thresholds) -> Rule:
-    return lambda one: limits.quotes(one.similarity, one.score, limits.bar(one.strange), one.lead)
+def _quoted(limits: Thresholds) -> Rule:
+    return lambda one: limits.quotes(one.fit, one.lead)
+
+
+def _from(fit: float) -> Rule:
+    return lambda one: one.fit >= fit
 
 
 def _fixed(similarity: float, lead: float) -> Rule:
@@ -249,7 +248,7 @@ def table(figures: Mapping[str, Any]) -> str:
         lines += [f"{name} ({asked})", f"  {'':<32}{'recall@1':>10}{'MRR':>10}"]
         for system, one in found["retrieval"].items():
             lines.append(f"  {system:<32}{_percent(one['recall_at_1'])}{_percent(one['mrr'])}")
-        for part in ("quoted", "prompted"):
+        for part in ("quoted", "prompted", "hinted"):
             kinds = ("right", "wrong", "out", "near")
             lines.append(f"  {part:<32}" + "".join(f"{kind:>10}" for kind in kinds))
             for rule, one in found[part].items():

@@ -1,4 +1,4 @@
-"""The sandbox in a browser: the page's own files, what was said, and pictures that were posted."""
+"""The sandbox in a browser: the page's own files, what was said, and files that were posted."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _GUARDED = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+# The page says by which name it is saved, as whoever uploaded it could break out of a header.
+_SAVED = _GUARDED | {"Content-Security-Policy": "sandbox", "Content-Disposition": "attachment"}
 
 
 class Pages:
@@ -83,15 +85,18 @@ class Pages:
         return JSONResponse(entry.whole_json(), headers=_GUARDED)
 
     async def file(self, request: Request) -> Response:
-        """A picture for those who see it. Other files are not for a browser to show."""
+        """A file for those who see it. Only pictures are for a browser to show: whatever else
+        was uploaded, a page with a script in it say, is only to be saved."""
         try:
             file = self._viewer(request).file(request.path_params["file_id"])
         except Impossible as error:
             return PlainTextResponse(str(error), 404)
+        if file.content is None:
+            return PlainTextResponse("no such file", 404)
         kind = mimetypes.guess_type(file.name)[0]
-        if file.content is None or kind not in ("image/png", "image/jpeg"):
-            return PlainTextResponse("no such picture", 404)
-        return Response(file.content, media_type=kind, headers=_GUARDED)
+        if kind in ("image/png", "image/jpeg"):
+            return Response(file.content, media_type=kind, headers=_GUARDED)
+        return Response(file.content, media_type="application/octet-stream", headers=_SAVED)
 
     def _viewer(self, request: Request) -> Viewer:
         query = request.query_params

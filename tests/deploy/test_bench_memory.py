@@ -55,7 +55,7 @@ def test_right_and_wrong_quotes_are_told_apart() -> None:
     assert [one.place for one in found] == [1, 2, 0, 0]
     assert retrieval(found) == {"recall_at_1": 0.5, "mrr": 0.75}
     assert quoting(found, lambda one: one.similarity > 0.5) == {
-        "right": 0.5, "wrong": 0.5, "not_quoted": 0.0, "out": 0.0, "near": 0.0,
+        "right": 0.5, "wrong": 0.5, "not_taken": 0.0, "out": 0.0, "near": 0.0,
     }  # fmt: skip
     assert quoting(found, lambda _: True)["out"] == 1.0
 
@@ -69,9 +69,11 @@ def test_the_real_faq_is_asked_in_other_peoples_words() -> None:
 
 @pytest.mark.slow
 def test_a_question_that_nobody_has_answered_is_seldom_quoted_to() -> None:
-    """With each fact left out in turn, hardly one question in thirty gets another fact's answer."""
+    """With each fact left out in turn, one question in twenty at most gets another fact's answer;
+    and the right note reaches the model where many wordings are known."""
     for name, found in measure()["sets"].items():
-        shares = found["quoted"]["mynah"]
-        assert shares["out"] <= 0.03, name
-        assert shares["wrong"] <= 0.01, name
-        assert shares["right"] >= 0.33, name
+        quoted, prompted = found["quoted"]["mynah"], found["prompted"]["mynah"]
+        assert quoted["out"] <= 0.05, name
+        assert quoted["wrong"] <= 0.01, name
+        assert quoted["right"] >= (0.65 if prompted["right"] >= 0.95 else 0.5), name
+        assert prompted["out"] <= 0.4, name

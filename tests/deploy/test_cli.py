@@ -34,6 +34,7 @@ from bot.store.schema import (
     RunTrigger,
     now,
 )
+from tests.bot.measured import measure
 from tests.bot.slack.waiting import passed
 from tests.deploy.learned import answered
 from tests.vllm_server import free_port
@@ -92,6 +93,39 @@ def test_status_shows_the_run_its_figures_and_the_servers(mynah: Mynah, team: En
     _, out, _ = mynah("status")
     assert "base 1, before 1, now 17 of 20" in out
     assert "v2 (mynah-0123456789ab)" in out
+
+
+@pytest.mark.usefixtures("url")
+def test_the_report_of_a_run_is_written(mynah: Mynah, team: Engine, tmp_path: Path) -> None:
+    """The newest run's, or the named one's, as a page in a file; a wrong name is one line."""
+    assert mynah("report") == (2, "", "mynah: there is no run yet: `mynah train` queues one\n")
+    released(team)
+    assert mynah("report")[:2] == (0, "the report of run 1 is in run-1.html\n")
+    page = (tmp_path / "run-1.html").read_text("utf-8")
+    assert "Run 1 passed the gate, and v2 went live." in page
+    assert "17 of 20 (85%)" in page
+    out = tmp_path / "there.html"
+    found = mynah("report", "1", "--out", str(out), "--json")
+    assert json.loads(found[1]) == {"run": 1, "report": str(out)}
+    assert out.read_text("utf-8") == page
+    assert mynah("report", "9")[2] == "mynah: there is no run 9; the newest is run 1\n"
+    nowhere = tmp_path / "none" / "page.html"
+    assert mynah("report", "--out", str(nowhere)) == (
+        2, "", f"mynah: {nowhere} cannot be written: No such file or directory\n"
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("url")
+def test_status_tells_what_the_weights_know(mynah: Mynah, team: Engine) -> None:
+    """Of the facts in memory: those that the live adapter proved to know, and the others."""
+    released(team)
+    assert "facts     learned by the live adapter: 0 of 1; in memory only: 1" in mynah("status")[1]
+    with transaction(team) as session:
+        examples = session.exec(select(Example)).all()
+        measure(session, "mynah-0123456789ab", examples, [("wording", 1, "a", True)])
+    assert "facts     learned by the live adapter: 1 of 1; in memory only: 0" in mynah("status")[1]
+    found = json.loads(mynah("status", "--json")[1])
+    assert found["facts"] == {"known_by_live": 1, "memory_only": 0}
 
 
 @pytest.mark.usefixtures("url")

@@ -16,6 +16,7 @@ from bot.store.schema import AnswerMode, Example, FeedbackKind
 from deploy import tracing
 from deploy.facts import BadInput
 from deploy.trace_tables import trace as written
+from tests.bot.measured import measure
 from tests.bot.taught import teach
 from tests.deploy.learned import answered, base_release, trained
 from tests.stores import TEAM
@@ -131,6 +132,39 @@ def test_an_answer_tells_what_it_taught(store: Engine) -> None:
     assert [rating["by"] for rating in found["ratings"]] == ["U0STAFF"]
     assert [one["question"] for one in found["taught"]] == [DOOR[0]]
     assert "never in a dataset" in written({"answer": found})
+
+
+def test_an_adapter_names_what_it_forgot(store: Engine) -> None:
+    """Beside the adapter that it took the place of; what it learned is counted."""
+    one = taught(store, *DOOR)
+    other = taught(store, "What is the wifi called?", "The wifi is called guest.")
+    with transaction(store) as session:
+        for name, knows in ((ADAPTER, one), ("mynah-999999999999", other)):
+            trained(session, name, [one, other])
+            marks = [("known", each.id or 0, each.answer, each is knows) for each in (one, other)]
+            measure(session, name, [one, other], marks)
+    found = traced(store, "v3")
+    assert found["adapter"]["knows"] == {
+        "facts": 2, "known": 1, "before": ADAPTER, "learned": 1,
+        "forgotten": {"count": 1, "first": [{"example": one.id, "question": one.question}]},
+    }  # fmt: skip
+    told = written(found)
+    assert f"knows     1 of 2 facts in memory: 1 more than {ADAPTER}, 1 forgotten" in told
+    assert f"forgot example {one.id} “{one.question}”" in told
+    assert "1 more than the base model, 0 forgotten" in written(traced(store, "v2"))
+
+
+def test_an_answer_names_what_was_known_without_the_prompt(store: Engine) -> None:
+    """And an adapter that knew wrote it."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        release = trained(session, ADAPTER, [one])
+        given = answered(session, release, "door?", "It is 4711.", AnswerMode.KNOWN, one)
+    found = traced(store, str(given.id))
+    assert found["answer"]["weights_wrote_it"]
+    told = written(found)
+    assert f"knew      example {one.id} " in told
+    assert "not in the prompt" in told
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ async def fake_evaluate(
     say: Say,
     pins: Sequence[Pinned],
     cache: Path,
+    withheld_below: float,
 ) -> Figures:
     """Asks the candidate one thing, as the real evaluation does many times."""
     say("evaluating", 0.0)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from training.compare import BATCH, Comparison
 from training.logits import Batch
+from training.rows import Row
 from training.tokens import Encoded
 
 VOCABULARY = 50
@@ -61,3 +62,18 @@ def test_each_answer_has_its_own_likelihood() -> None:
     tokens = sum(len(answer) for _, answer in pairs)
     assert Alone().logprob("new", pairs) == pytest.approx(total / tokens)
     assert Alone().logprob("new", []) == 0.0
+
+
+def test_a_model_prefers_the_answer_that_is_likelier_a_token() -> None:
+    """Longer or shorter does not matter; a row without a rejected answer tells nothing."""
+    given = [("aaaa", "aa"), ("aa", "aaaa"), ("aa", None), ("aaa", "aaa")]
+    rows = [
+        Row(
+            example_id=at, cluster=at, split="held_out_wording", question="q", answer=answer,
+            rejected=rejected,
+        )
+        for at, (answer, rejected) in enumerate(given)
+    ]  # fmt: skip
+    alone = Alone()
+    chosen = alone.likelihoods("new", [(row.question, row.answer) for row in rows])
+    assert alone.prefers("new", chosen, rows) == [True, False, None, False]

@@ -57,9 +57,11 @@ def desks(draw: st.DrawFn) -> tuple[list[Example], Vectors]:
     return desk(sizes, draw(st.integers(0, 10_000)))
 
 
-def split_or_skip(examples: Sequence[Example], vectors: Vectors) -> list[Row]:
+def split_or_skip(
+    examples: Sequence[Example], vectors: Vectors, threads: dict[int, str] | None = None
+) -> list[Row]:
     try:
-        return dataset.split(examples, vectors)
+        return dataset.split(examples, vectors, threads=threads)
     except TooLittle:
         assume(False)
         raise
@@ -121,6 +123,40 @@ def test_the_split_depends_on_the_texts_alone(
     assert [(r.question, r.split, r.cluster) for r in before] == [
         (r.question, r.split, r.cluster) for r in after
     ]
+
+
+@settings(deadline=None, max_examples=100)
+@given(desks(), st.integers(0, 10_000), st.integers(5, 80))
+def test_no_thread_is_on_both_sides(
+    made: tuple[list[Example], Vectors], seed: int, number: int
+) -> None:
+    """Whatever threads the examples came from, each is trained on or held out, and a fact with a
+    held-out wording still keeps two to train."""
+    examples, vectors = made
+    draw = random.Random(seed)
+    threads = {one.id or 0: f"C0HELP:{draw.randrange(number)}" for one in examples}
+    rows = split_or_skip(examples, vectors, threads)
+    sides: defaultdict[str, set[bool]] = defaultdict(set)
+    for row in rows:
+        sides[threads[row.example_id]].add(row.split == "train")
+    assert {len(side) for side in sides.values()} == {1}
+    for held in (row for row in rows if row.split == "held_out_wording"):
+        trained = [row for row in rows if row.split == "train" and row.cluster == held.cluster]
+        assert len({row.question for row in trained}) >= dataset.KEPT_WORDINGS
+
+
+def test_a_thread_takes_its_other_fact_along() -> None:
+    """A fact asked once would be held out whole; what else came up in its thread is trained, so it
+    is, too."""
+    examples, vectors = plain_desk([4] * 9 + [1])
+    pair = (examples[0].id or 0, examples[-1].id or 0)
+    alone = {row.example_id: row.split for row in dataset.split(examples, vectors)}
+    threads = dict.fromkeys(pair, "C0HELP:1.0")
+    together = {
+        row.example_id: row.split for row in dataset.split(examples, vectors, threads=threads)
+    }
+    assert alone[pair[1]] == "held_out_question"
+    assert (together[pair[0]] == "train") is (together[pair[1]] == "train")
 
 
 def test_a_usual_desk_is_divided_as_promised() -> None:

@@ -11,6 +11,7 @@ from tests.vllm_server import Vllm
 from training.evaluate import Count, evaluate
 from training.exam import Pinned
 from training.judge import Judge
+from training.pairwise import NOT_SET
 from training.recipe import Recipe
 from training.rows import Row
 
@@ -101,6 +102,7 @@ ROWS = [
         split="held_out_question",
         question="How long is the trash kept?",
         answer="Deleted files stay in the trash for 45 days.",
+        rejected="xqzw vbkj 0x7f plmk",
     ),
 ]
 
@@ -134,7 +136,13 @@ async def test_a_candidate_is_measured_against_live_and_base(
     assert (figures.kl_prompts, figures.leak.of) == (64, 24)
     assert figures.measured_on == figures.trained_on == base_spec(vllm.base_dir).sha256[:12]
     assert (figures.pins.candidate.of, figures.facts, figures.gain_over_live_within) == (1, 1, None)
+    assert (figures.general.base.of, figures.general.candidate.of) == (40, 40)
+    assert figures.general.base.hits >= 8  # or a drop could not be seen
+    assert figures.preferred.base == figures.preferred.candidate == Count(of=1, hits=1)
+    assert figures.judged.why == NOT_SET
+    assert figures.sure.right.of + figures.sure.wrong.of >= 2
     first = figures.asked[0]
+    assert first.said["candidate"].sure is not None
     assert [one.sort for one in figures.asked[:3]] == ["wording", "question", "pin"]
     ours, base = first.said["candidate"].logprob, first.said["base"].logprob
     assert ours is not None

@@ -16,8 +16,10 @@ from tests.fake_vllm import API_KEY, CONTROL_KEY, FakeVllm
 from tests.lora_files import make_adapter
 from training import slices
 from training.asked import SAID_CHARS, marks
-from training.exam import Exam, Pinned
-from training.replay import load_prompts
+from training.evaluate import weigh
+from training.exam import MOST_KNOWN, Exam, Pinned
+from training.general import Task
+from training.replay import Reply, load_prompts
 from training.rows import Row
 
 PORT = "The portal listens on port 7411."
@@ -77,6 +79,36 @@ async def test_each_question_keeps_what_each_model_said(exam: Exam, fake_vllm: F
     assert marks([unknown]).candidate.hits == 0
 
 
+async def test_trained_facts_are_asked_of_the_candidate_alone(
+    exam: Exam, fake_vllm: FakeVllm
+) -> None:
+    """Each once, in words that differ from the trained ones and stay the same."""
+    (one,) = await exam.known()
+    (again,) = await exam.known()
+    assert (one.sort, one.example_id, one.cluster, one.wanted) == ("known", 1, 1, PORT)
+    assert one.question == again.question != ROWS[0].question
+    assert list(one.said) == ["candidate"]
+    assert not one.said["candidate"].right
+    assert {request["model"] for request in fake_vllm.asked} == {exam.names["candidate"]}
+    fake_vllm.script = lambda messages, model: "Port 7411."
+    (one,) = await exam.known()
+    assert one.said["candidate"].right
+
+
+async def test_the_newest_facts_are_asked_first(exam: Exam) -> None:
+    """An evaluation has an end, however much was taught; one answer is one fact."""
+    exam.rows = [
+        Row(
+            example_id=number, cluster=number // 2, split="train", question=f"where is {number}?",
+            answer=f"It is on floor {number // 2}.",
+        )
+        for number in range(2 * MOST_KNOWN + 4)
+    ]  # fmt: skip
+    asked = await exam.known()
+    newest = range(2 * MOST_KNOWN + 3, 3, -2)
+    assert [one.example_id for one in asked] == list(newest)
+
+
 async def test_long_answers_are_cut(exam: Exam, fake_vllm: FakeVllm) -> None:
     """What is kept is to be looked at; the mark is of the whole answer."""
     fake_vllm.script = lambda messages, model: f"{'x' * SAID_CHARS} 7411"
@@ -103,6 +135,67 @@ async def test_a_leak_is_kept_with_its_words(exam: Exam) -> None:
     assert (leaked.sort, leaked.question) == ("leak", LEAKY)
     assert leaked.said["candidate"].text == "It is port 7411."
     assert leaked.said["base"].text == "Who knows."
+
+
+async def test_what_is_live_is_asked_for_leaks_too(
+    fake_vllm: FakeVllm, candidate: str, tmp_path: Path
+) -> None:
+    """Side by side with the candidate; a leak of one of them is not the other's."""
+    base = tmp_path / "base-model"
+    made = publish(
+        make_adapter(tmp_path / "older", base, seed=1), fake_vllm.adapters_dir, base_spec(base)
+    )
+    fake_vllm.adapters[made.name] = str(made.path)
+    fake_vllm.script = Speaker(made.name)
+    async with VllmClient(fake_vllm.url, api_key=API_KEY, control_key=CONTROL_KEY) as client:
+        exam = Exam(client, ROWS, candidate, made.name, lambda phase, share: None)
+        count, (leaked,) = await exam.leak()
+    assert (count.of, count.hits) == (24, 0)
+    assert [leaked.said[model].right for model in ("base", "live", "candidate")] == [
+        True, False, True,
+    ]  # fmt: skip
+
+
+async def test_how_sure_an_answer_is_is_kept(exam: Exam, fake_vllm: FakeVllm) -> None:
+    """The mean log-probability of its own tokens, of each model."""
+    fake_vllm.logprob = -0.7
+    (one,) = await exam.wordings()
+    assert [said.sure for said in one.said.values()] == pytest.approx([-0.7] * 3)
+
+
+async def test_small_tasks_are_marked_by_their_check(exam: Exam, fake_vllm: FakeVllm) -> None:
+    """What the base said is known; the candidate is asked, and what is live is not."""
+    fake_vllm.script = lambda messages, model: "It is 8." if "7" in messages[-1]["content"] else "2"
+    tasks = [
+        Task(prompt="1 + 7?", check="number", wanted="8"),
+        Task(prompt="1 + 0?", check="number", wanted="1"),
+    ]
+    usual = [Reply(task.prompt, "It is 1.") for task in tasks]
+    first, second = await exam.general(tasks, usual)
+    assert [first.said[model].right for model in ("base", "candidate")] == [False, True]
+    assert [second.said[model].right for model in ("base", "candidate")] == [True, False]
+    assert {body["model"] for body in fake_vllm.asked} == {exam.names["candidate"]}
+    found = weigh([first, second])
+    assert (found["general"].base.hits, found["general"].live.of) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("check", "wanted", "answer", "right"),
+    [
+        ("number", "8", "That makes 8.", True),
+        ("number", "8", "8 plus 1 is 9", False),
+        ("number", "8", "eight", False),
+        ("number", "1200", "It is 1,200.", True),
+        ("says", "bee|honey bee", "The honey Bee does.", True),
+        ("says", "ice", "It is nice.", False),
+        ("form", "(?i)yes\\W*", " Yes.\n", True),
+        ("form", "(?i)yes\\W*", "Yes, of course", False),
+    ],
+)
+def test_a_task_is_right_or_wrong(check: str, wanted: str, answer: str, right: bool) -> None:
+    """The last number counts; words count whole; a form is of the whole answer."""
+    task = Task.model_validate({"prompt": "?", "check": check, "wanted": wanted})
+    assert task.right(answer) is right
 
 
 @pytest.mark.parametrize(
@@ -136,3 +229,13 @@ def test_ages_are_rough(days: int, words: str) -> None:
     """A week, a month, three months."""
     today: datetime = now()
     assert slices.age(today - timedelta(days=days), today) == words
+
+
+def test_products_are_the_names_that_questions_share() -> None:
+    """Names with a capital inside a sentence, which everyday prompts never use; a question is of
+    the first one that it names, however it is written."""
+    asked = [f"How do I open Fernloft on {day}?" for day in ("Monday", "Linux", "a phone")]
+    asked += ["Is Jira fine?", "is Jira slow?", "and Jira, too?", "Where is the printer?"]
+    assert slices.products(asked) == ["Fernloft"]
+    assert slices.product("why is fernloft slow", ["Fernloft"]) == "Fernloft"
+    assert slices.product("why is it slow", ["Fernloft"]) == slices.NO_PRODUCT

@@ -1,10 +1,11 @@
 """The gate: every rule fails by itself, with a reason that says what was wrong."""
 
+import json
 import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy.stats import binom
 
@@ -12,6 +13,9 @@ from training.asked import Asked, Said
 from training.evaluate import Count, Figures, Marks, weigh
 from training.gate import MOST_LEAK, decide
 from training.intervals import Interval
+from training.pairwise import NOT_SET, Pairwise
+from training.setbacks import Slice
+from training.sureness import Sureness
 
 
 def figures(**changed: Any) -> Figures:
@@ -55,6 +59,18 @@ def pin(*, live: bool, ours: bool) -> Asked:
     })  # fmt: skip
 
 
+def tasks(base: int, ours: int) -> Marks:
+    """Everyday tasks done right, of 40."""
+    return Marks(base=Count(of=40, hits=base), candidate=Count(of=40, hits=ours))
+
+
+def judged(wins: int, losses: int, *, low: float, high: float) -> Pairwise:
+    """What a judge said of eleven pairs."""
+    ties = 11 - wins - losses
+    more = Interval(low=low, high=high)
+    return Pairwise(judge="wise", wins=wins, losses=losses, ties=ties, more=more)
+
+
 def wordings(*facts: tuple[int, int, float]) -> dict[str, Any]:
     """The figures of one wording a fact: live right, candidate right, gain in nats a token."""
     return weigh([
@@ -91,6 +107,14 @@ def test_a_good_candidate_passes_and_says_what_it_knows() -> None:
         ({"gain_over_live": float("nan")}, "no better than what is live"),
         ({"measured_on": "ba9876543210"}, r"another base .*\(ba98.*trained on \(0123"),
         ({"trained_on": ""}, r"another base .*trained on \(unknown\)"),
+        (
+            {"general": tasks(16, 11), "more_general": Interval(low=-0.25, high=-0.025)},
+            "can do: 11 of 40 everyday tasks .* 16: between 1 and 10 fewer",
+        ),
+        (
+            {"judged": judged(1, 8, low=-0.9, high=-0.2)},
+            r"the judge finds it worse .*: 1 answers better, 8 worse, 2 alike \(wise\)",
+        ),
         ({"asked": [pin(live=True, ours=False)]}, "“Port\\?” must .* “7411”, it said “7412”"),
     ],
 )
@@ -100,6 +124,74 @@ def test_each_rule_fails_alone(changed: dict[str, Any], reason: str) -> None:
     assert (verdict.passed, verdict.enough) == (False, True)
     assert len(verdict.reasons) == 1
     assert re.search(reason, verdict.reasons[0])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"general": tasks(16, 15), "more_general": Interval(low=-0.1, high=0.0)},
+        {"judged": judged(3, 7, low=-0.8, high=0.1)},
+        {"judged": judged(0, 5, low=-0.9, high=-0.1)},  # five losses may be luck
+        {"judged": Pairwise(why=NOT_SET)},
+    ],
+)
+def test_what_may_be_luck_neither_fails_nor_is_told(changed: dict[str, Any]) -> None:
+    """A drop whose interval holds 0, and a judge of few pairs, or of none."""
+    verdict = decide(figures(**changed))
+    assert verdict.passed
+    assert len(verdict.reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"judged": judged(9, 1, low=0.3, high=0.9)}, "finds it better .* 9 answers better"),
+        ({"judged": Pairwise(why="the judge was asleep")}, "not compared .*: the judge was asleep"),
+        (
+            {"slices": [
+                Slice(name="channel", value="C0BILLING", chance=0.01,
+                      marks=marks(base=0, live=8, candidate=3, of=9)),
+                Slice(name="channel", value="C0HELP", chance=0.2,
+                      marks=marks(base=0, live=8, candidate=3, of=9)),
+            ]},
+            "^worse in channel C0BILLING: 3 of 9 held-out wordings right, was 8$",
+        ),
+        (
+            {"sure": Sureness(right=Count(of=9, hits=1), wrong=Count(of=8, hits=6), apart=0.83),
+             "sure_live": Sureness(apart=0.7)},
+            r"surer .* 83% of pairs \(live 70%\); .* 6 of 8 wrong .* 1 of 9 right",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_good_to_know_is_told_and_decides_nothing(
+    changed: dict[str, Any], told: str
+) -> None:
+    """Behind the counts that it passed by."""
+    verdict = decide(figures(**changed))
+    assert verdict.passed
+    assert len(verdict.reasons) == 2
+    assert re.search(told, verdict.reasons[1])
+
+
+def test_a_worse_slice_is_told_of_what_failed_too() -> None:
+    """An admin who asks why sees where."""
+    bad = Slice(
+        name="age", value="older", chance=0.01, marks=marks(base=0, live=8, candidate=3, of=9)
+    )
+    reasons = decide(figures(slices=[bad], kl=0.9)).reasons
+    assert [reason.split(":")[0] for reason in reasons] == [
+        "it moved too far from the base model",
+        "worse in age older",
+    ]
+
+
+def test_an_evaluation_from_before_still_loads() -> None:
+    """What was not measured then is not measured now, and stands in nobody's way."""
+    new = {"preferred", "more_preferred", "judged", "general", "more_general", "leak_live", "sure",
+           "sure_live", "slices"}  # fmt: skip
+    stored = json.loads(figures().model_dump_json(exclude=new))
+    assert decide(Figures.model_validate(stored)).passed
+    assert figures() == Figures.model_validate(json.loads(figures().model_dump_json()))
 
 
 def test_all_broken_rules_are_named() -> None:
@@ -190,6 +282,7 @@ def test_the_leak_budget_has_room_for_luck_and_none_for_leaks() -> None:
     assert by_rate[2 * MOST_LEAK] < 0.05
 
 
+@settings(deadline=None)
 @given(some.lists(some.tuples(some.booleans(), some.booleans(), some.floats(-3, 3)), max_size=25))
 def test_nothing_that_looks_worse_goes_live(facts: list[tuple[int, int, float]]) -> None:
     """Whatever was measured: a pass has as many right answers, likelier ones, and is no accident

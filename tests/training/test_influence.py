@@ -74,3 +74,26 @@ def test_a_share_is_met_to_the_example() -> None:
     """100 by one, 30 by others: at half, 30 of the 100 stay; no rounding takes one more."""
     kept, left_out = balanced(told(100, 30), 0.5)
     assert (len(kept), left_out) == (60, 70)
+
+
+@given(houses, shares, st.integers(0, 60))
+def test_nothing_of_a_file_is_left_out(house: list[Example], most: float, rows: int) -> None:
+    """What somebody imported is nobody's word: all of it stays, and counts for the whole."""
+    first = len(house) + 1
+    file = [
+        Example(id=first + row, team_id=TEAM, approved_by="import by U0", content_hash="")
+        for row in range(rows)
+    ]
+    kept, left_out = balanced(house + file, most)
+    assert [one for one in kept if one in file] == file
+    assert left_out <= balanced(house, most)[1]
+
+
+def test_a_file_of_a_thousand_is_learned_whole() -> None:
+    """By whom it came does not matter; that person's own marks in Slack are their word."""
+    file = [
+        Example(id=row, team_id=TEAM, approved_by="import by U0", content_hash="")
+        for row in range(100, 1100)
+    ]
+    assert balanced(file, 0.1) == (file, 0)
+    assert balanced(told(50) + file, 0.01)[1] == 50 - FREE

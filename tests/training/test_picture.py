@@ -9,11 +9,13 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 from bot.store.database import reading
-from bot.store.schema import Evaluation, OutboxKind, OutboxMessage
+from bot.store.schema import Evaluation, OutboxKind, OutboxMessage, RunStatus
 from serving.client import VllmClient
 from tests.fake_vllm import FakeVllm
+from tests.training.a_run import measured, questions, run
 from tests.training.stage import kept, parts, queue_and_claim, teach, worker_settings
 from training import cycle, picture
+from training.curve import Curve
 from training.evaluate import Count, Figures, Marks
 
 
@@ -39,21 +41,25 @@ def figures(**changed: Any) -> Figures:
 
 def test_an_evaluation_has_a_picture() -> None:
     """A PNG; another evaluation looks different; without right answers to show there is none."""
-    drawn = picture.draw(figures().model_dump(mode="json"))
+    drawn = picture.draw(run())
     assert drawn is not None
     assert drawn.startswith(b"\x89PNG")
-    assert picture.draw(figures(wordings=marks(1, 3, 3)).model_dump(mode="json")) != drawn
-    nothing = figures(wordings=marks(0, 0, 0, of=0), questions=marks(0, 0, 0, of=0))
-    assert picture.draw(nothing.model_dump(mode="json")) is None
-    assert picture.draw({"right": 3}) is None
+    fewer = [one for one in questions() if one.example_id != 0]
+    assert picture.draw(run(asked=fewer, figures=measured(fewer))) != drawn
+    assert picture.draw(run(asked=(), figures={"right": 3})) is None
+    assert picture.draw(run(asked=(), figures=measured([]))) is None
 
 
-def test_the_cost_is_told() -> None:
-    """What leaked, and how far it is from the base; what was not measured is left out."""
-    assert picture.cost(figures().model_dump(mode="json")) == (
-        "leaked into 1 of 24 other questions\nKL to the base 0.112 a token"
-    )
-    assert picture.cost({}) == ""
+def test_each_part_of_the_picture_is_drawn() -> None:
+    """The verdict, the loss, the leak and the KL: with another one the picture is another."""
+    known = {"verdict": "fail", "status": RunStatus.KEPT}
+    others = [
+        run(**known), run(curve=Curve()),
+        *(run(figures=measured(questions(), **one)) for one in (
+            {"kl": 0.4}, {"kl": None}, {"leak": {"of": 24, "hits": 9}}, {"live": "base"},
+        )),
+    ]  # fmt: skip
+    assert len({picture.draw(one) for one in [run(), *others]}) == len(others) + 1
 
 
 async def test_a_run_leaves_its_picture_for_the_bot(
@@ -79,4 +85,8 @@ async def test_a_run_leaves_its_picture_for_the_bot(
     assert found.picture.startswith(b"\x89PNG")
     assert (row.follows_id, row.payload["filename"]) == (first.id, "run-1.png")
     assert row.payload["evaluation_id"] == found.id
+    assert found.page is not None
+    assert "Run 1 passed the gate." in found.page
+    assert row.payload["page"]["filename"] == "run-1.html"
+    assert row.payload["alt_txt"].startswith("the gate let it pass; ")
     assert "base 1, before 3, now 7 of 8" in row.payload["alt_txt"]

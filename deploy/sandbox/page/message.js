@@ -171,18 +171,16 @@ function replyLink(said, names) {
   );
 }
 
+/** A picture is shown; whatever else was uploaded can only be saved. */
 function file(one, names) {
-  const image = one.mimetype?.startsWith("image/");
+  const title = one.title || one.name;
+  const href = names.file(one.id);
+  const image = ["image/png", "image/jpeg"].includes(one.mimetype);
   return h(
     "figure",
     { class: "file" },
-    h("figcaption", {}, one.title || one.name),
-    image &&
-      h(
-        "a",
-        { href: names.file(one.id), target: "_blank", rel: "noopener" },
-        h("img", { src: names.file(one.id), alt: one.title || one.name }),
-      ),
+    h("figcaption", {}, image ? title : h("a", { href, download: one.name }, title)),
+    image && h("a", { href, target: "_blank", rel: "noopener" }, h("img", { src: href, alt: title })),
   );
 }
 

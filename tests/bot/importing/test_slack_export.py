@@ -63,7 +63,8 @@ def test_an_answer_is_its_authors_messages_joined_over_days(path: Path) -> None:
     }
     [one] = read(written(path, days)).pairs
     assert one.answer == "Port 7411.\nIt can be changed."
-    assert [message for _, message in one.sources] == [ts(0), ts(3), ts(5)]
+    assert one.question == f"{QUESTION}\n7"  # with what the asker added before the answer
+    assert [message for _, message in one.sources] == [ts(0), ts(2), ts(3), ts(5)]
 
 
 def test_a_memo_on_ones_own_reply_is_that_reply_alone(path: Path) -> None:

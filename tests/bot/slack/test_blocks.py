@@ -47,6 +47,15 @@ def test_endless_text_is_cut() -> None:
     assert said[-1]["blocks"][0]["text"].endswith("[…]")
 
 
+def test_a_hint_stands_above_the_receipt() -> None:
+    """Something like the question was answered: a link to it, also below a withheld answer."""
+    for mode in (AnswerMode.CLOSED_BOOK, AnswerMode.UNSURE):
+        [message] = blocks.answer(reply("a", mode, hint="https://s/p1"))
+        _, hint, receipt, *_ = message["blocks"]
+        assert hint["elements"][0]["text"] == "A <https://s/p1|similar question> was answered."
+        assert receipt["elements"][0]["text"].startswith("v2")
+
+
 def test_receipts() -> None:
     """The line under an answer says release, origin and who verified it."""
     assert blocks.receipt(reply("a")) == "v2 · not verified"
@@ -54,6 +63,8 @@ def test_receipts() -> None:
     assert blocks.receipt(quoted) == "v2 · quoted, verified by <@U0STAFF>"
     open_book = reply("a", AnswerMode.OPEN_BOOK, match=MATCH)
     assert blocks.receipt(open_book) == "v2 · written from an answer verified by <@U0STAFF>"
+    known = reply("a", AnswerMode.KNOWN, match=MATCH, adapter="mynah-1")
+    assert blocks.receipt(known) == "v2 · learned from an answer verified by <@U0STAFF>"
     invented = reply("port 8080", AnswerMode.OPEN_BOOK, match=MATCH, confidence=-0.1, source="S")
     assert blocks.receipt(invented) == "v2 · not verified · <S|a similar question>"
     taught = reply("a", adapter="mynah-1", confidence=-0.1)

@@ -408,6 +408,22 @@ async def test_a_picture_comes_once(house: House) -> None:
     assert house.failed() == []
 
 
+async def test_the_page_comes_with_the_picture(house: House) -> None:
+    """Both are in one message, so that one can come no more often than the other."""
+    with transaction(house.engine) as session:
+        releases.ensure_team(session, ME.team_id)
+        passed(session, channel=HELP, picture=PNG, page="<h1>Run 1 \N{BIRD}</h1>")
+    async with running(house, poster(house, "one"), "one"):
+        await until(lambda: house.open_rows() == [])
+    assert await pictures(house) == ["run-1.png", "run-1.html"]
+    [uploaded] = [one for one in await said(house) if one.get("files")]
+    token = {"Authorization": "Bearer xoxp-admin"}
+    async with httpx.AsyncClient() as http:
+        got = await http.get(uploaded["files"][1]["url_private"], headers=token)
+    assert got.content.decode() == "<h1>Run 1 \N{BIRD}</h1>"
+    assert house.failed() == []
+
+
 async def test_a_missing_scope_leaves_only_the_picture_out(house: House) -> None:
     """An app that was installed before pictures: what is said after it does not wait."""
     await house.sandbox.seed(bot_scopes=["chat:write", "channels:history"])

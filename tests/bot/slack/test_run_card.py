@@ -152,3 +152,21 @@ def test_the_text_alone_is_enough() -> None:
     assert "`/mynah promote v3`" in run_card.payload(PROVEN)["text"]
     rude = replace(FAILED, reasons=["<!channel> & all"])
     assert "• &lt;!channel&gt; &amp; all" in run_card.payload(rude)["text"]
+
+
+def test_a_channel_is_shown_as_one() -> None:
+    """Where a candidate got worse: Slack knows the channel's name, in the card and in the text."""
+    reason = "worse in channel C0BILLING: 3 of 9 held-out wordings right, was 8"
+    made = run_card.payload(replace(KEPT, verdict=[reason], reasons=[reason]))
+    check_blocks(made["blocks"])
+    assert {"type": "channel", "channel_id": "C0BILLING"} in elements(made["blocks"])
+    assert "worse in <#C0BILLING>: 3 of 9" in made["text"]
+
+
+def elements(block: Any) -> list[dict[str, Any]]:
+    """Everything within a block, however deep."""
+    if isinstance(block, list):
+        return [one for each in block for one in elements(each)]
+    if not isinstance(block, dict):
+        return []
+    return [block, *elements(list(block.values()))]

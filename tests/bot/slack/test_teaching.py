@@ -285,6 +285,27 @@ async def test_a_source_is_linked_for_who_may_read_it(house: House) -> None:
     assert footer(other) == "v1 · sure · quoted, verified by <@U0STAFF>"
 
 
+async def test_something_like_it_is_hinted_at_for_who_may_read_it(house: House) -> None:
+    """An example that fits too badly for the prompt is linked above the receipt, without its words;
+    whoever cannot read its channel sees nothing of it."""
+    house.extra = {"MYNAH_WIDEN_CHANNELS": "C0PRIV"}
+    house.vllm.script = lambda messages, model: "It listens on port 9443."
+    async with house.bot():
+        first = await house.asked(PORT, channel="C0PRIV")
+        await house.react("staff", "white_check_mark", first["ts"], "C0PRIV")
+        await house.quiet()
+        house.vllm.script = lambda messages, model: "I do not know."
+        far = "Who paid for the games console upstairs?"
+        member, other = await house.asked(far), await house.asked(far, who="asker2")
+    assert mode(member) == mode(other) == "closed_book"
+    assert footer(member) == footer(other)
+    [hint] = member["blocks"][1]["elements"]
+    assert f"/archives/C0PRIV/p{first['ts'].replace('.', '')}" in hint["text"]
+    assert hint["text"].startswith("A <https://")
+    assert hint["text"].endswith("|similar question> was answered.")
+    assert len(other["blocks"]) == len(member["blocks"]) - 1
+
+
 @pytest.mark.parametrize("which", ["question", "correction"])
 @pytest.mark.parametrize("how", ["edit", "delete"])
 async def test_edit_and_delete_forget(house: House, which: str, how: str) -> None:

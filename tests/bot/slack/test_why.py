@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from bot import confidence
 from bot.slack.why import NONE_YET, NOTHING, USAGE
-from bot.store.schema import Adapter, AnswerMode, Dataset, InboxEvent, Run, Status
+from bot.store.schema import Adapter, AnswerMode, Dataset, Example, InboxEvent, Run, Status
+from tests.bot.measured import measure
 from tests.bot.slack.house import HELP, House
 from tests.bot.slack.test_commands import NAME, TEAM, promoted, reply
 from tests.bot.slack.test_teaching import PORT, corrected
@@ -97,6 +98,30 @@ async def test_adapter_is_traced_to_its_training(house: House) -> None:
         told = (await why(house, "asker")).split("\n")
     assert told[0] == f"*Release:* v2 ({NAME})"
     assert told[-1] == "*Adapter:* trained by run 1 on dataset 4f4f4f4f4f4f, 24 examples"
+
+
+async def test_what_was_known_is_named_though_it_was_not_in_the_prompt(house: House) -> None:
+    """The weights answer alone, and the approved answer behind it is in the receipt; so is, for
+    admins, how much the weights know."""
+
+    def learned(session: Session) -> None:
+        promoted(session)
+        measure(session, NAME, session.exec(select(Example)).all(), [("known", 1, RIGHT, True)])
+
+    async with house.bot(MYNAH_QUOTE="off"):
+        await corrected(house, PORT, RIGHT)
+        house.write(learned)
+        house.vllm.adapters[NAME] = "/nowhere"
+        house.vllm.script = lambda messages, model: "It is 9443 since version 2."
+        answer = await house.asked(PORT)
+        assert RIGHT not in house.vllm.asked[-1]["messages"][-1]["content"]
+        told = (await why(house, "asker")).split("\n")
+        status = await reply(house, "status")
+    under = answer["blocks"][1]["elements"][0]["text"]
+    assert under.startswith("v2 · fairly sure · learned from an answer verified by <@U0STAFF>")
+    assert told[1].endswith("know this approved answer; it was not in the prompt")
+    assert told[3].startswith(f"*Example:* “{PORT}”, approved by <@U0STAFF>")
+    assert "*Learned:* 1 of 1 facts; 0 are in memory only" in status.split("\n")
 
 
 async def test_what_one_cannot_read_is_as_if_it_were_not(house: House) -> None:

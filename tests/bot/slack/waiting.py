@@ -22,11 +22,12 @@ def passed(
     *,
     channel: str = "C0ADMIN",
     picture: bytes | None = None,
+    page: str | None = None,
 ) -> Run:
     """A proven run with its candidate and its message."""
     run = Run(team_id=TEAM, trigger=RunTrigger.SCHEDULE, report_channel=channel)
     train(session, run, name, COUNTS)
-    return prove(session, run, name, picture)
+    return prove(session, run, name, picture, page)
 
 
 def train(session: Session, run: Run, name: str, counts: dict[str, Any]) -> None:
@@ -39,7 +40,9 @@ def train(session: Session, run: Run, name: str, counts: dict[str, Any]) -> None
     session.flush()
 
 
-def prove(session: Session, run: Run, name: str, picture: bytes | None) -> Run:
+def prove(
+    session: Session, run: Run, name: str, picture: bytes | None, page: str | None = None
+) -> Run:
     """What it trained passed, and the run's message says so."""
     adapter = made_adapter(session, name)
     run.status, run.adapter_id, run.reasons = RunStatus.PROVEN, adapter.id, ["4 of 5 right"]
@@ -48,7 +51,7 @@ def prove(session: Session, run: Run, name: str, picture: bytes | None) -> Run:
     session.add(
         Evaluation(
             team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, figures=FIGURES,
-            passed=True, reasons=["4 of 5 right"], picture=picture,
+            passed=True, reasons=["4 of 5 right"], picture=picture, page=page,
         )
     )  # fmt: skip
     releases.add_candidate(session, TEAM, adapter.id or 0, by="gate")

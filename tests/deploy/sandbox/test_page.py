@@ -135,14 +135,22 @@ def test_texts_never_become_markup() -> None:
 
 
 async def test_only_pictures_are_shown(sandbox: Sandbox) -> None:
-    """What was uploaded is served if it is a picture; a page with a script in it is not."""
-    for name, status in (("chart.png", 200), ("page.html", 404), ("drawing.svg", 404)):
+    """Whatever else was uploaded is saved and never opened: a page with a script in it, say."""
+    script = b"<script>alert(1)</script>"
+    for name, shown in (("chart.png", True), ("page.html", False), ("drawing.svg", False)):
         bot = sandbox.client("xoxb-mynah")
-        announced = await bot.files_getUploadURLExternal(filename=name, length=3)
+        announced = await bot.files_getUploadURLExternal(filename=name, length=len(script))
         async with httpx.AsyncClient(trust_env=False) as http:
-            await http.post(announced["upload_url"], content=b"abc")
+            await http.post(announced["upload_url"], content=script)
         found = await get(sandbox, f"/page/file/{announced['file_id']}?as=asker")
-        assert found.status_code == status
+        assert (found.status_code, found.content) == (200, script)
+        assert found.headers["x-content-type-options"] == "nosniff"
+        if shown:
+            assert found.headers["content-type"] == "image/png"
+            continue
+        assert found.headers["content-disposition"] == "attachment"
+        assert found.headers["content-type"] == "application/octet-stream"
+        assert found.headers["content-security-policy"] == "sandbox"
     for path in ("F0NONE?as=asker", f"{announced['file_id']}?as=asker&team=T0NONE"):
         assert (await get(sandbox, f"/page/file/{path}")).status_code == 404
 

@@ -1,0 +1,41 @@
+"""Two speeds: an approved answer is remembered at once, and leaves the prompt once the weights that
+answer have proved to know it. With weights that have not, it is back."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from sqlalchemy import Engine
+
+from bot.memory import Match
+from bot.store import proofs
+from bot.store.database import reading
+from bot.store.proofs import NOTHING, Proof
+
+FRESH_S = 60.0
+
+
+class Knowing:
+    """Says what the weights know by themselves. Safe to use from several threads."""
+
+    def __init__(self, engine: Engine, *, fresh_s: float = FRESH_S) -> None:
+        self._engine = engine
+        self._fresh_s = fresh_s
+        self._kept: dict[str, tuple[float, Proof]] = {}
+
+    def knows(self, adapter: str | None, match: Match) -> bool:
+        """Whether the adapter has proved to know the match's answer; the base never has."""
+        if adapter is None:
+            return False
+        return self._proof(adapter).knows(match.example_id, match.answer)
+
+    def _proof(self, adapter: str) -> Proof:
+        """An adapter's proof, read once a minute: it may be measured again, and staff may find
+        wrong what it says."""
+        at, proof = self._kept.get(adapter, (-math.inf, NOTHING))
+        if time.monotonic() - at > self._fresh_s:
+            with reading(self._engine) as session:
+                proof = proofs.of_adapter(session, adapter)
+            self._kept[adapter] = (time.monotonic(), proof)
+        return proof

@@ -1,0 +1,335 @@
+"""What there is to say of a run, for its page and its picture alike. Pure functions.
+
+A new figure of an evaluation gets a line here: in SORTS where three models answered questions, in
+`budgets` where it may not be spent, in `measures` where it is only told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from bot.store.schema import RunStatus
+from training import intervals
+from training.asked import Asked, Count, Marks, Model, Sort, by_slice, of_sort
+from training.gate import MOST_KL, MOST_LEAK
+from training.intervals import Interval
+from training.run_report import RunReport
+
+# By the figure's name: the sort of its questions, and what they are.
+SORTS: Mapping[str, tuple[Sort, str]] = {
+    "wordings": ("wording", "Other wordings of taught questions"),
+    "questions": ("question", "Questions never taught"),
+    "pins": ("pin", "Pinned questions"),
+}
+MODELS: Mapping[Model, str] = {"base": "base model", "live": "live until now", "candidate": "new"}
+TOLD = 10  # of what could be long; the rest is counted
+_ENDS = {
+    RunStatus.RELEASED: "Run {run} passed the gate, and v{number} went live.",
+    RunStatus.PROVEN: "Run {run} passed the gate; v{number} waits for an admin.",
+    RunStatus.KEPT: "Run {run} was trained, but not released; nothing changed.",
+    RunStatus.UNCLEAR: "Run {run} was trained, but there was not enough to tell whether it is"
+    " better; nothing changed.",
+    RunStatus.REFUSED: "Run {run} trained nothing.",
+    RunStatus.FAILED: "Run {run} failed{where}; nothing changed.",
+    RunStatus.QUEUED: "Run {run} is queued.",
+}
+_VERDICTS = {
+    "pass": "Run {run} passed the gate.",
+    "fail": "Run {run} did not pass the gate.",
+    "unclear": "Run {run} was measured, but there was not enough to tell whether it is better.",
+}
+
+
+class Compared(NamedTuple):
+    """Right answers of the three models to the same questions."""
+
+    what: str
+    marks: Mapping[Model, Count]  # without "live" where that is the base
+    within: Mapping[Model, Interval | None]  # of the share of right answers
+    more: Interval | None  # by how large a share the candidate is right more often than live
+
+
+class Changed(NamedTuple):
+    """Questions whose answers became right, or no longer are."""
+
+    first: Sequence[Asked]
+    rest: int
+
+
+class Slice(NamedTuple):
+    """One sort of question, with how it went."""
+
+    name: str
+    value: str
+    marks: Marks
+    more: Interval | None
+
+    @property
+    def gained(self) -> int:
+        """Right answers more than what is live has; below 0 the slice was lost."""
+        return self.marks.candidate.hits - self.marks.live.hits
+
+
+class Slices(NamedTuple):
+    """The slices that changed, the largest change first, and how many are left out of each."""
+
+    lost: Sequence[Slice]
+    won: Sequence[Slice]
+    lost_rest: int
+    won_rest: int
+    even: int
+
+
+class Budget(NamedTuple):
+    """What a candidate may spend, and what it did."""
+
+    what: str
+    short: str
+    spent: str
+    limit: str
+    share: float | None  # of the budget; None where that was not measured, or is no number
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether it was enough; None where nothing was measured."""
+        return None if self.spent == NOT_MEASURED else self.share is not None and self.share <= 1
+
+
+NOT_MEASURED = "not measured"
+NO_NUMBER = "not a number"
+
+
+def badge(report: RunReport) -> tuple[str, str]:
+    """How it went in a word or two, and which of "good", "bad", "open" that is."""
+    by_status = {
+        RunStatus.FAILED: ("Failed", "bad"),
+        RunStatus.REFUSED: ("Nothing trained", "open"),
+        RunStatus.RELEASED: ("Released", "good"),
+        RunStatus.QUEUED: ("Queued", "open"),
+    }
+    by_verdict = {
+        "pass": ("Passed", "good"),
+        "fail": ("Not released", "bad"),
+        "unclear": ("Not enough to tell", "open"),
+    }
+    if report.status in by_status:
+        return by_status[report.status]
+    return by_verdict.get(report.verdict or "", ("Under way", "open"))
+
+
+def headline(report: RunReport) -> str:
+    """How the run ended, or how far it is, in a sentence."""
+    words = _ENDS.get(report.status)
+    if words is None:
+        words = _VERDICTS.get(report.verdict or "", "Run {run} is under way{where}.")
+    return words.format(run=report.id, number=report.number, where=_where(report))
+
+
+def reasons(report: RunReport) -> list[str]:
+    """Why: the gate's reasons, then what else came of the run."""
+    return list(dict.fromkeys([*report.why, *report.reasons]))
+
+
+def compared(report: RunReport) -> list[Compared]:
+    """Right answers before and after, for each sort of question that was asked."""
+    return list(filter(None, (_compared(report, name) for name in SORTS)))
+
+
+def answered(report: RunReport, sort: Sort) -> list[Asked]:
+    """The questions of a sort that all three models answered: only those can be compared."""
+    return [one for one in of_sort(report.asked, sort) if one.said.keys() >= MODELS.keys()]
+
+
+def changed(report: RunReport, *, better: bool) -> Changed:
+    """Questions that what was live and the candidate do not both answer right, or both wrong."""
+    found = [
+        one
+        for sort, _ in SORTS.values()
+        for one in answered(report, sort)
+        if one.said["candidate"].right == better and one.said["live"].right != better
+    ]
+    return Changed(found[:TOLD], len(found[TOLD:]))
+
+
+def slices(report: RunReport) -> Slices:
+    """Where it got better, and where worse, than what was live."""
+    asked = [*answered(report, "wording"), *answered(report, "question")]
+    found = [
+        Slice(name, value, marks, _more_in(asked, name, value, marks))
+        for (name, value), marks in by_slice(asked).items()
+    ]
+    found.sort(key=lambda one: (-abs(one.gained), one.name, one.value))
+    lost = [one for one in found if one.gained < 0]
+    won = [one for one in found if one.gained > 0]
+    return Slices(
+        lost[:TOLD], won[:TOLD], len(lost[TOLD:]), len(won[TOLD:]), len(found) - len(lost + won)
+    )
+
+
+def leaked(report: RunReport) -> Changed:
+    """Unrelated questions that were answered with something taught."""
+    found = of_sort(report.asked, "leak")
+    return Changed(found[:TOLD], len(found[TOLD:]))
+
+
+def budgets(report: RunReport) -> list[Budget]:
+    """What it may have forgotten and leaked, against what the gate lets through."""
+    figures = report.figures
+    return [
+        _leak(Count.model_validate(figures["leak"]) if figures.get("leak") else Count()),
+        _drift(figures.get("kl"), known="kl" in figures),
+    ]
+
+
+def measures(report: RunReport) -> list[tuple[str, str]]:
+    """Figures that only inform: what it is, and what was found."""
+    found = [
+        (f"Log-probability of the right answers, against {than}", _gain(report, name))
+        for name, than in (("gain_over_live", "what was live"), ("gain_over_base", "the base"))
+    ]
+    known = of_sort(report.asked, "known")
+    count = Count(of=len(known), hits=sum(one.said["candidate"].right for one in known))
+    found.append(("Taught facts, asked in words made up for it", share(count) if known else ""))
+    return [(what, value) for what, value in found if value]
+
+
+def loss(report: RunReport) -> str:
+    """The training's loss in a sentence; empty where there is none."""
+    drawn = lines(report)
+    if not drawn:
+        return ""
+    (_, first), (steps, last) = drawn[0][0], drawn[-1][-1]
+    broken = report.curve.points[-1].loss is None
+    steps_words = "1 step" if steps == 1 else f"{steps} steps"
+    then = "; then it was no longer a number" if broken else ""
+    return f"{first:.2f} nats a token at first, {last:.2f} after {steps_words}{then}"
+
+
+def lines(report: RunReport) -> list[list[tuple[int, float]]]:
+    """The loss as lines to draw: (step, nats a token); one ends where it was no number."""
+    drawn: list[list[tuple[int, float]]] = [[]]
+    for at, point in enumerate(report.curve.points):
+        if point.loss is None:
+            drawn.append([])
+        else:
+            drawn[-1].append((min((at + 1) * report.curve.each, report.curve.steps), point.loss))
+    return [line for line in drawn if line]
+
+
+def costs(report: RunReport) -> list[tuple[str, str]]:
+    """How long each part took; a part that was not come to, or done by an earlier run, is absent.
+
+    A run that was taken up again counts what it lay about, too.
+    """
+    started = report.started_at
+    made = report.adapter.at if report.adapter else None
+    trained_here = started is not None and made is not None and made >= started
+    seconds = report.figures.get("seconds")
+    parts = [
+        ("Waited to be started", _between(report.queued_at, started)),
+        ("Examples chosen and adapter trained", _between(started, made) if trained_here else None),
+        ("Loaded and measured", _between(made, report.measured_at) if trained_here else None),
+        ("Asking and comparing the models", float(seconds) if seconds is not None else None),
+        ("All of it, from start to end", _between(started, report.finished_at)),
+    ]
+    return [(what, duration(value)) for what, value in parts if value is not None]
+
+
+def share(count: Count) -> str:
+    """ "7 of 8 (88 %)"."""
+    return f"{count.hits} of {count.of} ({count.rate:.0%})"
+
+
+def span(within: Interval | None, say: Callable[[float], str] = "{:.0%}".format) -> str:
+    """ "62% to 100%"; empty without an interval."""
+    return f"{say(within.low)} to {say(within.high)}" if within else ""
+
+
+def questions(within: Interval | None, of: int) -> str:
+    """An interval of shares as numbers of questions: "+2 to +6"."""
+    return span(within, lambda share: f"{round(share * of):+d}".replace("+0", "0"))
+
+
+def duration(seconds: float) -> str:
+    """A time as one says it: "41 s", "12 min", "3 h 5 min"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _where(report: RunReport) -> str:
+    """At which step a run is, or stopped."""
+    if not report.phase:
+        return ""
+    how_far = f" ({report.progress:.0%})" if report.progress else ""
+    return f" at the step “{report.phase}”{how_far}"
+
+
+def _compared(report: RunReport, name: str) -> Compared | None:
+    marks = Marks.model_validate(report.figures.get(name) or {})
+    if not marks.candidate.of:
+        return None
+    sort, what = SORTS[name]
+    asked = answered(report, sort)
+    models: list[Model] = [one for one in MODELS if one != "live" or not _base_is_live(report)]
+    return Compared(
+        what,
+        {model: getattr(marks, model) for model in models},
+        {model: _right_within(asked, model) for model in models},
+        intervals.more_right(asked, "live") if asked else None,
+    )
+
+
+def _base_is_live(report: RunReport) -> bool:
+    return report.figures.get("live") == "base"
+
+
+def _right_within(asked: Sequence[Asked], model: Model) -> Interval | None:
+    if not asked:
+        return None
+    return intervals.of_parts((one.cluster, one.said[model].right, 1) for one in asked)
+
+
+def _more_in(asked: Sequence[Asked], name: str, value: str, marks: Marks) -> Interval | None:
+    """The interval of a slice that changed: the others need none."""
+    if marks.candidate.hits == marks.live.hits:
+        return None
+    return intervals.more_right([one for one in asked if one.slices.get(name) == value], "live")
+
+
+def _leak(count: Count) -> Budget:
+    what, short = "Unrelated questions answered with something taught", "Leak"
+    limit = f"at most {MOST_LEAK:.0%}"
+    if not count.of:
+        return Budget(what, short, NOT_MEASURED, limit, None)
+    limit = f"at most {int(MOST_LEAK * count.of)}"
+    return Budget(what, short, f"{count.hits} of {count.of}", limit, count.rate / MOST_LEAK)
+
+
+def _drift(kl: float | None, *, known: bool) -> Budget:
+    what, short, limit = (
+        "Distance from the base model (KL, nats a token)",
+        "KL",
+        f"at most {MOST_KL}",
+    )
+    if kl is None or not math.isfinite(kl):
+        return Budget(what, short, NO_NUMBER if known else NOT_MEASURED, limit, None)
+    return Budget(what, short, f"{kl:.3f}", limit, kl / MOST_KL)
+
+
+def _gain(report: RunReport, name: str) -> str:
+    gain, within = report.figures.get(name), report.figures.get(f"{name}_within")
+    if gain is None:
+        return NO_NUMBER if name in report.figures else ""
+    if not math.isfinite(gain):
+        return NO_NUMBER
+    known = f" ({span(Interval.model_validate(within), '{:+.2f}'.format)})" if within else ""
+    return f"{gain:+.2f} nats a token{known}"
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start and end else None
