@@ -48,8 +48,8 @@ class Recall:
         """What the bot would do about the question."""
         match = self._memory.search(TEAM, CHANNEL, question)
         decision = self._memory.decide(match, quote=quote)
-        if match is None or decision == "none":
-            return Turn(None, build(question))
+        if match is None or decision not in ("quote", "prompt"):
+            return Turn(None, build(question))  # a hint leaves the model alone, too
         if decision == "quote":
             return Turn(match.answer, [])
         return Turn(None, build(question, note=Note(match.question, match.answer)))
