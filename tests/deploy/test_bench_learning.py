@@ -270,11 +270,13 @@ def test_the_quote_of_another_questions_answer_is_made_up() -> None:
 def test_what_was_said_is_not_asked_again(tmp_path: Path) -> None:
     """Not even where the process was killed while it wrote; the model is not loaded for it."""
     kept = tmp_path / "said.jsonl"
-    Speaker("nowhere", None, kept)._keep({})
     chats = [build("one"), build("two")]
-    first = Speaker("nowhere", None, kept)
-    first._generate = lambda chats, _: [Said(f"{len(chats)}", True)] * 2  # type: ignore[method-assign]
-    assert first.answers(chats, 8) == [Said("2", True)] * 2
+
+    class Counting(Speaker):
+        def _generate(self, chats: Sequence[list[ChatMessage]], max_tokens: int) -> list[Said]:
+            return [Said(f"{len(chats)}", True)] * 2
+
+    assert Counting("nowhere", None, kept).answers(chats, 8) == [Said("2", True)] * 2
     with kept.open("a") as file:
         file.write('{"key": "half')
     assert Speaker("nowhere", None, kept).answers(chats[:1], 8) == [Said("2", True)]

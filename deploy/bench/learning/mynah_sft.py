@@ -33,7 +33,8 @@ def main(path: Path) -> None:
         work_dir=path.parent / "mynah",
     )
     # A probe is over before a loss can fall, which training takes for a failure.
-    with suppress(TrainingFailed if job["probe"] else ()):
+    expected = [TrainingFailed] if job["probe"] else []
+    with suppress(*expected):
         train(work, lambda phase, share: print(f"{phase} {share:.0%}", flush=True)).rename(
             job["out"]
         )
