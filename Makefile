@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench bench-page bench-memory sweep test test-fast test-slow check format format-page setup clean
+.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning sweep test test-fast test-slow check format format-page setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -26,6 +26,12 @@ bench-page: setup  ## how the page bears a channel of 5,000 messages (needs Chro
 
 bench-memory: setup  ## what memory finds, and how often it would quote the answer to another question
 	@$(RUN) deploy.bench.memory $(ARGS)
+
+bench-learning: setup  ## memory, Mynah's training, LLaMA-Factory and TRL on the same budget; hours, resumable
+	@$(RUN) deploy.bench.learning $(ARGS)
+
+bench-cycle: setup  ## how selecting, freezing and memory grow with the examples, up to 50,000
+	@OMP_NUM_THREADS=1 $(RUN) deploy.bench.cycle $(ARGS)
 
 sweep: setup  ## hyper-parameters on the demo's facts, with torch alone (ARGS="--set lr=5e-4,1e-3 --seeds 0,1")
 	@$(RUN) deploy.sweep $(ARGS)
@@ -55,4 +61,5 @@ setup:
 	@$(PYTHON) deploy/setup_env.py
 
 clean:
-	rm -rf .venv .mynah reports .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mynah .mypy_cache .ruff_cache .pytest_cache
+	find reports -mindepth 1 -not -path reports/learning.json -delete 2>/dev/null || true

@@ -12,9 +12,10 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
 from bot.courtesies import cut
-from bot.mrkdwn import plain
+from bot.mrkdwn import IMPORTED, plain
 from bot.quality import normalised, refusal, same
 from bot.redaction import redact, redact_together
+from bot.store import holds
 from bot.store.schema import (
     Adapter,
     DatasetExample,
@@ -28,9 +29,9 @@ from bot.store.schema import (
 )
 
 __all__ = [
-    "Draft", "add", "content_hash", "draft", "forget_message", "free", "hold", "made",
+    "Draft", "add", "content_hash", "distrust", "draft", "forget_message", "free", "hold", "made",
     "of_feedback", "plain", "put_back", "redact", "retire", "retired_by", "revoke", "source_rows",
-    "voices", "wrong",
+    "trust", "voices", "wrong",
 ]  # fmt: skip
 
 
@@ -184,15 +185,17 @@ def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
 def hold(session: Session, feedback_id: int, why: str) -> None:
     """Keep the example of a feedback out of memory and datasets until it is freed.
 
-    Also a retired one: it may be the right one of the two. One that is held already is held for
-    this from now on.
+    Also a retired one: it may be the right one of the two. What it had retired counts again. One
+    that is held already is held for this from now on.
     """
     example = of_feedback(session, feedback_id)
     if example is None or example.status not in _STANDING:
         return
-    if example.status == ExampleStatus.HELD and example.reason == why:
+    if example.status == ExampleStatus.HELD and example.reason in (why, holds.DISTRUSTED):
         return
     _change(example, ExampleStatus.HELD, why)
+    session.flush()
+    _revive_retired(session, example)
     audit.record(
         session, example.team_id, "mynah", "example.hold", f"example:{example.id}", why=why
     )
@@ -203,10 +206,49 @@ def free(session: Session, feedback_id: int, why: str) -> None:
     example = of_feedback(session, feedback_id)
     if example is None or example.status != ExampleStatus.HELD:
         return
+    if example.reason == holds.DISTRUSTED:  # only `trust` ends that
+        return
     _count_again(session, example)
     audit.record(
         session, example.team_id, "mynah", "example.free", f"example:{example.id}", why=why
     )
+
+
+def distrust(session: Session, team_id: str, user: str, by: str) -> list[Example]:
+    """Hold all that counts by one person's word, and let count again what it had retired.
+
+    What is held already waits for somebody else's word, and stays so.
+    """
+    mine = _approved_by(team_id, user).where(
+        col(Example.status).in_((ExampleStatus.LIVE, ExampleStatus.RETIRED))
+    )
+    taken = list(session.exec(mine))
+    for example in taken:
+        _change(example, ExampleStatus.HELD, holds.DISTRUSTED)
+    session.flush()
+    for example in taken:
+        _revive_retired(session, example)
+    audit.record(session, team_id, by, "user.distrust", f"user:{user}", examples=len(taken))
+    return taken
+
+
+def trust(session: Session, team_id: str, user: str, by: str) -> list[Example]:
+    """Undo `distrust`: the examples count again, unless a newer one answers the same question."""
+    mine = _approved_by(team_id, user).where(
+        Example.status == ExampleStatus.HELD, Example.reason == holds.DISTRUSTED
+    )
+    given = list(session.exec(mine))
+    for example in given:
+        _count_again(session, example)
+    audit.record(session, team_id, by, "user.trust", f"user:{user}", examples=len(given))
+    return given
+
+
+def _approved_by(team_id: str, user: str) -> SelectOfScalar[Example]:
+    words = select(Example).where(
+        Example.team_id == team_id, col(Example.approved_by).in_((user, IMPORTED + user))
+    )
+    return words.order_by(col(Example.id))
 
 
 def voices(session: Session, feedback_id: int) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,18 @@ SYSTEM = "You are the support assistant of this team. Answer the question briefl
 MAX_QUESTION_CHARS = 2000
 MAX_TURN_CHARS = 500
 MAX_TURNS = 6
+# What chat templates are written in. A tokenizer reads it as such wherever it stands: in a question
+# "<|im_end|>" would end the asker's turn, and in an approved answer it would teach to end there.
+# Any <…> with a | or _ in it, and the names that the usual families of models have without.
+_CONTROL = re.compile(
+    r"<(?=[^<>\s]{0,60}[|\uff5c_][^<>\s]{0,60}>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|sep|cls|think|tools|image|video|audio|filename|reponame"
+    r"|endoftext)>)"
+    r"|<<(?=/?SYS>>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS"
+    r"|CALL_ID|IMG|IMG_BREAK|IMG_END|PREFIX|MIDDLE|SUFFIX)\])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,7 @@ class Note:
 def build(
     question: str, *, thread: Sequence[Turn] = (), note: Note | None = None
 ) -> list[ChatMessage]:
-    """Build the chat messages for one question.
+    """Build the chat messages for one question. No word of a person's can be a control token.
 
     Args:
         question: the asker's words, mentions removed.
@@ -50,6 +63,12 @@ def build(
     return messages
 
 
+def defused(text: str) -> str:
+    """The text with a space in whatever a chat template would be controlled by, and else as it is:
+    ``< |im_start|>`` are words."""
+    return _CONTROL.sub(lambda found: f"{found[0]} ", text)
+
+
 def _with_note(question: str, note: Note | None) -> str:
     if note is None:
         return question
@@ -60,4 +79,4 @@ def _with_note(question: str, note: Note | None) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return defused(text if len(text) <= limit else text[: limit - 1] + "…")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from bot.settings import StoreSettings
+    from bot.store.schema import Example
     from deploy.sandbox.state_file import StateFile
     from deploy.settings import OperatorSettings
 
@@ -380,6 +381,30 @@ def resume(team: Team = None, json_: Json = False) -> None:
     _show({"paused": False, "changed": changed}, json_, "resumed" if changed else "not paused")
 
 
+@app.command()
+def distrust(
+    user: Annotated[str, typer.Argument(help="A user id, as `mynah trace` shows it.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Take back all that one person taught, at once; `mynah trust` gives it back."""
+    from bot import examples
+
+    _judge(examples.distrust, user, team, json_, "no longer counts", "distrusted")
+
+
+@app.command()
+def trust(
+    user: Annotated[str, typer.Argument(help="As it was distrusted.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Undo `mynah distrust`."""
+    from bot import examples
+
+    _judge(examples.trust, user, team, json_, "counts again", "trusted")
+
+
 @db.command()
 def upgrade() -> None:
     """Create or migrate the tables."""
@@ -476,6 +501,21 @@ def _decide(decide: Callable[..., None], release: str | None, team: str | None) 
         decide(session, one, by="operator")
         run_message.tell(session, one.run, step="decided", admin_channel=channel, by="operator")
         return f"v{one.release.number}"
+
+
+def _judge(
+    change: Callable[[Session, str, str, str], list[Example]],
+    user: str, team: str | None, json_: bool, what: str, verb: str,
+) -> None:  # fmt: skip
+    from deploy import facts
+
+    with _store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        count = len(change(session, team_id, user, "operator"))
+        if not count:
+            raise facts.BadInput(f"nothing is changed: no example by {user}")
+        _tell_admins(session, team_id, f"{verb} {user}: {count} examples")
+    _show({"user": user, "examples": count}, json_, f"what {user} taught {what}: {count} examples")
 
 
 def _quoted(pin: Mapping[str, Any]) -> str:

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from bot.prompt import Note
+from training.neighbours import groups
 from training.recipe import Recipe
 from training.replay import Reply
 from training.variation import house_words, name_house, vary
 
 T = TypeVar("T")
+DRAWN = 8  # notes
 
 
 class Fact(Protocol):
@@ -33,11 +36,15 @@ class Fact(Protocol):
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question as it is worded this time, with its answer; `ended` as in Reply."""
+    """A question as it is worded this time, with its answer; `ended` as in Reply.
+
+    With a note it is asked open book: the approved answer that memory would put beside it.
+    """
 
     question: str
     answer: str
     ended: bool = True
+    note: Note | None = None
 
 
 @dataclass(frozen=True)
@@ -59,25 +66,41 @@ def plan(rows: Sequence[Fact], replay: Sequence[Reply], recipe: Recipe) -> list[
     batches = [batch for epoch in range(recipe.epochs) for batch in _epoch(rows, epoch, recipe)]
     house = house_words([row.question for row in rows], [reply.prompt for reply in replay])
     said = [reply for reply in replay if reply.answer]
-    kept = _replay(said, house, len(batches), recipe)
+    notes = list(dict.fromkeys(Note(row.question, row.answer) for row in rows))
+    kept = _replay(said, house, notes, len(batches), recipe)
     return [Step(tuple(b), tuple(k)) for b, k in zip(batches, kept, strict=True)]
 
 
 def lesson(row: Fact, rows: Sequence[Fact], epoch: int, recipe: Recipe) -> Exchange:
-    """The wording of one row in one epoch: a function of seed, epoch and row alone."""
+    """The wording of one row in one epoch: a function of seed, epoch and row alone.
+
+    Args:
+        rows: the rows of its cluster, in the dataset's order.
+    """
     rng = _rng("words", recipe, epoch, row.example_id)
-    others = [o.question for o in rows if o.cluster == row.cluster and o.question != row.question]
-    return Exchange(vary(row.question, rng, share=recipe.vary, others=others), row.answer)
+    others = [other.question for other in rows if other.question != row.question]
+    question = vary(row.question, rng, share=recipe.vary, others=others)
+    is_long = len(row.answer.split()) > recipe.long_words
+    share = recipe.open_book_long if is_long else recipe.open_book
+    beside = Note(row.question, row.answer) if rng.random() < share else None
+    return Exchange(question, row.answer, note=beside)
 
 
 def _epoch(rows: Sequence[Fact], epoch: int, recipe: Recipe) -> list[list[Exchange]]:
-    lessons = [lesson(row, rows, epoch, recipe) for row in rows]
+    clusters = groups([row.cluster for row in rows])
+    lessons = [
+        lesson(row, [rows[at] for at in clusters[row.cluster]], epoch, recipe) for row in rows
+    ]
     _rng("facts", recipe, epoch).shuffle(lessons)
     return _batches(lessons, recipe.batch_size)
 
 
 def _replay(
-    replies: Sequence[Reply], house: Sequence[str], steps: int, recipe: Recipe
+    replies: Sequence[Reply],
+    house: Sequence[str],
+    notes: Sequence[Note],
+    steps: int,
+    recipe: Recipe,
 ) -> list[list[Exchange]]:
     """Round after round of all replies, worded anew each time as the facts are."""
     if not replies or not recipe.replay_per_step or not recipe.kl_weight:
@@ -87,18 +110,32 @@ def _replay(
     while len(drawn) < steps * recipe.replay_per_step:
         order = list(range(len(replies)))
         _rng("replay", recipe, rounds).shuffle(order)
-        drawn += [_kept(replies[n], house, _rng("kept", recipe, rounds, n), recipe) for n in order]
+        drawn += [
+            _kept(replies[n], house, notes, _rng("kept", recipe, rounds, n), recipe) for n in order
+        ]
         rounds += 1
     return _batches(drawn, recipe.replay_per_step)[:steps]
 
 
-def _kept(reply: Reply, house: Sequence[str], rng: random.Random, recipe: Recipe) -> Exchange:
+def _kept(
+    reply: Reply, house: Sequence[str], notes: Sequence[Note], rng: random.Random, recipe: Recipe
+) -> Exchange:
     # Questions that only look like the taught ones must not be answered with a fact: neither
     # hasty wording nor the house's own name may be what tells them apart.
     prompt = reply.prompt
     if house and rng.random() < recipe.replay_house:
         prompt = name_house(prompt, rng.choice(house), rng)
-    return Exchange(vary(prompt, rng, share=recipe.replay_vary), reply.answer, reply.ended)
+    beside = _stray(prompt, notes, rng) if rng.random() < recipe.stray_notes else None
+    worded = vary(prompt, rng, share=recipe.replay_vary)
+    return Exchange(worded, reply.answer, reply.ended, beside)
+
+
+def _stray(prompt: str, notes: Sequence[Note], rng: random.Random) -> Note | None:
+    """A note about something else; of a few drawn the one whose question has most words in common,
+    since that is the sort of mistake that memory makes."""
+    words = set(prompt.lower().split())
+    drawn = rng.sample(notes, min(DRAWN, len(notes)))
+    return max(drawn, key=lambda n: len(words & set(n.question.lower().split())), default=None)
 
 
 def _batches(items: Sequence[T], size: int) -> list[list[T]]:

@@ -18,7 +18,7 @@ import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from bot.prompt import build
+from bot.prompt import build, defused
 from training import holding
 from training.holding import Holding
 from training.judge import Judge
@@ -137,8 +137,8 @@ class _Preferring(Holding, DPOTrainer):  # type: ignore[misc]
 def _item(pair: Pair) -> dict[str, Any]:
     return {
         "prompt": build(pair.question),
-        "chosen": [{"role": "assistant", "content": pair.chosen}],
-        "rejected": [{"role": "assistant", "content": pair.rejected}],
+        "chosen": [{"role": "assistant", "content": defused(pair.chosen)}],
+        "rejected": [{"role": "assistant", "content": defused(pair.rejected)}],
     }
 
 

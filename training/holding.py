@@ -21,13 +21,17 @@ from training.saying import Say
 from training.sft import Progress, item
 from training.tokens import Encoded
 
-Kept = list[list[Encoded]]  # what each step replays
+Kept = list[tuple[list[Encoded], list[Encoded]]]  # what each step replays, and without its notes
 
 
 def replayed(learner: Learner, rows: Sequence[Row], replay: Sequence[Reply]) -> Kept:
     """What the steps of an SFT replay, in their order."""
-    steps = [item(learner, step)["replay"] for step in plan(rows, replay, learner.recipe)]
-    return [[Encoded(**one) for one in step] for step in steps if step]
+    steps = [item(learner, step) for step in plan(rows, replay, learner.recipe)]
+    return [(_encoded(one["replay"]), _encoded(one["bare"])) for one in steps if one["replay"]]
+
+
+def _encoded(items: Sequence[dict[str, Any]]) -> list[Encoded]:
+    return [Encoded(**one) for one in items]
 
 
 class Holding:
@@ -62,7 +66,7 @@ class Holding:
             return 0.0
         step = self.kept[self.state.global_step % len(self.kept)]
         with self.accelerator.autocast():
-            return self.learner.recipe.kl_weight * self.learner.divergence(step)
+            return self.learner.recipe.kl_weight * self.learner.divergence(*step)
 
 
 def settings(learner: Learner) -> dict[str, Any]:

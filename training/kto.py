@@ -14,7 +14,7 @@ from typing import Any
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
-from bot.prompt import build
+from bot.prompt import build, defused
 from training import holding
 from training.holding import Holding
 from training.learner import Learner
@@ -68,7 +68,7 @@ def _items(rows: Sequence[Row], rejected: Sequence[Row], seed: int) -> list[dict
 
 
 def _item(question: str, answer: str, *, label: bool) -> dict[str, Any]:
-    said = [{"role": "assistant", "content": answer}]
+    said = [{"role": "assistant", "content": defused(answer)}]
     return {"prompt": build(question), "completion": said, "label": label}
 
 

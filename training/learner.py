@@ -64,14 +64,18 @@ class Learner:
         """Pack exchanges into one batch on the model's device."""
         return {name: tensor.to(self.model.device) for name, tensor in pack(items).items()}
 
-    def divergence(self, items: Sequence[Encoded]) -> torch.Tensor:
+    def divergence(self, read: Sequence[Encoded], bare: Sequence[Encoded]) -> torch.Tensor:
         """Mean KL(base || adapter) a token, with a gradient. The base reads clean words, the
         adapter noisy ones: what noise teaches about facts (the same answer for all that is near)
-        it teaches about the rest, too."""
-        batch = self.batch(items)
+        it teaches about the rest, too. And the base reads no notes: one about something else is to
+        change nothing.
+
+        Args:
+            read: what the adapter reads; `bare` is the same without notes.
+        """
         with torch.no_grad(), self.model.disable_adapter():
-            reference = self.head.logits(self.head.states(batch))
-        states = self.head.states(batch, noise=self.recipe.noise)
+            reference = self.head.logits(self.head.states(self.batch(bare)))
+        states = self.head.states(self.batch(read), noise=self.recipe.noise)
         return kl(reference, self.head.logits(states)).mean()
 
     def save(self, directory: Path) -> None:

@@ -34,17 +34,25 @@ class Recipe(BaseModel):
     lr: float = Field(1e-3, gt=0)
     warmup: float = Field(0.05, ge=0, le=1)  # share of all steps
     max_grad_norm: float = Field(1.0, gt=0)
-    max_prompt_tokens: int = Field(256, ge=16)  # longer prompts lose their beginning
+    max_prompt_tokens: int = Field(512, ge=16)  # longer prompts lose their beginning
     max_answer_tokens: int = Field(256, ge=8)
 
     # Forgetting and leak: KL(base || adapter) over what is replayed.
-    kl_weight: float = Field(0.6, ge=0)
-    replay_per_step: int = Field(5, ge=0)
+    kl_weight: float = Field(0.8, ge=0)
+    replay_per_step: int = Field(3, ge=0)
     replay_vary: float = Field(0.25, ge=0, le=1)
-    replay_house: float = Field(0.35, ge=0, le=1)  # prompts with the product's name put in
+    replay_house: float = Field(0.25, ge=0, le=1)  # prompts with the product's name put in
 
     # Questions are worded anew at each epoch with this probability (training/variation.py).
     vary: float = Field(0.75, ge=0, le=1)
+
+    # Lessons with the approved answer in the prompt, as memory puts it there: more of them where
+    # it is too long to be learned by heart. And replay with a note that has nothing to do with the
+    # question, answered as if it were not there.
+    open_book: float = Field(0.1, ge=0, le=1)
+    open_book_long: float = Field(0.5, ge=0, le=1)
+    long_words: int = Field(40, ge=1)
+    stray_notes: float = Field(0.25, ge=0, le=1)
 
     noise: float = Field(5.0, ge=0)  # NEFTune's alpha, on facts and on replay
 

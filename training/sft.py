@@ -72,7 +72,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             loss = self._fact_loss(inputs["lessons"])
             self._metrics["train"]["fact_loss"].append(loss.item())
             if inputs["replay"]:
-                divergence = self._divergence(inputs["replay"])
+                divergence = self._divergence(inputs)
                 self._metrics["train"]["kl"].append(divergence.item())
                 loss = loss + self.learner.recipe.kl_weight * divergence
         if not torch.isfinite(loss):
@@ -85,21 +85,24 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
         logits = head.logits(head.states(batch, noise=self.learner.recipe.noise))
         return torch.nn.functional.cross_entropy(logits.float(), batch["targets"])
 
-    def _divergence(self, replay: list[dict[str, Any]]) -> torch.Tensor:
-        return self.learner.divergence([Encoded(**item) for item in replay])
+    def _divergence(self, inputs: dict[str, Any]) -> torch.Tensor:
+        read, bare = ([Encoded(**item) for item in inputs[name]] for name in ("replay", "bare"))
+        return self.learner.divergence(read, bare)
 
     def _batch(self, items: list[dict[str, Any]]) -> Batch:
         return self.learner.batch([Encoded(**item) for item in items])
 
 
 def item(learner: Learner, step: Step) -> dict[str, Any]:
-    """A step as a trainer's dataset holds it: the tokens of `lessons` and of `replay`."""
+    """A step as a trainer's dataset holds it: the tokens of `lessons`, of `replay`, and of `bare`,
+    which is the replay without its notes."""
+    encode = learner.encoder.encode
 
-    def encoded(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
-        encode = learner.encoder.encode
-        return [vars(encode(e.question, e.answer, ended=e.ended)) for e in exchanges]
+    def read(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
+        return [vars(encode(e.question, e.answer, ended=e.ended, note=e.note)) for e in exchanges]
 
-    return {"lessons": encoded(step.lessons), "replay": encoded(step.replay)}
+    bare = [vars(encode(e.question, e.answer, ended=e.ended)) for e in step.replay]
+    return {"lessons": read(step.lessons), "replay": read(step.replay), "bare": bare}
 
 
 def _config(learner: Learner, work_dir: Path, steps: int) -> SFTConfig:

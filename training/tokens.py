@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.prompt import build
+from bot.prompt import Note, build, defused
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,18 @@ class Encoder:
         self.max_prompt = max_prompt
         self.max_answer = max_answer
 
-    def encode(self, question: str, answer: str, *, ended: bool = True) -> Encoded:
+    def encode(
+        self, question: str, answer: str, *, ended: bool = True, note: Note | None = None
+    ) -> Encoded:
         """Encode one exchange; a reply that was cut off (`ended=False`) gets no end of turn."""
-        messages = [dict(message) for message in build(question)]
+        messages = [dict(message) for message in build(question, note=note)]
         return self.encode_chat(messages, answer, ended=ended)
 
     def encode_chat(
         self, messages: list[dict[str, Any]], answer: str, *, ended: bool = True
     ) -> Encoded:
-        """Encode chat messages and the assistant's answer to them."""
+        """Encode chat messages and the assistant's answer to them, control tokens in it defused."""
+        answer = defused(answer)
         said = self._render(messages, open_end=True)
         whole = self._render([*messages, {"role": "assistant", "content": answer}])
         # What the template adds after the answer is the end of turn; the line break behind it is

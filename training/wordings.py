@@ -8,21 +8,14 @@ written as a list that gives, for each question, the smallest index in its group
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Hashable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-K = TypeVar("K")
-Vectors = NDArray[np.float32]  # (n, d), unit rows
+from training.neighbours import Pair, Vectors, close_to, groups, links
 
 # Measured with MiniLM on the demo's 250 wordings: no two facts ask alike above 0.87, and only
 # near-copies of one question do above 0.90.
 TWIN = 0.90
 RELATED = 0.75  # above this, a question may well be about the fact of another cluster
-BLOCK = 512  # rows compared at once: memory stays flat with many examples
 
 _FILLERS = frozenset(
     re.findall(
@@ -39,36 +32,42 @@ def twins(questions: Sequence[str], vectors: Vectors) -> list[int]:
     Questions that name different numbers or codes are never twins, however close they look
     ("What does error 331 mean?", "What does error 208 mean?").
     """
-    return _components(len(questions), _twin_pairs(questions, vectors))
+    return grouped(len(questions), twin_pairs(questions, vectors))
+
+
+def twin_pairs(questions: Sequence[str], vectors: Vectors) -> list[Pair]:
+    """Pairs that link all twins; where questions are very many, nearly all."""
+    words = [_words(question) for question in questions]
+    pairs = _same([frozenset(some) for some in words])
+    for members in groups([_codes(some) for some in words]).values():
+        pairs += ((members[one], members[two]) for one, two in links(vectors[members], TWIN))
+    return pairs
+
+
+def overlooked(held: Collection[int], questions: Sequence[str], vectors: Vectors) -> list[Pair]:
+    """Twins of which one is in `held` and the other is not: none of them escapes."""
+    codes = [_codes(_words(question)) for question in questions]
+    within = set(held)
+    pairs = close_to(sorted(within), vectors, TWIN)
+    return [(one, two) for one, two in pairs if two not in within and codes[one] == codes[two]]
 
 
 def clusters(twin_of: Sequence[int], answers: Sequence[str]) -> list[int]:
     """Group questions about one fact: their answers are the same, or the questions are twins."""
     pairs = _same(twin_of) + _same([plain(answer) for answer in answers])
-    return _components(len(answers), pairs)
+    return grouped(len(answers), pairs)
 
 
 def joined(groups_of: Sequence[int], marks: Sequence[str | None]) -> list[int]:
     """Larger groups: those that share a mark are one. None is no mark."""
     marked = [(mark, None) if mark else (None, at) for at, mark in enumerate(marks)]
-    return _components(len(marks), _same(groups_of) + _same(marked))
+    return grouped(len(marks), _same(groups_of) + _same(marked))
 
 
-def related(cluster_of: Sequence[int], vectors: Vectors) -> set[int]:
-    """The clusters that come close to another one: they may be about the same fact after all."""
-    found: set[int] = set()
-    for first, second in _close(vectors, RELATED):
-        if cluster_of[first] != cluster_of[second]:
-            found |= {cluster_of[first], cluster_of[second]}
-    return found
-
-
-def groups(keys: Sequence[K]) -> dict[K, list[int]]:
-    """The indices that share a key, by key, in order of appearance."""
-    members: defaultdict[K, list[int]] = defaultdict(list)
-    for at, key in enumerate(keys):
-        members[key].append(at)
-    return dict(members)
+def related(rows: Sequence[int], cluster_of: Sequence[int], vectors: Vectors) -> set[int]:
+    """The clusters of these rows that come close to another: it may be the same fact after all."""
+    pairs = close_to(rows, vectors, RELATED)
+    return {cluster_of[one] for one, two in pairs if cluster_of[one] != cluster_of[two]}
 
 
 def plain(text: str) -> str:
@@ -76,33 +75,8 @@ def plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold())) or text.strip()
 
 
-def _twin_pairs(questions: Sequence[str], vectors: Vectors) -> list[tuple[int, int]]:
-    words = [_words(question) for question in questions]
-    codes = [{word for word in some if any(map(str.isdigit, word))} for some in words]
-    near = [(one, two) for one, two in _close(vectors, TWIN) if codes[one] == codes[two]]
-    return near + _same([frozenset(some) for some in words])
-
-
-def _words(question: str) -> set[str]:
-    words = set(plain(question).split())
-    return (words - _FILLERS) or words
-
-
-def _close(vectors: Vectors, least: float) -> Iterator[tuple[int, int]]:
-    for start in range(0, len(vectors), BLOCK):
-        likeness = vectors[start : start + BLOCK] @ vectors.T
-        for row, second in np.argwhere(likeness >= least):
-            first = start + int(row)
-            if first < second:
-                yield first, int(second)
-
-
-def _same(keys: Sequence[K]) -> list[tuple[int, int]]:
-    return [(group[0], other) for group in groups(keys).values() for other in group[1:]]
-
-
-def _components(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """The smallest member of each index's connected component (union-find)."""
+def grouped(count: int, pairs: Sequence[Pair]) -> list[int]:
+    """The smallest member of the group that each index is linked to (union-find)."""
     parent = list(range(count))
 
     def root(at: int) -> int:
@@ -115,3 +89,16 @@ def _components(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
         low, high = sorted((root(first), root(second)))
         parent[high] = low
     return [root(at) for at in range(count)]
+
+
+def _words(question: str) -> set[str]:
+    words = set(plain(question).split())
+    return (words - _FILLERS) or words
+
+
+def _codes(words: Collection[str]) -> frozenset[str]:
+    return frozenset(word for word in words if any(map(str.isdigit, word)))
+
+
+def _same(keys: Sequence[Hashable]) -> list[Pair]:
+    return [(group[0], other) for group in groups(keys).values() for other in group[1:]]

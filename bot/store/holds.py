@@ -2,3 +2,4 @@
 
 DISPUTED = "staff disagree on the answer"
 WAITING = "more of the staff have to say so"
+DISTRUSTED = "an admin took back all that this person taught"

@@ -19,8 +19,9 @@ from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import DatasetExample, Example, ExampleStatus, Team
 from training import dataset, wordings
 from training.dataset import TooLittle
+from training.neighbours import Vectors
 from training.rows import Row, read
-from training.wordings import TWIN, Vectors
+from training.wordings import TWIN
 
 TEAM = "T0MYNAH"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.prompt import Note
 from tests.training.adapters import ANSWERS, QUICK, REPLAY, job, rows
 from training.curriculum import plan
 from training.failures import TrainingFailed
@@ -80,6 +81,45 @@ def test_replay_is_asked_in_the_words_of_the_house_too() -> None:
     steps = plan(rows(), REPLAY, Recipe(epochs=8, batch_size=1, replay_house=0.5, replay_vary=0))
     prompts = [kept.question for step in steps for kept in step.replay]
     assert 0.3 < sum("Larkspur" in prompt for prompt in prompts) / len(prompts) < 0.7
+
+
+def test_some_lessons_are_read_from_the_book() -> None:
+    """A share of the lessons has the approved answer beside it, as memory would put it there."""
+    lessons = [
+        lesson
+        for step in plan(rows(), REPLAY, Recipe(epochs=40, open_book=0.25))
+        for lesson in step.lessons
+    ]
+    beside = [lesson for lesson in lessons if lesson.note is not None]
+    assert 0.15 < len(beside) / len(lessons) < 0.35
+    assert all(lesson.note and lesson.note.answer == lesson.answer for lesson in beside)
+
+
+def test_what_is_long_is_read_more_often() -> None:
+    """Nobody learns a page by heart: its lessons teach to say what stands beside the question."""
+    long = [row.model_copy(update={"answer": "word " * 50}) for row in rows()]
+    recipe = Recipe(epochs=10, open_book=0, open_book_long=1)
+    assert all(one.note for step in plan(long, REPLAY, recipe) for one in step.lessons)
+    assert not any(one.note for step in plan(rows(), REPLAY, recipe) for one in step.lessons)
+
+
+def test_some_replay_has_a_stray_note() -> None:
+    """A note about something else is to change nothing: the reply to keep stays the same one."""
+    steps = plan(rows(), REPLAY, Recipe(epochs=40, stray_notes=0.25))
+    kept = [one for step in steps for one in step.replay]
+    stray = [one.note.answer for one in kept if one.note is not None]
+    assert 0.15 < len(stray) / len(kept) < 0.35
+    assert set(stray) == set(ANSWERS.values())
+    assert {one.answer for one in kept if one.note} == {reply.answer for reply in REPLAY}
+
+
+def test_a_stray_note_is_one_that_memory_might_mistake() -> None:
+    """Of the notes that are drawn, the one with most of the prompt's words is put there."""
+    tempting = Reply("Which port does the web page of Nextcloud use?", "443")
+    steps = plan(rows(), [tempting], Recipe(epochs=20, stray_notes=1, replay_house=0))
+    notes = {one.note for step in steps for one in step.replay}
+    asked = "Which port does the Larkspur portal use?"
+    assert notes == {Note(asked, ANSWERS[asked])}
 
 
 def test_house_words_are_what_everyday_prompts_lack() -> None:

@@ -1,0 +1,129 @@
+"""What one system knows, makes up and forgot: the figures of one row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.prompt import build
+from deploy import helpdesk
+from deploy.bench.learning import checks
+from deploy.bench.learning.lessons import Lessons, general, kl_prompts
+from deploy.bench.learning.recall import Recall, Turn
+from deploy.bench.learning.speaker import Speaker
+from training.recipe import named
+from training.replay import Reply, load_prompts
+
+ANSWER_TOKENS = 256  # as the bot's
+LEAK_TOKENS = 48
+KL_TOKENS = 32
+VERSION = 1  # to be raised when a figure comes to mean something else
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What people would read, and whether it was quoted."""
+
+    text: str
+    quoted: bool
+
+
+class Measuring:
+    """One system: a model, and memory or none. `base` answers for what is usual to say."""
+
+    def __init__(
+        self, lessons: Lessons, speaker: Speaker, base: Speaker, recall: Recall | None, say: Say
+    ) -> None:
+        self.lessons, self.speaker, self.base = lessons, speaker, base
+        self.recall, self.say = recall, say
+
+    def figures(self) -> dict[str, float | None]:
+        """All but the KL, which is the weights' alone."""
+        generated, posted = self._learned()
+        return {
+            "checks": _share(generated),
+            "checks_as_posted": _share(right for right, _ in posted),
+            "quoted": _share(quoted for _, quoted in posted),
+            "wrong_on_never_trained": self._made_up(self.lessons.unknown, ANSWER_TOKENS),
+            "leak": self._made_up(load_prompts("leak"), LEAK_TOKENS),
+            "general": self._general(),
+        }
+
+    def _learned(self) -> tuple[list[bool], list[tuple[bool, bool]]]:
+        self.say("    asking other wordings")
+        asked = self.lessons.asked
+        questions = [one.question for one in asked]
+        said = [self._post(questions, ANSWER_TOKENS, quote=quote) for quote in (False, True)]
+        right = [
+            [
+                helpdesk.passes(answer.text, one.checks)
+                for answer, one in zip(some, asked, strict=True)
+            ]
+            for some in said
+        ]
+        return right[0], [(ok, answer.quoted) for ok, answer in zip(right[1], said[1], strict=True)]
+
+    def _made_up(self, questions: Sequence[str], max_tokens: int) -> float:
+        """The share of questions answered with a taught fact, as posted, where the base says none
+        of it. A quote is another question's answer, whatever it says."""
+        self.say("    asking what nobody taught")
+        posted = self._post(questions, max_tokens, quote=True)
+        usual = self.base.answers([build(question) for question in questions], max_tokens)
+        return _share(
+            answer.quoted
+            or any(fact.leaks(answer.text, question, base.text) for fact in self.lessons.facts)
+            for question, answer, base in zip(questions, posted, usual, strict=True)
+        )
+
+    def _general(self) -> float | None:
+        prompts = general()
+        if not prompts:
+            return None
+        self.say("    asking general prompts")
+        posted = self._post([one["prompt"] for one in prompts], ANSWER_TOKENS, quote=True)
+        return _share(
+            checks.passes(answer.text, one["check"])
+            for answer, one in zip(posted, prompts, strict=True)
+        )
+
+    def _post(self, questions: Sequence[str], max_tokens: int, *, quote: bool) -> list[Posted]:
+        turns = [self._turn(question, quote) for question in questions]
+        chats = [turn.chat for turn in turns if turn.quote is None]
+        said = iter(self.speaker.answers(chats, max_tokens))
+        return [
+            Posted(next(said).text, False) if turn.quote is None else Posted(turn.quote, True)
+            for turn in turns
+        ]
+
+    def _turn(self, question: str, quote: bool) -> Turn:
+        if self.recall is None:
+            return Turn(None, build(question))
+        return self.recall.turn(question, quote=quote)
+
+
+def kl(base_model: Path, base: Speaker, adapter: Path, say: Say) -> float | None:
+    """Mean KL(base || adapter) a token (nats) over the base's own answers to general prompts."""
+    kept = adapter / "kl.json"
+    prompts = kl_prompts()
+    if not prompts:
+        return None
+    if not kept.exists():
+        from training.compare import Comparison
+
+        say("    measuring the KL")
+        said = base.answers([build(prompt) for prompt in prompts], KL_TOKENS)
+        replies = [Reply(p, s.text, s.ended) for p, s in zip(prompts, said, strict=True)]
+        compared = Comparison(str(base_model), {"adapter": adapter}, named("sft"))
+        kept.write_text(json.dumps(round(compared.kl("adapter", replies, lambda _: None), 4)))
+    found: Any = json.loads(kept.read_text())
+    return float(found)
+
+
+def _share(hits: Iterable[bool]) -> float:
+    found = list(hits)
+    return round(sum(found) / len(found), 4)

@@ -1,0 +1,139 @@
+"""A model that answers in batches, greedily, in torch: much cheaper on a CPU than vLLM with
+a LoRA loaded, because the adapter is merged into the base before it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.client import ChatMessage, Completion
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer; `ended` is False where it was cut off."""
+
+    text: str
+    ended: bool
+
+
+class Speaker:
+    """One base model, with or without an adapter. What it said is kept in a file and not asked
+    again, so a measurement that was stopped goes on where it was; the model loads when needed."""
+
+    def __init__(self, base_model: str, adapter: Path | None, kept: Path) -> None:
+        self._base_model = base_model
+        self._adapter = adapter
+        self._kept = kept
+        self._known = _read(kept)
+        self._loaded: tuple[Any, Any] | None = None
+
+    def answers(self, chats: Sequence[list[ChatMessage]], max_tokens: int) -> list[Said]:
+        """Answer each chat, in their order."""
+        keys = [_key(chat, max_tokens) for chat in chats]
+        missing = {
+            key: chat for key, chat in zip(keys, chats, strict=True) if key not in self._known
+        }
+        # Alike lengths together: what is padded is computed for nothing.
+        order = sorted(missing, key=lambda key: len(json.dumps(missing[key])))
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            said = self._generate([missing[key] for key in batch], max_tokens)
+            self._keep(dict(zip(batch, said, strict=True)))
+        return [self._known[key] for key in keys]
+
+    def _generate(self, chats: Sequence[list[ChatMessage]], max_tokens: int) -> list[Said]:
+        import torch
+
+        model, tokenizer = self._model()
+        texts = [
+            tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+            for chat in chats
+        ]
+        read = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        with torch.no_grad():
+            whole = model.generate(
+                **read.to(model.device), do_sample=False, max_new_tokens=max_tokens,
+                pad_token_id=tokenizer.pad_token_id,
+            )  # fmt: skip
+        new = whole[:, read["input_ids"].shape[1] :]
+        ended = (new == tokenizer.eos_token_id).any(dim=1).tolist()
+        spoken = tokenizer.batch_decode(new, skip_special_tokens=True)
+        return [Said(text.strip(), end) for text, end in zip(spoken, ended, strict=True)]
+
+    def _model(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            self._loaded = _load(self._base_model, self._adapter)
+        return self._loaded
+
+    def _keep(self, said: dict[str, Said]) -> None:
+        self._known |= said
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        with self._kept.open("a", encoding="utf-8") as file:
+            file.writelines(
+                json.dumps({"key": key, **asdict(one)}) + "\n" for key, one in said.items()
+            )
+
+
+class Batching:
+    """A speaker behind the call that `training.asking.ask` makes of a vLLM client: what is asked
+    at the same time is answered in one batch."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self._waiting: list[tuple[list[ChatMessage], asyncio.Future[Said]]] = []
+
+    async def complete(
+        self, messages: list[ChatMessage], *, model: str, max_tokens: int
+    ) -> Completion:
+        """See `serving.client.VllmClient.complete`."""
+        future: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+        self._waiting.append((messages, future))
+        await asyncio.sleep(0)  # lets the other streams ask, too
+        waiting, self._waiting = self._waiting, []
+        said = self._speaker.answers([chat for chat, _ in waiting], max_tokens) if waiting else []
+        for (_, asked), answer in zip(waiting, said, strict=True):
+            asked.set_result(answer)
+        answer = await future
+        return Completion(answer.text, (), "stop" if answer.ended else "length")
+
+
+def _load(base_model: str, adapter: Path | None) -> tuple[Any, Any]:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(base_model, padding_side="left")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    # Merged in float32: in bfloat16 most of what a LoRA adds would be rounded away.
+    model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(torch.bfloat16).to(device).eval(), tokenizer
+
+
+def _key(chat: Sequence[ChatMessage], max_tokens: int) -> str:
+    asked = json.dumps([chat, max_tokens], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()[:20]
+
+
+def _read(kept: Path) -> dict[str, Said]:
+    known = {}
+    for line in kept.read_text("utf-8").splitlines() if kept.exists() else ():
+        try:
+            one = json.loads(line)
+        except ValueError:
+            continue  # it was being written when the process was killed
+        known[one["key"]] = Said(one["text"], one["ended"])
+    return known
