@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.prompt import SYSTEM
-from training.recipe import named
+from training.recipe import Recipe
 from training.rows import Row
 
 VERSION = "0.9.5"
@@ -29,7 +29,7 @@ PINS = (
     "datasets==4.0.0",
 )
 READY = "ready.json"
-RECIPE = named("sft")
+RECIPE = Recipe()
 SFT: Mapping[str, Any] = {
     "stage": "sft",
     "do_train": True,

@@ -14,7 +14,7 @@ from deploy.bench.learning import checks
 from deploy.bench.learning.lessons import Lessons, general, kl_prompts
 from deploy.bench.learning.recall import Recall, Turn
 from deploy.bench.learning.speaker import Speaker
-from training.recipe import named
+from training.recipe import Recipe
 from training.replay import Reply, load_prompts
 
 ANSWER_TOKENS = 256  # as the bot's
@@ -118,7 +118,7 @@ def kl(base_model: Path, base: Speaker, adapter: Path, say: Say) -> float | None
         say("    measuring the KL")
         said = base.answers([build(prompt) for prompt in prompts], KL_TOKENS)
         replies = [Reply(p, s.text, s.ended) for p, s in zip(prompts, said, strict=True)]
-        compared = Comparison(str(base_model), {"adapter": adapter}, named("sft"))
+        compared = Comparison(str(base_model), {"adapter": adapter}, Recipe())
         kept.write_text(json.dumps(round(compared.kl("adapter", replies, lambda _: None), 4)))
     found: Any = json.loads(kept.read_text())
     return float(found)

@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from training.failures import TrainingFailed
-from training.recipe import Recipe, named
+from training.recipe import Recipe
 from training.replay import Reply
 from training.train import TrainJob, train
 
 
 def recipe(seed: int, epochs: int) -> Recipe:
     """The default recipe; its answer to another number of epochs is the same in all else."""
-    return named("sft", seed=seed).model_copy(update={"epochs": epochs})
+    return Recipe(seed=seed, epochs=epochs)
 
 
 def main(path: Path) -> None:

@@ -21,7 +21,7 @@ from deploy.bench.learning.lessons import Lessons
 from deploy.bench.learning.speaker import Batching, Speaker
 from deploy.bench.learning.spending import Spent, spend
 from serving.client import VllmClient
-from training.recipe import named
+from training.recipe import Recipe
 from training.replay import replay
 from training.rows import Row, write
 
@@ -126,7 +126,7 @@ class School:
             )
 
         cost = self._cost("mynah", lambda _, rows, place: child(1, rows, place, True), work)
-        plan = whole(cost.steps(self.budget_s), len(self.rows), named("sft").epochs)
+        plan = whole(cost.steps(self.budget_s), len(self.rows), Recipe().epochs)
         self._tell(plan)
         rows = _some(self.rows, plan.rows, seed)
         spent = child(max(1, int(plan.epochs)), rows, work, False)

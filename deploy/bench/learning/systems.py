@@ -14,7 +14,7 @@ from bot.prompt import Note, build
 from deploy.bench.learning import factory, measuring, schooling, trl_sft
 from deploy.bench.learning.lessons import Lessons, general, kl_prompts
 from serving.base import BaseSpec
-from training.recipe import named
+from training.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,7 +74,7 @@ def _recipe(trainer: str) -> Any:
     if trainer == "llamafactory-dpo":
         return [dict(factory.SFT), dict(factory.DPO), factory.PINS, schooling.REJECTED_TOKENS]
     prompts = (ROOT / "training" / "prompts" / "replay.jsonl").read_text("utf-8")
-    return [named("sft").model_dump(), _sources(MYNAH), prompts]
+    return [Recipe().model_dump(), _sources(MYNAH), prompts]
 
 
 def _sources(paths: Iterable[str]) -> list[str]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bot.prompt import build
-from training.recipe import named
+from training.recipe import Recipe
 from training.rows import read
 
 # Rank and alpha are Mynah's. Its learning rate and these seven epochs are also what did best of
 # what was tried for SFT alone.
-RECIPE = named("sft")
+RECIPE = Recipe()
 SETTINGS: dict[str, Any] = {
     "lora": {
         "r": RECIPE.rank,
