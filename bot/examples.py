@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, col, exists, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -19,6 +19,8 @@ from bot.store import holds
 from bot.store.schema import (
     Adapter,
     DatasetExample,
+    Evaluation,
+    EvaluationQuestion,
     Example,
     ExampleSource,
     ExampleStatus,
@@ -434,6 +436,19 @@ def _blank(session: Session, example: Example) -> None:
     if feedback is not None:
         feedback.correction = None
         feedback.revoked_at = feedback.revoked_at or now()
+    _blank_measured(session, example)
+
+
+def _blank_measured(session: Session, example: Example) -> None:
+    """What was asked of it in evaluations keeps its marks, and no words; nor do their reports."""
+    asked = select(EvaluationQuestion).where(EvaluationQuestion.example_id == example.id)
+    rows = session.exec(asked).all()
+    for one in rows:
+        one.question = one.wanted = ""
+        one.said = {model: said | {"text": ""} for model, said in one.said.items()}
+    evaluations = {one.evaluation_id for one in rows}
+    reports = update(Evaluation).where(col(Evaluation.id).in_(evaluations))
+    session.execute(reports.values(page=None))
 
 
 def _audit_revoked(session: Session, example: Example, why: str) -> None:

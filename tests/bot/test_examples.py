@@ -25,6 +25,8 @@ from bot.store.schema import (
     Audit,
     Dataset,
     DatasetExample,
+    Evaluation,
+    EvaluationQuestion,
     Example,
     ExampleSource,
     ExampleStatus,
@@ -371,6 +373,36 @@ def test_a_deleted_message_is_forgotten(store: Engine) -> None:
     assert memory.search(TEAM, "C0HELP", QUESTION) is None or (
         memory.search(TEAM, "C0HELP", QUESTION).example_id == kept.id  # type: ignore[union-attr]
     )
+
+
+def test_evaluations_keep_no_words_of_what_was_forgotten(engine: Engine, memory: Memory) -> None:
+    """What was right and wrong stays, so that old figures hold; the words go, and the page that
+    was made of them."""
+    taught = teach(engine, memory, QUESTION, "Port 7411.")
+    _train_on(engine, taught)
+    with transaction(engine) as session:
+        run = session.exec(select(Run)).one()
+        measured = Evaluation(
+            team_id=TEAM, run_id=run.id or 0, adapter_id=run.adapter_id or 0, passed=True,
+            page="<p>Port 7411.</p>",
+        )  # fmt: skip
+        session.add(measured)
+        session.flush()
+        said = {"candidate": {"text": "Port 7411.", "right": True}}
+        session.add(
+            EvaluationQuestion(
+                team_id=TEAM, evaluation_id=measured.id or 0, sort="wording",
+                example_id=taught.id, question=QUESTION, wanted="Port 7411.", said=said,
+            )
+        )  # fmt: skip
+        source = session.exec(select(ExampleSource)).first()
+        assert source is not None
+        examples.forget_message(session, TEAM, source.channel, source.ts)
+    with reading(engine) as session:
+        assert session.exec(select(Evaluation.page)).one() is None
+        asked = session.exec(select(EvaluationQuestion)).one()
+    assert (asked.question, asked.wanted) == ("", "")
+    assert asked.said == {"candidate": {"text": "", "right": True}}
 
 
 def test_refused_text_is_forgotten_too(engine: Engine, memory: Memory) -> None:
