@@ -1,15 +1,15 @@
-# Two commands to know: `make demo` and `make test`. Each makes its own environment first.
+# Three commands to know: `make play`, `make demo`, `make test`. Each makes its own environment first.
 PYTHON ?= python3
 ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning sweep test test-fast test-slow check format format-page setup clean
+.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train sweep test test-fast test-slow check format format-page setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
 
-play: setup  ## the same set of processes, left running for you
+play: setup  ## a Slack in your browser, with Mynah in it
 	@.venv/bin/mynah play $(ARGS)
 
 screenshots: setup  ## the README's pictures, taken by the tests that show what they show
@@ -32,6 +32,9 @@ bench-learning: setup  ## memory, Mynah's training, LLaMA-Factory and TRL on the
 
 bench-cycle: setup  ## how selecting, freezing and memory grow with the examples, up to 50,000
 	@OMP_NUM_THREADS=1 $(RUN) deploy.bench.cycle $(ARGS)
+
+bench-train: setup  ## a training step beside the same one in a plain PyTorch loop
+	@OMP_NUM_THREADS=1 $(RUN) deploy.bench.train $(ARGS)
 
 sweep: setup  ## hyper-parameters on the demo's facts, with torch alone (ARGS="--set lr=5e-4,1e-3 --seeds 0,1")
 	@$(RUN) deploy.sweep $(ARGS)
