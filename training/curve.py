@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from bot.store.database import transaction
 from bot.store.runs import update_run
-from training.soundness import CURVE, Point, of_log, read_curve
+from training.soundness import Point, of_log, read_curve
 
 MOST_POINTS = 200  # as many as a picture can show
 STATE = "trainer_state.json"  # of a Hugging Face trainer, in each checkpoint
@@ -49,8 +49,8 @@ def of_run(run_dir: Path) -> Curve:
 def so_far(work_dir: Path) -> Curve:
     """What a training left there, finished or not; empty where it left nothing."""
     for directory in (work_dir / "adapter", work_dir / "staging"):
-        if (directory / CURVE).exists():
-            return thinned(read_curve(directory))
+        if points := read_curve(directory):
+            return thinned(points)
     states = sorted(work_dir.glob(f"first/checkpoint-*/{STATE}"), key=_step)
     return thinned(_of_state(states[-1])) if states else Curve()
 

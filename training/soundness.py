@@ -112,17 +112,22 @@ def of_weights(directory: Path) -> list[str]:
 
 
 def read_curve(directory: Path) -> list[Point]:
-    """The curve that a trainer wrote; empty where it wrote none."""
+    """The curve that a trainer wrote; empty where it wrote none, or half of one."""
     path = directory / CURVE
     if not path.exists():
         return []
-    return TypeAdapter(list[Point]).validate_json(path.read_bytes())
+    try:
+        return TypeAdapter(list[Point]).validate_json(path.read_bytes())
+    except ValueError:  # the disk was full, say; without a curve the adapter still can be measured
+        return []
 
 
 def write_curve(history: Iterable[Mapping[str, Any]], directory: Path) -> None:
     """Write a Hugging Face trainer's log beside the weights, a point for each step."""
     points = [point.model_dump() for point in of_log(history)]
-    (directory / CURVE).write_text(json.dumps(points), "ascii")
+    beside = directory / f"{CURVE}.part"
+    beside.write_text(json.dumps(points), "ascii")
+    beside.replace(directory / CURVE)
 
 
 def of_log(history: Iterable[Mapping[str, Any]]) -> list[Point]:

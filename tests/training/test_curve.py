@@ -55,6 +55,9 @@ def test_what_a_training_left_is_found(tmp_path: Path) -> None:
     (tmp_path / "staging").mkdir()
     soundness.write_curve([{"fact_loss": 7.0}], tmp_path / "staging")
     assert [point.loss for point in so_far(tmp_path).points] == [7.0]
+    assert [path.name for path in (tmp_path / "staging").iterdir()] == [soundness.CURVE]
+    (tmp_path / "staging" / soundness.CURVE).write_text("")
+    assert so_far(tmp_path) == Curve()
 
 
 @pytest.mark.parametrize("fails", [False, True])
