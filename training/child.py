@@ -18,6 +18,7 @@ NICE = 10
 STOP_S = 10.0
 PARENT = "MYNAH_WORKER_PID"
 LOST = 3  # exit status of a trainer that found its run taken over: there is nothing to say
+MAX_ATTEMPTS = 3  # of a run: then it has failed
 AGAIN = 4  # … that could not reach the database: to be started again
 PR_SET_PDEATHSIG = 1
 

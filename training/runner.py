@@ -18,11 +18,10 @@ from bot.store.runs import LostRun, claim_run, hand_back_run, renew_run
 from bot.store.schema import Run, RunStatus
 from serving.settings import name_of
 from training import curve, ending
-from training.child import AGAIN, LOST, Trainer
+from training.child import AGAIN, LOST, MAX_ATTEMPTS, Trainer
 from training.settings import WorkerSettings
 
 log = logging.getLogger("mynah.runner")
-MAX_ATTEMPTS = 3
 
 
 class Runner:

@@ -7,6 +7,7 @@ continues from the last checkpoint and ends with the same adapter, bit for bit (
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -66,7 +67,7 @@ def train(job: TrainJob, say: Say) -> Path:
 
     Raises:
         TrainingFailed: nothing to train on, a loss that is not a number or does not fall, an
-            adapter without effect.
+            adapter without effect, too little memory.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     finished = job.work_dir / "adapter"
@@ -77,7 +78,7 @@ def train(job: TrainJob, say: Say) -> Path:
     rows = of_split(read(job.dataset), "train")
     if not rows:
         raise TrainingFailed("there is no example to train on")
-    staging = _trained(job, rows, say)
+    staging = _within_memory(job, rows, say)
     staging.rename(finished)
     say("trained", 1.0)
     return finished
@@ -92,6 +93,27 @@ def _claim_work_dir(job: TrainJob) -> None:
     for left in ("first", "preferences", "staging", "adapter"):
         shutil.rmtree(job.work_dir / left, ignore_errors=True)
     note.write_text(job.fingerprint(), "ascii")
+
+
+def _within_memory(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:
+    """`_trained`; the same process may have to train by another recipe after one that does not
+    fit."""
+    try:
+        return _trained(job, rows, say)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        why = str(error).partition("\n")[0] or "not enough"
+    gc.collect()  # here the error is gone, and with it the frames that held the model
+    raise TrainingFailed(f"memory ran out: {why}")
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """CUDA's error has a type; that of the processor's own memory has words only."""
+    import torch
+
+    of_torch = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    return isinstance(error, MemoryError) or of_torch
 
 
 def _trained(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:

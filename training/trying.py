@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,8 @@ from sqlmodel import select
 from bot.store.schema import Adapter, Dataset, Trial, now
 from serving.adapters import AdapterFile, BadAdapter, publish
 from serving.client import BASE
-from training import candidates, curve, soundness
+from training import candidates, curve, soundness, spent
+from training.child import MAX_ATTEMPTS
 from training.failures import TrainingFailed
 from training.held import Held
 from training.recipe import Recipe
@@ -26,6 +26,7 @@ from training.soundness import Unsound
 if TYPE_CHECKING:
     from training.train import TrainJob
 
+MOST_KILLS = 2  # of the trainer while it was at one recipe, where there are others
 FIRST = "sft"  # what "sft+…" goes on from
 
 
@@ -46,7 +47,7 @@ class Trying:
         for trial in self.held.trials():
             if trial.adapter_id is not None or trial.left_out:
                 continue
-            if why := self._too_late(trial) or self._nothing_to_go_on_from(trial):
+            if why := self._why_not(trial):
                 self._leave_out(trial, why)
                 continue
             try:
@@ -67,18 +68,19 @@ class Trying:
             base_model=str(self.held.parts.base()),
             recipe=recipe,
             replay=replay,
-            work_dir=self.held.work_dir / trial.name,
+            work_dir=self._work_dir(trial),
             start=self._start(trial),
         )
-        began = time.monotonic()
+        clock = spent.Clock(job.work_dir, self.held.run().attempts)
         try:
-            staging = self.held.parts.train(job, self._say(trial))
+            staging = self.held.parts.train(job, self._say(trial, clock))
+            clock.keep()
             soundness.check(staging, recipe.epochs)
         finally:
             self._keep_curve(job)
         self.held.say("publishing the adapter", 0.0)
         published = publish(staging, self.held.settings.adapters_dir, self.held.spec())
-        self._record(trial, published, time.monotonic() - began)
+        self._record(trial, published, clock.seconds)
 
     async def _replay(self) -> list[Reply]:
         if self._replies is None:
@@ -92,11 +94,15 @@ class Trying:
     def _keep_curve(self, job: TrainJob) -> None:
         curve.keep(self.held.engine, self.held.run_id, self.held.fence, job.work_dir)
 
-    def _say(self, trial: Trial) -> Say:
+    def _say(self, trial: Trial, clock: spent.Clock) -> Say:
         """Tells which recipe it is, where there are several."""
-        if len(self.held.trials()) == 1:
-            return self.held.say
-        return lambda phase, share: self.held.say(f"{trial.name}: {phase}", share)
+        prefix = f"{trial.name}: " if len(self.held.trials()) > 1 else ""
+
+        def say(phase: str, share: float) -> None:
+            clock.keep()
+            self.held.say(prefix + phase, share)
+
+        return say
 
     def _record(self, trial: Trial, published: AdapterFile, train_s: float) -> None:
         spec = self.held.spec()
@@ -125,6 +131,24 @@ class Trying:
                 row.adapter_id = adapter.id
             else:  # a preference step without a preference, say
                 row.left_out = f"it came to the very adapter of {twin.name}"
+
+    def _why_not(self, trial: Trial) -> str | None:
+        """Why a recipe is not trained."""
+        return self._too_late(trial) or self._nothing_to_go_on_from(trial) or self._deadly(trial)
+
+    def _deadly(self, trial: Trial) -> str | None:
+        """A recipe that kills the process (memory ran out, say) takes none of the others along."""
+        attempt = self.held.run().attempts
+        if attempt >= MAX_ATTEMPTS and self._first() is not None:
+            return "the trainer was killed too often: its last attempt measures what there is"
+        before = [one for one in spent.so_far(self._work_dir(trial)).attempts if one < attempt]
+        others = [one for one in self.held.trials() if one.id != trial.id and not one.left_out]
+        if len(before) < MOST_KILLS or not others:
+            return None
+        return f"the trainer was killed {len(before)} times at it, perhaps because memory ran out"
+
+    def _work_dir(self, trial: Trial) -> Path:
+        return self.held.work_dir / trial.name
 
     def _too_late(self, trial: Trial) -> str | None:
         """The budget runs from the run's first start, so what a restart cost counts, too."""

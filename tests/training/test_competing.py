@@ -42,7 +42,8 @@ from tests.training.stage import (
     worker_settings,
 )
 from tests.training.test_cycle import Killed, die_at, live_adapter, newest, said
-from training import cycle
+from training import cycle, spent
+from training.child import MAX_ATTEMPTS
 from training.failures import TrainingFailed
 from training.parts import Parts
 from training.settings import WorkerSettings
@@ -195,6 +196,49 @@ async def test_a_recipe_that_fails_leaves_the_others_theirs(
 
     assert await play(competing(settings, engine, base, train=fail_all)) is RunStatus.FAILED
     assert newest(engine).reasons == ["sft failed"]
+
+
+@pytest.mark.parametrize("deadly", ["sft", "sft+dpo", "sdft"])
+async def test_a_recipe_that_kills_the_trainer_leaves_the_others_theirs(
+    engine: Engine, settings: WorkerSettings, base: Path, deadly: str
+) -> None:
+    """Killed while it trains by one, the run still ends within its attempts."""
+    teach(engine, facts=10)
+
+    def die(job: TrainJob, say: Say) -> Path:
+        if job.recipe.name == deadly:
+            raise Killed
+        return by_recipe(base, [])(job, say)
+
+    made = competing(settings, engine, base, train=die)
+    for _ in range(MAX_ATTEMPTS - 1):
+        with pytest.raises(Killed):
+            await play(made)
+    assert await play(made) is RunStatus.RELEASED
+    found = trials(engine)
+    assert "was killed" in (found[deadly].left_out or "")
+    assert any(one.adapter_id for one in found.values())
+
+
+async def test_what_a_killed_process_trained_counts(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """Killed between the end of the training and its record: the next one has nothing to do but
+    knows what it took, and what there is no time for."""
+    teach(engine, facts=10)
+    hour = 3600.0
+
+    def train(job: TrainJob, say: Say) -> Path:
+        (job.work_dir / spent.FILE).write_text(f'{{"seconds": {hour}, "attempts": [1]}}')
+        raise Killed
+
+    timed = settings.model_copy(update={"train_minutes": 90.0})
+    with pytest.raises(Killed):
+        await play(competing(timed, engine, base, train=train))
+    assert await play(competing(timed, engine, base)) is RunStatus.RELEASED
+    found = trials(engine)
+    assert found["sft"].train_s >= hour
+    assert "no time" in (found["sdft"].left_out or "")
 
 
 async def test_what_changes_nothing_is_no_candidate(

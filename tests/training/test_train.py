@@ -47,6 +47,26 @@ def test_no_share_no_variation() -> None:
     assert all(vary(QUESTION, random.Random(n), share=0.0) == QUESTION for n in range(20))
 
 
+@pytest.mark.parametrize(
+    ("error", "own"),
+    [("torch", True), ("DefaultCPUAllocator: can't allocate memory", True), ("a bug", False)],
+)
+def test_too_little_memory_fails_the_recipe_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, own: bool
+) -> None:
+    """What does not fit is a failed training, which leaves other recipes theirs; a bug is none."""
+    import torch
+
+    def too_large(*_: object) -> Path:
+        if error == "torch":
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+        raise RuntimeError(error)
+
+    monkeypatch.setattr("training.train._trained", too_large)
+    with pytest.raises(TrainingFailed if own else RuntimeError, match="memory" if own else "bug"):
+        train(job(tmp_path / "work"), quiet)
+
+
 @pytest.mark.parametrize("question", ["?", "", "port", "fernloft port?"])
 def test_a_short_question_survives(question: str) -> None:
     """Nothing is left empty, however little there is to drop."""
