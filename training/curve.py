@@ -31,11 +31,13 @@ class Curve(BaseModel):
         return -(-self.steps // len(self.points)) if self.points else 1
 
 
-def keep(engine: Engine, run_id: int, fence: int, work_dir: Path) -> None:
-    """Store what a training left there with its run, unless it left nothing: what goes on from
-    another's adapter has no loss of its own. Raises LostRun."""
-    found = so_far(work_dir)
-    if found.points:
+def keep(engine: Engine, run_id: int, fence: int, *work_dirs: Path) -> None:
+    """Store with a run what a training left in the first of these where one did, unless none did.
+
+    What goes on from another's adapter has no loss of its own, but that one's. Raises LostRun.
+    """
+    found = next(filter(lambda one: one.points, map(so_far, work_dirs)), None)
+    if found is not None:
         with transaction(engine) as session:
             update_run(session, run_id, fence, curve=found.model_dump(mode="json"))
 

@@ -107,8 +107,8 @@ class Measuring:
                 releases.ensure_team(session, self.held.team_id)
                 by = f"run {self.held.run_id}"
                 releases.add_candidate(session, self.held.team_id, adapter.id or 0, by=by)
-        work_dir = self.held.work_dir / trial.name
-        curve.keep(self.held.engine, self.held.run_id, self.held.fence, work_dir)
+        trained = [self.held.work_dir / name for name in (trial.name, trial.name.split("+")[0])]
+        curve.keep(self.held.engine, self.held.run_id, self.held.fence, *trained)
         if loaded:
             await self.servers.ready(adapter.name)
 
