@@ -170,8 +170,8 @@ def slices(report: RunReport) -> Slices:
 
 
 def leaked(report: RunReport) -> Changed:
-    """Unrelated questions that were answered with something taught."""
-    found = of_sort(report.asked, "leak")
+    """Unrelated questions that the candidate answered with something taught."""
+    found = [one for one in of_sort(report.asked, "leak") if not one.said["candidate"].right]
     return Changed(found[:TOLD], len(found[TOLD:]))
 
 

@@ -14,6 +14,7 @@ from bot.store.schema import RunStatus
 from tests.training.a_run import STARTED, asked, leak, measured, questions, run
 from training.asked import Asked, Said
 from training.curve import Curve, thinned
+from training.findings import MODELS
 from training.report import page
 from training.run_report import RunReport
 from training.soundness import Point
@@ -89,6 +90,15 @@ def test_the_page_says_everything_in_its_order() -> None:
     assert "Examples chosen and adapter trained 10 min" in found
     for known in ("a" * 64, "b" * 64, "d" * 64, "rank=32"):
         assert known in found
+
+
+def test_only_what_the_candidate_leaked_is_shown_as_leaked() -> None:
+    """What was live may leak where the candidate does not."""
+    both = {name: Said(text=f"{name} says 3.", right=name != "live") for name in MODELS}
+    theirs = Asked(sort="leak", question="Who wrote Faust?", wanted="", said=both)
+    found = words(page(run(asked=[leak("Who wrote Hamlet?", "On floor 3."), theirs])))
+    assert "Who wrote Hamlet?" in found
+    assert "Who wrote Faust?" not in found
 
 
 def test_the_page_stands_alone() -> None:
