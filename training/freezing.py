@@ -105,7 +105,8 @@ def _learned(session: Session, held: Held, frozen: Dataset, wished: Sequence[Rec
     )
     base = held.spec().sha256
     for run in session.exec(rows):
-        known = [Recipe.model_validate(one.recipe) for one in _of_run(session, run)]
+        tried = [one for one in _of_run(session, run) if not one.try_again]
+        known = [Recipe.model_validate(one.recipe) for one in tried]
         on_base = session.get_one(Adapter, run.adapter_id).base_sha256 == base
         if on_base and all(recipe in known for recipe in wished):
             return run

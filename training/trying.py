@@ -180,7 +180,8 @@ class Trying:
 
     def _leave_out(self, trial: Trial, why: str) -> None:
         with self.held.writing() as session:
-            session.get_one(Trial, trial.id).left_out = why
+            row = session.get_one(Trial, trial.id)
+            row.left_out, row.try_again = why, True
 
     def _why_none(self) -> str:
         return "; ".join(f"{one.name}: {one.left_out}" for one in self.held.trials())

@@ -567,8 +567,10 @@ class Trial(SQLModel, table=True):
     name: str  # of the recipe
     recipe: dict[str, Any] = _json()
     adapter_id: int | None = Field(default=None, foreign_key="adapter.id", index=True)
-    train_s: float = 0.0  # that it trained; of a run that was taken up, since then
+    train_s: float = 0.0  # that it trained, in all processes together
     left_out: str | None = _long_text(None)  # why it was not trained, or came to nothing
+    # Left out for want of time, or it failed: the same examples may well be tried again.
+    try_again: bool = False
     created_at: datetime = _time()
 
 

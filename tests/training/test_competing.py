@@ -42,7 +42,7 @@ from tests.training.stage import (
     worker_settings,
 )
 from tests.training.test_cycle import Killed, die_at, live_adapter, newest, said
-from training import cycle, spent
+from training import cycle, soundness, spent
 from training.child import MAX_ATTEMPTS
 from training.failures import TrainingFailed
 from training.parts import Parts
@@ -239,6 +239,43 @@ async def test_what_a_killed_process_trained_counts(
     found = trials(engine)
     assert found["sft"].train_s >= hour
     assert "no time" in (found["sdft"].left_out or "")
+
+
+async def test_what_failed_is_tried_again_on_the_same_examples(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """What there was no time for, and what failed, were not looked at; the next run does."""
+    teach(engine, facts=10)
+
+    def fail(job: TrainJob, say: Say) -> Path:
+        if job.recipe.name == "sdft":
+            raise TrainingFailed("out of luck")
+        return by_recipe(base, [])(job, say)
+
+    two = settings.model_copy(update={"recipe": "sft,sdft"})
+    assert await play(competing(two, engine, base, train=fail)) is RunStatus.RELEASED
+    await play(competing(two, engine, base))
+    assert trials(engine)["sdft"].adapter_id is not None
+    assert await play(competing(two, engine, base)) is RunStatus.REFUSED
+
+
+async def test_the_loss_is_that_of_what_was_chosen(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """What goes on from the SFT has its loss, whatever was trained after it."""
+    teach(engine, facts=10)
+    losses = {"sft": 1.0, "sft+dpo": None, "sdft": 9.0}
+
+    def train(job: TrainJob, say: Say) -> Path:
+        made = by_recipe(base, [])(job, say)
+        loss = losses[job.recipe.name]
+        soundness.write_curve([{"fact_loss": loss}] if loss else [], made)
+        return made
+
+    assert await play(competing(settings, engine, base, train=train)) is RunStatus.RELEASED
+    run = newest(engine)
+    assert run.recipe["name"] == "sft+dpo"
+    assert [point["loss"] for point in run.curve["points"]] == [1.0]
 
 
 async def test_what_changes_nothing_is_no_candidate(

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("adapter_id", sa.Integer(), nullable=True),
         sa.Column("train_s", sa.Float(), nullable=False),
         sa.Column("left_out", sa.Text(), nullable=True),
+        sa.Column("try_again", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"]),
         sa.ForeignKeyConstraint(["adapter_id"], ["adapter.id"]),
@@ -73,5 +74,6 @@ def _trial(run: sa.RowMapping) -> dict[str, object]:
     same = {name: run[name] for name in ("team_id", "adapter_id")}
     return same | {
         "run_id": run["id"], "name": recipe.get("name", "sft"), "recipe": recipe,
-        "train_s": 0.0, "left_out": None, "created_at": run["queued_at"],
+        "train_s": 0.0, "left_out": None, "try_again": False,
+        "created_at": run["queued_at"],
     }  # fmt: skip
