@@ -21,7 +21,6 @@ from training.wordings import (
     plain,
     related,
     twin_pairs,
-    twins,
 )
 
 HELD_OUT_WORDINGS = 0.10  # of all rows
@@ -83,7 +82,7 @@ def split(
     measures the next one.
 
     What says only what is wrong is a split of its own; it is neither measured on, nor kept where it
-    asks as something held out does.
+    asks as something held out does, or rejects what is approved as the answer to that question.
 
     Args:
         vectors: unit rows, one for each example's question, shape (n, d).
@@ -234,14 +233,18 @@ def _apart(
     vectors: Vectors,
     threads: Mapping[int, str],
 ) -> list[Example]:
-    """Those of `wrong` that ask nothing that is held out, and come from other threads."""
+    """Those of `wrong` that ask nothing that is held out, come from other threads, and do not call
+    wrong what is approved as the answer to their very question."""
     places = [threads.get(example.id or 0) for example in examples]
     taken = {places[at] for at in held} - {None}
     elsewhere = [at for at in wrong if places[at] not in taken]
-    both = [*elsewhere, *held]
-    twin_of = twins([examples[at].question for at in both], vectors[both])
-    asked = set(twin_of[len(elsewhere) :])
-    return [examples[at] for at, twin in zip(elsewhere, twin_of, strict=False) if twin not in asked]
+    kept_back = set(held)
+    dropped = {
+        at
+        for at, other in overlooked(wrong, [example.question for example in examples], vectors)
+        if other in kept_back or plain(examples[other].answer) == plain(examples[at].rejected or "")
+    }
+    return [examples[at] for at in elsewhere if at not in dropped]
 
 
 def _rejected(examples: Sequence[Example], first: int) -> list[Row]:

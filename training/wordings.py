@@ -46,10 +46,14 @@ def twin_pairs(questions: Sequence[str], vectors: Vectors) -> list[Pair]:
 
 def overlooked(held: Collection[int], questions: Sequence[str], vectors: Vectors) -> list[Pair]:
     """Twins of which one is in `held` and the other is not: none of them escapes."""
-    codes = [_codes(_words(question)) for question in questions]
+    words = [frozenset(_words(question)) for question in questions]
+    codes = [_codes(some) for some in words]
     within = set(held)
-    pairs = close_to(sorted(within), vectors, TWIN)
-    return [(one, two) for one, two in pairs if two not in within and codes[one] == codes[two]]
+    close = close_to(sorted(within), vectors, TWIN)
+    pairs = [(one, two) for one, two in close if codes[one] == codes[two]]
+    for same in groups(words).values():
+        pairs += ((one, two) for one in same if one in within for two in same)
+    return [(one, two) for one, two in pairs if two not in within]
 
 
 def clusters(twin_of: Sequence[int], answers: Sequence[str]) -> list[int]:

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel, select
 
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import DatasetExample, Example, ExampleStatus, Team
-from training import dataset, wordings
+from training import dataset, neighbours, wordings
 from training.dataset import TooLittle
 from training.neighbours import Vectors
 from training.rows import Row, read
@@ -307,6 +307,33 @@ def test_what_is_only_wrong_is_a_split_of_its_own() -> None:
     )  # fmt: skip
     with pytest.raises(TooLittle, match="no approved examples"):
         dataset.split(wrong, both[-2:])
+
+
+def test_what_is_approved_is_not_also_wrong() -> None:
+    """An answer that is both approved and rejected as one to the same question is only taught."""
+    examples, vectors = plain_desk([4, 4, 4, 4])
+    rows = dataset.split(examples, vectors)
+    at = next(at for at, one in enumerate(examples) if _split_of(rows, one) == "train")
+    wrong = example(
+        100, f"Please, {examples[at].question}?", "", rejected=examples[at].answer + "."
+    )
+    other = example(101, examples[at].question, "", rejected="Never.")
+    again = np.concatenate([vectors, vectors[[at, at]]])
+    found = dataset.split([*examples, wrong, other], again)
+    assert [row.example_id for row in found if row.split == "rejected"] == [101]
+
+
+def test_no_wrong_answer_to_what_is_held_out_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many examples there are: where twins are only searched in cells, too."""
+    monkeypatch.setattr(neighbours, "EXACT", 0)
+    monkeypatch.setattr(neighbours, "_most", lambda vectors, least: iter(()))  # it finds nothing
+    examples, vectors = plain_desk([4, 4, 4, 4])
+    rows = dataset.split(examples, vectors)
+    held = next(at for at, one in enumerate(examples) if _split_of(rows, one) != "train")
+    wrong = example(100, f"once more {examples[held].question}", "", rejected="Never.")
+    near = vectors[[held]] + np.float32(0.05) * vectors[[held - 1]]
+    found = dataset.split([*examples, wrong], np.concatenate([vectors, unit(near)]))
+    assert found == rows
 
 
 def _split_of(rows: Sequence[Row], one: Example) -> str:
