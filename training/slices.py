@@ -55,7 +55,7 @@ def products(questions: Iterable[str]) -> list[str]:
     Nobody says what the house's products are; but people write their names with a capital.
     """
     asked = list(questions)
-    everyday = " ".join(load_prompts()).casefold()
+    everyday = set(re.findall(r"\w+", " ".join(load_prompts()).casefold()))
     named = Counter(name for question in asked for name in set(_NAME.findall(question)))
     least = max(LEAST_NAMED, NAMED * len(asked))
     found = [name for name, many in named.most_common() if many >= least]

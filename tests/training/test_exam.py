@@ -237,5 +237,6 @@ def test_products_are_the_names_that_questions_share() -> None:
     asked = [f"How do I open Fernloft on {day}?" for day in ("Monday", "Linux", "a phone")]
     asked += ["Is Jira fine?", "is Jira slow?", "and Jira, too?", "Where is the printer?"]
     assert slices.products(asked) == ["Fernloft"]
+    assert slices.products(["Is Cardio down?"] * 3) == ["Cardio"]  # a cardiologist is everyday
     assert slices.product("why is fernloft slow", ["Fernloft"]) == "Fernloft"
     assert slices.product("why is it slow", ["Fernloft"]) == slices.NO_PRODUCT
