@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
 
 from bot.store.schema import Dataset, DatasetExample, Example, ExampleStatus
@@ -44,14 +45,22 @@ class TooLittle(Exception):
 def learnable(session: Session, team_id: str) -> list[Example]:
     """The examples of a team that may reach shared weights: those without a channel scope that are
     live, or say what is wrong."""
-    standing = (ExampleStatus.LIVE, ExampleStatus.REJECTED)
-    wanted = (
-        select(Example)
-        .where(Example.team_id == team_id, col(Example.status).in_(standing))
-        .where(col(Example.scope).is_(None))
-        .order_by(col(Example.id))
-    )
+    wanted = select(Example).where(*_learnable(team_id)).order_by(col(Example.id))
     return list(session.exec(wanted))
+
+
+def learnable_ids(session: Session, team_id: str) -> set[int | None]:
+    """The ids of those: their texts and vectors are much to read."""
+    return set(session.exec(select(Example.id).where(*_learnable(team_id))))
+
+
+def _learnable(team_id: str) -> list[ColumnElement[bool]]:
+    standing = (ExampleStatus.LIVE, ExampleStatus.REJECTED)
+    return [
+        col(Example.team_id) == team_id,
+        col(Example.status).in_(standing),
+        col(Example.scope).is_(None),
+    ]
 
 
 def embeddings(

@@ -48,12 +48,17 @@ def _freeze(held: Held, wished: Sequence[Recipe]) -> Dataset | None:
     embedder = held.parts.embedder()
     vectors = dataset.embeddings(chosen, embedder.name, embedder.embed)
     rows = dataset.split(chosen, vectors, wished[0].seed, places)
+    # What takes long comes before the transaction, which keeps all others from writing. The file is
+    # written in it: before, it might hold for good what is taken back just now.
+    unfit = [candidates.left_out(recipe, rows) for recipe in wished]
+    base_sha256 = held.spec().sha256
     with transaction(held.engine) as session:
         if not _still_live(session, held.team_id, rows):
             return None
         directory = held.data_dir / "datasets"
         frozen = dataset.freeze(session, held.team_id, rows, directory, refused)
-        session.add_all(_trials(session, held, frozen, wished, rows))
+        learned = _learned(session, held, frozen, wished, base_sha256)
+        session.add_all(_trials(session, held, learned, wished, unfit))
         update_run(session, held.run_id, held.fence, dataset_id=frozen.id)
         return frozen
 
@@ -63,21 +68,24 @@ def _wished(held: Held, run: Run) -> list[Recipe]:
 
 
 def _still_live(session: Session, team_id: str, rows: Sequence[Row]) -> bool:
-    live = {example.id for example in dataset.learnable(session, team_id)}
+    live = dataset.learnable_ids(session, team_id)
     return all(row.example_id in live for row in rows)
 
 
 def _trials(
-    session: Session, held: Held, frozen: Dataset, wished: Sequence[Recipe], rows: Sequence[Row]
+    session: Session,
+    held: Held,
+    learned: Run | None,
+    wished: Sequence[Recipe],
+    unfit: Sequence[str | None],
 ) -> list[Trial]:
     """What the run tries, and what it leaves out.
 
     What passed while Mynah was paused is not trained again, but measured again, against what is
     live by now.
     """
-    learned = _learned(session, held, frozen, wished)
     if learned is None:
-        return _new_trials(held, wished, rows)
+        return _new_trials(held, wished, unfit)
     if learned.status is not RunStatus.PROVEN:
         raise NothingNew(f"nothing new since run {learned.id}, which ended as {learned.status}")
     if held.settings.release == "auto":
@@ -87,15 +95,17 @@ def _trials(
     raise NothingNew(f"nothing new since run {learned.id}: {name} waits for an admin")
 
 
-def _new_trials(held: Held, wished: Sequence[Recipe], rows: Sequence[Row]) -> list[Trial]:
-    why = [candidates.left_out(recipe, rows) for recipe in wished]
-    if all(why):
-        told = [f"{one.name}: {no}" for one, no in zip(wished, why, strict=True)]
+def _new_trials(held: Held, wished: Sequence[Recipe], unfit: Sequence[str | None]) -> list[Trial]:
+    """`unfit`: why the examples do not allow a recipe, None where they do."""
+    if all(unfit):
+        told = [f"{one.name}: {no}" for one, no in zip(wished, unfit, strict=True)]
         raise TooLittle("; ".join(told))
-    return [_trial(held, one, left_out=no) for one, no in zip(wished, why, strict=True)]
+    return [_trial(held, one, left_out=no) for one, no in zip(wished, unfit, strict=True)]
 
 
-def _learned(session: Session, held: Held, frozen: Dataset, wished: Sequence[Recipe]) -> Run | None:
+def _learned(
+    session: Session, held: Held, frozen: Dataset, wished: Sequence[Recipe], base_sha256: str
+) -> Run | None:
     """The newest run that looked at the same examples in all these ways."""
     rows = (
         select(Run)
@@ -103,11 +113,10 @@ def _learned(session: Session, held: Held, frozen: Dataset, wished: Sequence[Rec
         .where(col(Run.status).in_(ending.TRAINED))
         .order_by(col(Run.id).desc())
     )
-    base = held.spec().sha256
     for run in session.exec(rows):
         tried = [one for one in _of_run(session, run) if not one.try_again]
         known = [Recipe.model_validate(one.recipe) for one in tried]
-        on_base = session.get_one(Adapter, run.adapter_id).base_sha256 == base
+        on_base = session.get_one(Adapter, run.adapter_id).base_sha256 == base_sha256
         if on_base and all(recipe in known for recipe in wished):
             return run
     return None
