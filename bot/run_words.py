@@ -113,7 +113,7 @@ def tried(recipes: Sequence[Tried]) -> list[str]:
     """Which recipes competed, in lines, and which of them was best; none where there was one."""
     if len(recipes) < 2:
         return []
-    return [f"recipe `{one.name}`: {_fared(one)}" for one in recipes]
+    return [f"recipe `{one.name}`: {fared(one)}" for one in recipes]
 
 
 def score(figures: Mapping[str, Any]) -> float | None:
@@ -124,7 +124,8 @@ def score(figures: Mapping[str, Any]) -> float | None:
     return round(float(marks["candidate"]["hits"] / marks["candidate"]["of"]), 4)
 
 
-def _fared(one: Tried) -> str:
+def fared(one: Tried) -> str:
+    """How one recipe did, in words."""
     if one.left_out:
         return f"left out, {one.left_out}"
     if not one.verdict:

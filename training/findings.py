@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from bot import run_words
 from bot.store.schema import RunStatus
 from training import intervals
 from training.asked import Asked, Count, Marks, Model, Sort, by_slice, of_sort
 from training.gate import MOST_KL, MOST_LEAK
 from training.intervals import Interval
+from training.pairwise import NOT_SET, Pairwise
 from training.run_report import RunReport
+from training.sureness import Sureness
 
 # By the figure's name: the sort of its questions, and what they are.
 SORTS: Mapping[str, tuple[Sort, str]] = {
@@ -181,6 +184,7 @@ def budgets(report: RunReport) -> list[Budget]:
     return [
         _leak(Count.model_validate(figures["leak"]) if figures.get("leak") else Count()),
         _drift(figures.get("kl"), known="kl" in figures),
+        _tasks(figures),
     ]
 
 
@@ -193,7 +197,19 @@ def measures(report: RunReport) -> list[tuple[str, str]]:
     known = of_sort(report.asked, "known")
     count = Count(of=len(known), hits=sum(one.said["candidate"].right for one in known))
     found.append(("Taught facts, asked in words made up for it", share(count) if known else ""))
+    found += [
+        ("The judge, against what was live", _judged(report)),
+        ("Approved answers likelier than rejected ones", _preferred(report)),
+        ("Surer of a right answer than of a wrong one", _sure(report)),
+    ]
     return [(what, value) for what, value in found if value]
+
+
+def tried(report: RunReport) -> list[tuple[str, str]]:
+    """How each recipe fared; nothing where there was one alone."""
+    if len(report.tried) < 2:
+        return []
+    return [(one.name, run_words.fared(one)) for one in report.tried]
 
 
 def loss(report: RunReport) -> str:
@@ -230,8 +246,7 @@ def costs(report: RunReport) -> list[tuple[str, str]]:
     seconds = report.figures.get("seconds")
     parts = [
         ("Waited to be started", _between(report.queued_at, started)),
-        ("Examples chosen and adapter trained", _between(started, made) if trained_here else None),
-        ("Loaded and measured", _between(made, report.measured_at) if trained_here else None),
+        *(_trained(report) if trained_here else ()),
         ("Asking and comparing the models", float(seconds) if seconds is not None else None),
         ("All of it, from start to end", _between(started, report.finished_at)),
     ]
@@ -319,6 +334,61 @@ def _drift(kl: float | None, *, known: bool) -> Budget:
     if kl is None or not math.isfinite(kl):
         return Budget(what, short, NO_NUMBER if known else NOT_MEASURED, limit, None)
     return Budget(what, short, f"{kl:.3f}", limit, kl / MOST_KL)
+
+
+def _tasks(figures: Mapping[str, Any]) -> Budget:
+    """What the base does and it does not; spent only where that surely is no luck."""
+    marks, more = Marks.model_validate(figures.get("general") or {}), figures.get("more_general")
+    what, short = "Everyday tasks done right", "Tasks"
+    ours, base = marks.candidate, marks.base
+    if not ours.of:
+        return Budget(what, short, NOT_MEASURED, "not surely fewer", None)
+    lost = more is not None and Interval.model_validate(more).high < 0
+    missing = max(0.0, 1 - ours.hits / max(1, base.hits))
+    share = 1 + missing if lost else missing
+    return Budget(what, short, f"{ours.hits} of {ours.of}", f"not surely under {base.hits}", share)
+
+
+def _judged(report: RunReport) -> str:
+    found = Pairwise.model_validate(report.figures.get("judged") or {})
+    if found.why:
+        return "" if found.why == NOT_SET else f"{NOT_MEASURED}: {found.why}"
+    if not found.pairs:
+        return ""
+    return f"{found.wins} answers better, {found.losses} worse, {found.ties} alike"
+
+
+def _preferred(report: RunReport) -> str:
+    marks = Marks.model_validate(report.figures.get("preferred") or {})
+    if not marks.candidate.of:
+        return ""
+    return f"{share(marks.candidate)}, live {marks.live.hits}, base {marks.base.hits}"
+
+
+def _sure(report: RunReport) -> str:
+    ours, live = (
+        Sureness.model_validate(report.figures.get(name) or {}) for name in ("sure", "sure_live")
+    )
+    if ours.apart is None:
+        return ""
+    before = "" if live.apart is None else f", live {live.apart:.0%}"
+    return f"in {ours.apart:.0%} of pairs{before}"
+
+
+def _trained(report: RunReport) -> list[tuple[str, float | None]]:
+    """Of several recipes one may be trained when another one's adapter is there already."""
+    made = report.adapter.at if report.adapter else None
+    if report.trained_s is None or len(report.tried) < 2:
+        return [
+            ("Examples chosen and adapter trained", _between(report.started_at, made)),
+            ("Loaded and measured", _between(made, report.measured_at)),
+        ]
+    whole = _between(report.started_at, report.measured_at)
+    rest = None if whole is None else max(0.0, whole - report.trained_s)
+    return [
+        ("All recipes trained", report.trained_s),
+        ("Examples chosen, adapters loaded and measured", rest),
+    ]
 
 
 def _gain(report: RunReport, name: str) -> str:

@@ -30,7 +30,7 @@ def page(report: RunReport) -> str:
         worse=findings.changed(report, better=False), slices=findings.slices(report),
         loss=findings.loss(report), curve=_curve(report), budgets=findings.budgets(report),
         leaked=findings.leaked(report), costs=findings.costs(report), find=findings,
-        pins=findings.answered(report, "pin"),
+        pins=findings.answered(report, "pin"), tried=findings.tried(report),
     )  # fmt: skip
     # What a model said may hold half a character; a file cannot.
     return html.encode("utf-8", "replace").decode("utf-8")

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session, col, select
 
-from bot.store.run_view import candidate, evaluation, id_of
-from bot.store.schema import Adapter, Dataset, EvaluationQuestion, Run, RunStatus
+from bot.store.run_view import Tried, candidate, evaluation, id_of, tried
+from bot.store.schema import Adapter, Dataset, EvaluationQuestion, Run, RunStatus, Trial
 from training.asked import Asked
 from training.curve import Curve
 
@@ -52,6 +52,8 @@ class RunReport(BaseModel):
     figures: Mapping[str, Any] = {}  # `training.evaluate.Figures`
     measured_at: datetime | None = None
     asked: Sequence[Asked] = ()
+    tried: Sequence[Tried] = ()  # its recipes
+    trained_s: float | None = None  # how long all of them trained together
 
 
 def read(session: Session, run: Run) -> RunReport:
@@ -65,8 +67,15 @@ def read(session: Session, run: Run) -> RunReport:
         started_at=run.started_at, finished_at=run.finished_at, recipe=run.recipe,
         number=release.number if release else None, counts=frozen.counts if frozen else None,
         dataset=frozen.content_hash if frozen else "", adapter=_made(adapter) if adapter else None,
-        curve=Curve.model_validate(run.curve), **_measured(session, run),
+        curve=Curve.model_validate(run.curve), tried=tried(session, run),
+        trained_s=_trained_s(session, run), **_measured(session, run),
     )  # fmt: skip
+
+
+def _trained_s(session: Session, run: Run) -> float | None:
+    """None where nothing was, or where it was not counted yet."""
+    rows = select(Trial.train_s).where(Trial.run_id == run.id)
+    return sum(session.exec(rows)) or None
 
 
 def _made(adapter: Adapter) -> Made:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.store.run_view import Tried
 from bot.store.schema import RunStatus
 from tests.training.a_run import STARTED, asked, leak, measured, questions, run
 from training.asked import Asked, Said
@@ -101,6 +102,37 @@ def test_only_what_the_candidate_leaked_is_shown_as_leaked() -> None:
     assert "Who wrote Faust?" not in found
 
 
+def test_what_else_was_measured_is_told() -> None:
+    """Everyday tasks as a budget, the judge, preferences, sureness, rejected rows, the recipes."""
+    figures = measured(
+        questions(),
+        general={
+            model: {"of": 40, "hits": hits} for model, hits in (("base", 30), ("candidate", 9))
+        },
+        more_general={"low": -0.7, "high": -0.3},
+        judged={"judge": "large", "wins": 7, "losses": 1, "ties": 2},
+        preferred={model: {"of": 5, "hits": hits} for hits, model in enumerate(MODELS, 2)},
+        sure={"apart": 0.9},
+    )
+    tries = [
+        Tried("sft", verdict="fail", right=12, of=20, kl=0.2),
+        Tried("sdft", best=True, verdict="pass", right=17, of=20, kl=0.1),
+    ]
+    counts = {"train": 172, "rejected": 11}
+    found = words(page(run(figures=figures, tried=tries, counts=counts, trained_s=300.0)))
+    assert "Everyday tasks done right 9 of 40 not surely under 30 no" in found
+    assert "7 answers better, 1 worse, 2 alike" in found
+    assert "likelier than rejected ones 4 of 5 (80%), live 3, base 2" in found
+    assert "in 90% of pairs" in found
+    assert "Rejected without a correction 11" in found
+    assert "sft 12 of 20 held-out wordings right, KL 0.200, did not pass" in found
+    assert "sdft 17 of 20 held-out wordings right, KL 0.100, passed – the best" in found
+    assert "All recipes trained 5 min" in found
+    assert "adapters loaded and measured 7 min" in found
+    kept = figures | {"more_general": {"low": -0.7, "high": 0.1}}
+    assert "9 of 40 not surely under 30 yes" in words(page(run(figures=kept)))
+
+
 def test_the_page_stands_alone() -> None:
     """No script, no link and no address: it shows the same wherever it lies."""
     read = Read(page(run()))
@@ -182,7 +214,7 @@ def test_what_was_not_measured_is_not_told() -> None:
     for name in ("kl", "leak", "gain_over_live", "gain_over_base", "seconds", "pins", "questions"):
         del figures[name]
     found = words(page(run(asked=(), figures=figures, curve=Curve(), counts=None, adapter=None)))
-    assert found.count("not measured") == 2
+    assert found.count("not measured") == 3
     assert "Not measured: no question could be kept back to ask." in found
     assert "No examples were chosen." in found
     assert "Log-probability" not in found
