@@ -77,6 +77,7 @@ class Measured(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     asked: Sequence[Asked] = Field(default=(), exclude=True)
+    among: int = 1  # so many candidates of a run are measured by the same questions
 
 
 def of_sort(asked: Iterable[Asked], sort: Sort) -> list[Asked]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.asked import Asked, lost_pins
+from training import intervals
+from training.asked import Asked, lost_pins, of_sort
 from training.evaluate import Figures
 from training.intervals import Interval
 from training.pairwise import NOT_SET
@@ -46,6 +47,8 @@ def decide(figures: Figures) -> Verdict:
     pass where the base had none: a first adapter of 20 examples can go live. 16 against 15 of 19,
     with some won and some lost, is too little to tell unless the right answers became surely
     likelier. Fewer right answers are a fail, be it for luck: nothing unproven goes live.
+
+    Of several candidates each one's interval is wider, so that all of them hold together with 95 %.
 
     What is broken fails, whatever was gained: another base model, no effect, a pinned question
     lost, a judge who surely prefers what is live, a budget spent (for leaks, or for forgetting).
@@ -98,10 +101,11 @@ def _doubts(figures: Figures) -> list[str]:
         return []
     within = figures.gain_over_live_within
     span = f" ({within.low:+.2f} to {within.high:+.2f})" if within else ""
+    rivals = f"; the best of {figures.among} may be so by luck" if figures.among > 1 else ""
     return [
         f"too little to tell whether it is better: {_known(figures)}; log-probability of the right"
-        f" answers {figures.gain_over_live:+.2f} a token{span}. More questions that were asked in"
-        " three ways would tell"
+        f" answers {figures.gain_over_live:+.2f} a token{span}{rivals}. More questions that were"
+        " asked in three ways would tell"
     ]
 
 
@@ -122,6 +126,11 @@ def _too_few(figures: Figures) -> list[str]:
 
 def _surely_no_step_back(figures: Figures) -> bool:
     right, likelier = figures.more_than_live, figures.gain_over_live_within
+    if figures.among > 1:
+        wordings = of_sort(figures.asked, "wording")
+        sure = intervals.sure_of_each(figures.among)
+        right = intervals.more_right(wordings, "live", sure)
+        likelier = intervals.gain_within(wordings, "live", sure)
     more = figures.wordings.candidate.hits > figures.wordings.live.hits
     return bool((more and right and right.low >= 0) or (likelier and likelier.low > 0))
 

@@ -34,11 +34,10 @@ class Interval(BaseModel):
     high: float
 
 
-def more_right(asked: Sequence[Asked], than: Model) -> Interval | None:
+def more_right(asked: Sequence[Asked], than: Model, sure: float = SURE) -> Interval | None:
     """By how large a share of the questions the candidate is right more often, -1 to 1."""
-    return of_parts(
-        (one.cluster, one.said["candidate"].right - one.said[than].right, 1) for one in asked
-    )
+    parts = ((one.cluster, one.said["candidate"].right - one.said[than].right, 1) for one in asked)
+    return of_parts(parts, sure=sure)
 
 
 def more_preferred(asked: Iterable[Asked], than: Model) -> Interval | None:
@@ -62,9 +61,15 @@ def gain(asked: Sequence[Asked], than: Model) -> float:
     return sum(total for _, total, _ in parts) / tokens if tokens else 0.0
 
 
-def gain_within(asked: Sequence[Asked], than: Model) -> Interval | None:
+def gain_within(asked: Sequence[Asked], than: Model, sure: float = SURE) -> Interval | None:
     """The interval of `gain`."""
-    return of_parts(_gains(asked, than))
+    return of_parts(_gains(asked, than), sure=sure)
+
+
+def sure_of_each(count: int) -> float:
+    """How sure each of so many intervals has to be for all of them to be it together (Bonferroni):
+    the best of many candidates is the luckiest one, too."""
+    return 1 - (1 - SURE) / count
 
 
 def facts(asked: Iterable[Asked]) -> int:
@@ -72,8 +77,8 @@ def facts(asked: Iterable[Asked]) -> int:
     return len({one.cluster for one in asked})
 
 
-def of_parts(parts: Iterable[Part], seed: int = 0) -> Interval | None:
-    """The 95 % interval of sum / number.
+def of_parts(parts: Iterable[Part], seed: int = 0, sure: float = SURE) -> Interval | None:
+    """The interval of sum / number, that holds the truth with the chance `sure`.
 
     None with fewer than two facts, which tell nothing of other facts, and where a sum is no
     number.
@@ -90,7 +95,7 @@ def of_parts(parts: Iterable[Part], seed: int = 0) -> Interval | None:
 
     drawn = bootstrap(
         (sums, counts), _ratio, paired=True, method="percentile", n_resamples=RESAMPLES,
-        confidence_level=SURE, batch=max(1, BLOCK // len(sums)), rng=np.random.default_rng(seed),
+        confidence_level=sure, batch=max(1, BLOCK // len(sums)), rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
     return Interval(low=float(drawn.low), high=float(drawn.high))
 

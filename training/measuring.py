@@ -95,6 +95,8 @@ class Measuring:
                 withheld_below=limit,
             ),
         )
+        rivals = [one for one in self.held.trials() if one.adapter_id is not None]
+        figures = figures.model_copy(update={"among": len(rivals)})
         return self._store(trial, figures, self.held.parts.decide(figures))
 
     async def _take(self, trial: Trial, *, loaded: bool) -> None:

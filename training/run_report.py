@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -67,9 +68,16 @@ def read(session: Session, run: Run) -> RunReport:
         started_at=run.started_at, finished_at=run.finished_at, recipe=run.recipe,
         number=release.number if release else None, counts=frozen.counts if frozen else None,
         dataset=frozen.content_hash if frozen else "", adapter=_made(adapter) if adapter else None,
-        curve=Curve.model_validate(run.curve), tried=tried(session, run),
+        curve=Curve.model_validate(run.curve), tried=_tried(session, run),
         trained_s=_trained_s(session, run), **_measured(session, run),
     )  # fmt: skip
+
+
+def _tried(session: Session, run: Run) -> list[Tried]:
+    """A page is made before the run is over, but when all are measured the best one is its own."""
+    found = tried(session, run)
+    chosen = run.recipe.get("name") if all(one.verdict or one.left_out for one in found) else ""
+    return [replace(one, best=bool(one.verdict) and one.name == chosen) for one in found]
 
 
 def _trained_s(session: Session, run: Run) -> float | None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy.stats import binom
 
+from training import intervals
 from training.asked import Asked, Said
 from training.evaluate import Count, Figures, Marks, weigh
 from training.gate import MOST_LEAK, decide
@@ -47,6 +48,31 @@ def marks(*, base: int, live: int, candidate: int, of: int = 19) -> Marks:
         live=Count(of=of, hits=live),
         candidate=Count(of=of, hits=candidate),
     )
+
+
+def test_the_best_of_many_has_to_be_surer() -> None:
+    """What is barely sure of one candidate may be the luck of the best of four."""
+    said = [*[(5, 4)] * 10, *[(4, 5)] * 2]
+    wordings = [
+        Asked(
+            sort="wording", question="q", wanted="a", cluster=fact, tokens=1,
+            said={
+                "live": Said(text="", right=False, logprob=-ours),
+                "base": Said(text="", right=False, logprob=-ours),
+                "candidate": Said(text="", right=False, logprob=-theirs),
+            },
+        )
+        for fact, (ours, theirs) in enumerate(said)
+    ]  # fmt: skip
+    known = figures(
+        asked=wordings, wordings=marks(base=3, live=3, candidate=3), gain_over_live=0.5,
+        gain_over_live_within=intervals.gain_within(wordings, "live"), more_than_live=None,
+    )  # fmt: skip
+    assert decide(known).passed
+    among = decide(known.model_copy(update={"among": 4}))
+    assert not among.passed
+    assert not among.enough
+    assert "the best of 4 may be so by luck" in among.reasons[0]
 
 
 def pin(*, live: bool, ours: bool) -> Asked:
