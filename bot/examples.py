@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, update
-from sqlmodel import Session, col, exists, or_, select
+from sqlmodel import Session, and_, col, exists, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import audit
@@ -31,9 +31,9 @@ from bot.store.schema import (
 )
 
 __all__ = [
-    "Draft", "add", "content_hash", "distrust", "draft", "forget_message", "free", "hold", "made",
-    "of_feedback", "plain", "put_back", "redact", "retire", "retired_by", "revoke", "source_rows",
-    "trust", "voices", "wrong",
+    "Draft", "add", "content_hash", "distrust", "draft", "forget_measured", "forget_message",
+    "free", "hold", "made", "of_feedback", "plain", "put_back", "redact", "retire", "retired_by",
+    "revoke", "source_rows", "trust", "voices", "wrong",
 ]  # fmt: skip
 
 
@@ -440,15 +440,43 @@ def _blank(session: Session, example: Example) -> None:
 
 
 def _blank_measured(session: Session, example: Example) -> None:
-    """What was asked of it in evaluations keeps its marks, and no words; nor do their reports."""
-    asked = select(EvaluationQuestion).where(EvaluationQuestion.example_id == example.id)
-    rows = session.exec(asked).all()
-    for one in rows:
-        one.question = one.wanted = ""
+    """Evaluations of what was trained on it keep their marks, and no words of it: what was asked
+    of it, what leaked, which may be it, and the reports."""
+    trained = (
+        select(Evaluation.id)
+        .join(Run, col(Run.id) == Evaluation.run_id)
+        .join(DatasetExample, col(DatasetExample.dataset_id) == col(Run.dataset_id))
+        .where(DatasetExample.example_id == example.id)
+    )
+    evaluations = list(session.exec(trained))
+    of_these = col(EvaluationQuestion.evaluation_id).in_(evaluations)
+    leaked = and_(of_these, col(EvaluationQuestion.sort) == "leak")
+    asked = or_(leaked, col(EvaluationQuestion.example_id) == example.id)
+    for one in session.exec(select(EvaluationQuestion).where(asked)).all():
+        if one.sort != "leak":
+            one.question = one.wanted = ""
         one.said = {model: said | {"text": ""} for model, said in one.said.items()}
-    evaluations = {one.evaluation_id for one in rows}
     reports = update(Evaluation).where(col(Evaluation.id).in_(evaluations))
     session.execute(reports.values(page=None))
+
+
+def forget_measured(session: Session, evaluation: Evaluation) -> None:
+    """Take the words of what was forgotten meanwhile out of an evaluation that was just stored."""
+    asked = select(EvaluationQuestion.example_id).where(
+        EvaluationQuestion.evaluation_id == evaluation.id
+    )
+    members = (
+        select(Example)
+        .join(DatasetExample, col(DatasetExample.example_id) == col(Example.id))
+        .join(Run, col(Run.dataset_id) == col(DatasetExample.dataset_id))
+        .where(Run.id == evaluation.run_id)
+        .where(or_(col(Example.id).in_(asked), col(Example.status) == ExampleStatus.REVOKED))
+        # What was asked is held: it is forgotten before, and seen here, or finds what is stored.
+        .with_for_update(read=True, of=Example)
+    )
+    for example in session.exec(members).all():
+        if _is_blank(example):
+            _blank_measured(session, example)
 
 
 def _audit_revoked(session: Session, example: Example, why: str) -> None:

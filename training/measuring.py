@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from bot import releases, run_words
+from bot import examples, releases, run_words
 from bot.abstaining import Abstaining
 from bot.run_card import LOADING
 from bot.store import pins
@@ -145,6 +145,8 @@ class Measuring:
             session.add(evaluation)
             session.flush()
             session.add_all(_question(evaluation, one) for one in figures.asked)
+            session.flush()
+            examples.forget_measured(session, evaluation)
         return evaluation
 
 

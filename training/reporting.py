@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, update
-from sqlmodel import col
+from sqlalchemy import Engine
+from sqlmodel import select
 
 from bot.store.database import reading, transaction
 from bot.store.runs import update_run
@@ -19,10 +19,11 @@ def keep(engine: Engine, run_id: int, fence: int) -> None:
     drawn, written = picture.draw(known), report.page(known)
     with transaction(engine) as session:
         update_run(session, run_id, fence)
-        kept = (
-            update(Evaluation)
-            .where(col(Evaluation.run_id) == run_id)
-            .where(col(Evaluation.adapter_id) == run.adapter_id)
-            .values(picture=drawn, page=written)
+        of_run = select(Evaluation).where(
+            Evaluation.run_id == run_id, Evaluation.adapter_id == run.adapter_id
         )
-        session.execute(kept)
+        for kept in session.exec(of_run.with_for_update()):
+            kept.picture = drawn
+            # What was forgotten while it was written is not to come back with it.
+            same = run_report.read(session, run).asked == known.asked
+            kept.page = written if same else None

@@ -24,6 +24,7 @@ from bot.slack.metadata import outbox_id
 from bot.slack.workspace import Message, Workspace
 from bot.store import answers, holds
 from bot.store.database import reading, transaction
+from bot.store.lineage import BY_WEIGHTS
 from bot.store.schema import (
     Answer,
     AnswerExample,
@@ -39,7 +40,6 @@ from bot.store.schema import (
 )
 
 Source = tuple[str, str]  # channel and ts of a message
-BY_WEIGHTS = (AnswerMode.OPEN_BOOK, AnswerMode.CLOSED_BOOK)
 UNREAD = (
     "This did not count: the answer changed just then, and you may have meant the words before. "
     "If it is right as it reads now, take the reaction away and put it there again."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -389,20 +390,22 @@ def test_evaluations_keep_no_words_of_what_was_forgotten(engine: Engine, memory:
         session.add(measured)
         session.flush()
         said = {"candidate": {"text": "Port 7411.", "right": True}}
-        session.add(
-            EvaluationQuestion(
-                team_id=TEAM, evaluation_id=measured.id or 0, sort="wording",
-                example_id=taught.id, question=QUESTION, wanted="Port 7411.", said=said,
-            )
-        )  # fmt: skip
+        of: dict[str, Any] = {"team_id": TEAM, "evaluation_id": measured.id or 0, "said": said}
+        asked: dict[str, Any] = {
+            "example_id": taught.id,
+            "question": QUESTION,
+            "wanted": "Port 7411.",
+        }
+        session.add(EvaluationQuestion(sort="wording", **of, **asked))
+        session.add(EvaluationQuestion(sort="leak", question="Which port has nginx?", **of))
         source = session.exec(select(ExampleSource)).first()
         assert source is not None
         examples.forget_message(session, TEAM, source.channel, source.ts)
     with reading(engine) as session:
         assert session.exec(select(Evaluation.page)).one() is None
-        asked = session.exec(select(EvaluationQuestion)).one()
-    assert (asked.question, asked.wanted) == ("", "")
-    assert asked.said == {"candidate": {"text": "", "right": True}}
+        rows = session.exec(select(EvaluationQuestion).order_by("sort")).all()
+    assert [(one.question, one.wanted) for one in rows] == [("Which port has nginx?", ""), ("", "")]
+    assert all(one.said == {"candidate": {"text": "", "right": True}} for one in rows)
 
 
 def test_refused_text_is_forgotten_too(engine: Engine, memory: Memory) -> None:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlmodel import col, func, select
 
-from bot import deciding, pausing, releases
+from bot import deciding, examples, pausing, releases
 from bot.abstaining import DEFAULTS
 from bot.store import pins
 from bot.store.database import open_engine, reading, transaction
@@ -555,6 +555,33 @@ async def test_an_example_taken_back_while_choosing_is_not_learned(
         learned = session.exec(select(DatasetExample.example_id)).all()
     assert 1 not in learned
     assert len(learned) == 31
+
+
+async def test_what_is_forgotten_while_it_is_measured_leaves_no_words(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """A message that is deleted during the evaluation is in none of its rows, nor in its page."""
+    teach(engine)
+
+    async def evaluate(*args: Any, **kwargs: Any) -> Figures:
+        row = next(row for row in kwargs["rows"] if row.split == "held_out_wording")
+        with transaction(engine) as session:
+            example = session.get_one(Example, row.example_id)
+            session.add_all(examples.source_rows(example, [("C0HELP", "7.0")]))
+            session.flush()
+            assert examples.forget_message(session, TEAM, "C0HELP", "7.0")
+        said = Said(text=row.answer, right=True)
+        asked = Asked(
+            sort="wording", question=row.question, wanted=row.answer, example_id=row.example_id,
+            cluster=row.cluster, said={"base": said, "live": said, "candidate": said},
+        )  # fmt: skip
+        return Figures(live=kwargs["live"], asked=[asked], right=1)
+
+    await play(parts(settings, engine, base, evaluate=evaluate))
+    with reading(engine) as session:
+        [row] = session.exec(select(EvaluationQuestion)).all()
+    assert (row.question, row.wanted) == ("", "")
+    assert {said["text"] for said in row.said.values()} == {""}
 
 
 async def test_a_run_that_was_taken_over_writes_nothing_more(
