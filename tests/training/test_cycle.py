@@ -142,7 +142,7 @@ async def test_a_run_that_passes_the_gate_goes_live(
     assert fake_vllm.loads == [adapter.name]
     assert Path(adapter.path).parent == settings.adapters_dir
     assert (evaluation.run_id, evaluation.passed) == (run.id, True)
-    assert evaluation.figures == {"right": 3, "live": BASE, "score": None}
+    assert evaluation.figures == {"right": 3, "live": BASE, "score": None, "among": 1}
     assert len(read(Path(frozen.path))) == members == 32
     assert run.reasons == ["3 of 3 right"]
     assert "v2 is live" in said(engine)[-1]
