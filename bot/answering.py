@@ -18,7 +18,7 @@ from bot.dispatcher import Later
 from bot.grounding import says
 from bot.knowing import Knowing
 from bot.memory import Match, Memory
-from bot.prompt import Note, Turn
+from bot.prompt import MAX_QUESTION_CHARS, Note, Turn
 from bot.routing import Grew, NoModel, NoServer, Router
 from bot.store import answers
 from bot.store.database import reading, transaction
@@ -212,7 +212,8 @@ class Answering:
             completion, on_base = await self._ask(task, turns, None, None)
         text = completion.text.strip()
         whole = completion.finish_reason != "length" and not on_base
-        if not whole or not says(text, match.answer, match.question, task.question.text):
+        asked = task.question.text[:MAX_QUESTION_CHARS]  # `says` takes the square of its length
+        if not whole or not says(text, match.answer, match.question, asked):
             log.info("%s does not say example %s by heart", task.adapter, match.example_id)
             return None
         confidence = completion.mean_logprob

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -72,13 +72,21 @@ def compare(engine: Engine, team_id: str, embedder: Embedder) -> Comparison | No
     return Comparison(list(_with_wordings(found)), {one.id or 0: one.changed_at for one in due})
 
 
-def note(session: Session, team_id: str, comparison: Comparison) -> set[int]:
+def note(
+    session: Session, team_id: str, comparison: Comparison, *, replaces: bool = True
+) -> set[int]:
     """Store what was found, and retire what is surely replaced; whose conflicts are new, by the id
-    of the newer example. What changed since it was read is compared again."""
+    of the newer example. What changed since it was read is compared again.
+
+    Args:
+        replaces: whether something may be retired that staff have not judged. Not where nobody
+            would be told: then both count.
+    """
     lock_team(session, team_id)
     rows = _locked(session, comparison)
     new: set[int] = set()
-    for one in comparison.found:
+    for found in comparison.found:
+        one = found if replaces else replace(found, sure=False)
         newer, older = rows[one.newer_id], rows[one.older_id]
         if newer.status is older.status is ExampleStatus.LIVE and _meet(session, one, newer, older):
             new.add(one.newer_id)

@@ -82,7 +82,11 @@ def review_person(session: Session, given: Feedback, quorum: int) -> None:
         col(Feedback.revoked_at).is_(None),
     )
     standing = list(session.exec(rows.order_by(col(Feedback.id))))
-    people = {one.user for one in standing}
+    people = {
+        one.user
+        for one in standing
+        if examples.counts(session, one.team_id, one.user, one.given_at)
+    }
     for one in standing:
         _count(session, one, people, quorum)
 

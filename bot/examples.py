@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, and_, col, exists, or_, select
@@ -18,6 +19,7 @@ from bot.redaction import redact, redact_together
 from bot.store import holds
 from bot.store.schema import (
     Adapter,
+    Audit,
     DatasetExample,
     Evaluation,
     EvaluationQuestion,
@@ -31,9 +33,9 @@ from bot.store.schema import (
 )
 
 __all__ = [
-    "Draft", "add", "content_hash", "distrust", "draft", "forget_measured", "forget_message",
-    "free", "hold", "made", "of_feedback", "plain", "put_back", "redact", "retire", "retired_by",
-    "revoke", "source_rows", "trust", "voices", "wrong",
+    "Draft", "add", "content_hash", "counts", "distrust", "distrusted_at", "draft",
+    "forget_measured", "forget_message", "free", "hold", "made", "of_feedback", "plain", "put_back",
+    "redact", "retire", "retired_by", "revoke", "source_rows", "trust", "voices", "wrong",
 ]  # fmt: skip
 
 
@@ -219,10 +221,11 @@ def free(session: Session, feedback_id: int, why: str) -> None:
 def distrust(session: Session, team_id: str, user: str, by: str) -> list[Example]:
     """Hold all that counts by one person's word, and let count again what it had retired.
 
-    What is held already waits for somebody else's word, and stays so.
+    Also what they called wrong. What is held already waits for somebody else's word, and stays so;
+    theirs is none any more (`voices`).
     """
     mine = _approved_by(team_id, user).where(
-        col(Example.status).in_((ExampleStatus.LIVE, ExampleStatus.RETIRED))
+        col(Example.status).in_(_STANDING), Example.status != ExampleStatus.HELD
     )
     taken = list(session.exec(mine))
     for example in taken:
@@ -232,6 +235,17 @@ def distrust(session: Session, team_id: str, user: str, by: str) -> list[Example
         _revive_retired(session, example)
     audit.record(session, team_id, by, "user.distrust", f"user:{user}", examples=len(taken))
     return taken
+
+
+def distrusted_at(session: Session, team_id: str, user: str) -> datetime | None:
+    """When all that a person had taught was taken back; None if it was not, or was given back."""
+    done = select(Audit).where(
+        Audit.team_id == team_id,
+        Audit.subject == f"user:{user}",
+        col(Audit.action).in_(("user.distrust", "user.trust")),
+    )
+    last = session.exec(done.order_by(col(Audit.id).desc())).first()
+    return last.at if last is not None and last.action == "user.distrust" else None
 
 
 def trust(session: Session, team_id: str, user: str, by: str) -> list[Example]:
@@ -258,12 +272,22 @@ def voices(session: Session, feedback_id: int) -> set[str]:
     example = of_feedback(session, feedback_id)
     if example is None:
         return set()
-    alike = select(Example.approved_by).where(
+    alike = select(Example.approved_by, Example.created_at).where(
         Example.team_id == example.team_id,
         Example.content_hash == example.content_hash,
         col(Example.status).in_(_STANDING),
     )
-    return set(session.exec(alike))
+    return {
+        user
+        for user, at in session.exec(alike)
+        if counts(session, example.team_id, user.removeprefix(IMPORTED), at)
+    }
+
+
+def counts(session: Session, team_id: str, user: str, at: datetime) -> bool:
+    """Whether what a person said then is a voice: not if it was taken back with all the rest."""
+    since = distrusted_at(session, team_id, user)
+    return since is None or at > since
 
 
 def forget_message(

@@ -29,7 +29,8 @@ class Conflicting:
     """Finds conflicts and settles them.
 
     Args:
-        channel: where staff settle what contradicts itself.
+        channel: where staff settle what contradicts itself; "" for nowhere: then nothing is
+            replaced that only the questions' likeness speaks for.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class Conflicting:
 
     def _note(self, found: Comparison, links: dict[str, str]) -> None:
         with transaction(self._engine) as session:
-            new = conflicts.note(session, self._team_id, found)
+            replaces = bool(self._channel)
+            new = conflicts.note(session, self._team_id, found, replaces=replaces)
             conflict_cards.tell(session, self._team_id, new, self._channel, links)
             conflict_cards.follow(session, self._team_id)
 

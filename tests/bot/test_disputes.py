@@ -303,3 +303,33 @@ def test_a_persons_answer_needs_two_as_well(store: Engine) -> None:
             "revoked",
             "held",
         ]
+
+
+def test_whom_nobody_trusts_is_no_voice(strict: Thread) -> None:
+    """Neither what they approved before nor what they rejected counts, until they are trusted."""
+    strict.rate("U1", APPROVE)
+    _approve_elsewhere(strict.engine, "U1")
+    with transaction(strict.engine) as session:
+        examples.distrust(session, TEAM, "U1", "operator")
+    strict.rate("U2", APPROVE)
+    _approve_elsewhere(strict.engine, "U2")
+    assert set(strict.statuses().values()) == {"held"}
+    with transaction(strict.engine) as session:
+        examples.trust(session, TEAM, "U1", "operator")
+    strict.open()
+    assert strict.statuses()["It is 80."] == "live"
+
+
+def test_what_the_distrusted_rejected_is_held_too(store: Engine) -> None:
+    """And is back with trust."""
+    with transaction(store) as session:
+        releases.ensure_team(session, TEAM)
+        given, _ = feedback.record(session, target_ts="5.0", user="U1", kind=REJECT, **HERE)
+        one = examples.add(
+            session, examples.wrong("Which port is it?", "It is 81."), team_id=TEAM,
+            feedback_id=given.id or 0, approved_by="U1", sources=[],
+        )  # fmt: skip
+        assert examples.distrust(session, TEAM, "U1", "operator") == [one]
+        assert one.status is ExampleStatus.HELD
+        examples.trust(session, TEAM, "U1", "operator")
+        assert one.status is ExampleStatus.REJECTED

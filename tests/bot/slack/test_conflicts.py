@@ -138,3 +138,12 @@ async def test_a_private_answer_is_a_link_alone(house: House) -> None:
         [card] = await cards(house)
     assert not any(words in str(card) for words in (PORT, OLD, NEW))
     assert f"C0PRIV/p{newer['ts'].replace('.', '')}" in str(card)
+
+
+async def test_where_nobody_can_be_told_nothing_is_replaced(house: House) -> None:
+    """Without a review channel and an admins' channel both answers count."""
+    house.extra = {"MYNAH_QUOTE": "off", "MYNAH_REVIEW_CHANNEL": "", "MYNAH_ADMIN_CHANNEL": ""}
+    async with house.bot():
+        await contradict(house)
+    assert statuses(house) == {OLD: ExampleStatus.LIVE, NEW: ExampleStatus.LIVE}
+    assert [row.status for row in house.rows(Conflict)] == [ConflictStatus.POSSIBLE]
