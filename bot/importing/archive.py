@@ -39,7 +39,8 @@ class Archive:
         """
         self.name = name
         self._packed = packed
-        infos = [one for one in packed.infolist() if not one.is_dir()]
+        # Not `is_dir`: of a damaged archive, a file's name may be empty.
+        infos = [one for one in packed.infolist() if not one.filename.endswith("/")]
         _check(name, infos, most)
         files = {one.filename: one for one in infos if one.filename.endswith(".json")}
         inside = _folder(files)
@@ -108,7 +109,7 @@ def _check(name: str, infos: list[zipfile.ZipInfo], most: int) -> None:
 
 def _leads_out(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or ":" in path.parts[0][1:2]
+    return path.is_absolute() or ".." in path.parts or ":" in str(path)[1:2]
 
 
 def _folder(files: dict[str, zipfile.ZipInfo]) -> str:

@@ -140,7 +140,7 @@ def _is_held(*why: ColumnElement[bool]) -> ColumnElement[bool]:
         col(Example.feedback_id) == Feedback.id,
         col(Example.status) == ExampleStatus.HELD,
         col(Example.answer) != "",  # a rejection has no answer that somebody could agree with
-        col(Example.reason) != holds.DISTRUSTED,  # nobody is asked about these
+        col(Example.reason).is_distinct_from(holds.DISTRUSTED),  # nobody is asked about these
         *why,
     )
 

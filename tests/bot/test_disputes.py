@@ -330,6 +330,6 @@ def test_what_the_distrusted_rejected_is_held_too(store: Engine) -> None:
             feedback_id=given.id or 0, approved_by="U1", sources=[],
         )  # fmt: skip
         assert examples.distrust(session, TEAM, "U1", "operator") == [one]
-        assert one.status is ExampleStatus.HELD
+        assert one.status.value == "held"
         examples.trust(session, TEAM, "U1", "operator")
-        assert one.status is ExampleStatus.REJECTED
+        assert one.status.value == "rejected"

@@ -241,7 +241,10 @@ async def test_a_newer_rating_before_an_older_one(house: House) -> None:
     assert [(row.kind, row.revoked_at) for row in house.rows(Feedback)] == [
         (FeedbackKind.REJECT, None)
     ]
-    assert house.rows(Example) == []
+    assert {row.status for row in house.rows(Example)} <= {
+        ExampleStatus.REFUSED,  # it taught by what it rejects alone, and was too short for that
+        ExampleStatus.REJECTED,
+    }
 
 
 async def test_a_follow_up_is_taken_as_it_reads_now(house: House) -> None:
