@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, Protocol
 
 from sqlalchemy import Engine
@@ -42,6 +43,7 @@ PATIENCE_S = 60.0
 NO_WORDS = "I have no answer to this."
 TOO_MUCH = "This is too much text for me. Could you ask in a few sentences?"
 CUT_SHORT = "[…]"
+LOOKED_AT = 2  # matches that the weights are asked about: the right one was always among them
 CUTS = (500, 120)  # characters of the question, when the model refuses a prompt as too long
 
 
@@ -173,7 +175,7 @@ class Answering:
             return _Task(question, release, adapter.name if adapter else None)
 
     async def _compose(self, task: _Task) -> Reply:
-        match, use = await asyncio.to_thread(self._recall, task)
+        match, use = await self._recall(task)
         if match is None or use == "none":
             return await self._generate(task, None)
         source = await self._cite(task.question, match) if self._cite else None
@@ -184,40 +186,75 @@ class Answering:
             )  # fmt: skip
         if use == "hint":
             return replace(await self._generate(task, None), hint=source)
-        known = await self._by_heart(task, match) if use == "known" else None
-        return replace(known or await self._generate(task, match), source=source)
+        by_heart = await self._checked(task, match) if use in ("known", "told") else None
+        told = by_heart or (await self._told(task, match) if use == "told" else None)
+        return replace(told or await self._generate(task, match), source=source)
 
-    def _recall(self, task: _Task) -> tuple[Match | None, str]:
-        """The best match, and whether it is to be quoted, put into the prompt, or known without."""
+    async def _recall(self, task: _Task) -> tuple[Match | None, str]:
+        """The best match, and whether it is to be quoted, told, put into the prompt, or known
+        without."""
         if self._memory is None:
             return None, "none"
-        question = task.question
-        match = self._memory.search(question.team_id, question.channel, question.text)
+        asked = (task.question.team_id, task.question.channel, task.question.text)
+        matches = await asyncio.to_thread(self._memory.matches, *asked, LOOKED_AT)
+        match = matches[0] if matches else None
         use = self._memory.decide(match, quote=self._quote)
-        if match is not None and use == "prompt" and self._knows(task, match):
+        if match is None or use not in ("prompt", "hint") or self._knowing is None:
+            return match, use
+        if self._memory.asks_weights:
+            recognised = await self._recognised(task, matches, self._memory, self._knowing)
+            if recognised is not None:
+                return recognised, self._memory.decide(recognised, quote=self._quote)
+        if use == "prompt" and await asyncio.to_thread(self._knowing.knows, task.adapter, match):
             return match, "known"
         return match, use
 
-    def _knows(self, task: _Task, match: Match) -> bool:
-        return self._knowing is not None and self._knowing.knows(task.adapter, match)
+    async def _recognised(
+        self, task: _Task, matches: Sequence[Match], memory: Memory, knowing: Knowing
+    ) -> Match | None:
+        """The match that weights which were taught it would give themselves."""
+        taught = await asyncio.to_thread(_taught, knowing, task.adapter, matches)
+        # What they were not taught yet they cannot recognise, and nothing older is put before it.
+        if task.adapter is None or taught[:1] != [*matches[:1]]:
+            return None
+        chat, told = prompt.build(task.question.text), [one.answer for one in taught]
+        try:
+            async with self._slots:
+                scores = await self._router.scores(chat, told, model=task.adapter)
+        except (NoServer, NoModel, Refused) as error:
+            log.info("%s was not asked what it recognises: %s", task.adapter, error)
+            return None
+        return memory.recognised(
+            [
+                replace(one, sure=fmean(logprobs))
+                for one, logprobs in zip(taught, scores, strict=True)
+            ]
+        )
 
-    async def _by_heart(self, task: _Task, match: Match) -> Reply | None:
-        """The answer of weights that have proved to know the match; None where they do not say what
-        was approved: then it has to be in the prompt after all.
+    async def _told(self, task: _Task, match: Match) -> Reply | None:
+        """What the weights recognise and do not say by heart, in their words or else the base's,
+        who reads better than a small model that was taught much."""
+        read = await self._checked(task, match, note=True)
+        return read or await self._checked(replace(task, adapter=None), match, note=True)
+
+    async def _checked(self, task: _Task, match: Match, *, note: bool = False) -> Reply | None:
+        """The model's answer with the match in the prompt, or by heart; None where it does not say
+        what was approved.
 
         Nobody sees it while it is written, as what people have read is not taken back.
         """
         turns = await self._read_thread(task.question)
+        shown = Note(match.question, match.answer) if note else None
         async with self._slots:
-            completion, on_base = await self._ask(task, turns, None, None)
+            completion, on_base = await self._ask(task, turns, shown, None)
         text = completion.text.strip()
         whole = completion.finish_reason != "length" and not on_base
         asked = task.question.text[:MAX_QUESTION_CHARS]  # `says` takes the square of its length
         if not whole or not says(text, match.answer, match.question, asked):
-            log.info("%s does not say example %s by heart", task.adapter, match.example_id)
+            log.info("%s does not say example %s", task.adapter or BASE, match.example_id)
             return None
-        confidence = completion.mean_logprob
-        return Reply(text, AnswerMode.KNOWN, task.release, task.adapter, confidence, match)
+        mode = AnswerMode.OPEN_BOOK if note else AnswerMode.KNOWN
+        return Reply(text, mode, task.release, task.adapter, completion.mean_logprob, match)
 
     async def _generate(self, task: _Task, match: Match | None) -> Reply:
         turns = await self._read_thread(task.question)
@@ -345,6 +382,10 @@ def _id(row: Question | Release | Answer) -> int:
 
 def _similarity(match: Match | None) -> float | None:
     return match.similarity if match else None
+
+
+def _taught(knowing: Knowing, adapter: str | None, matches: Sequence[Match]) -> list[Match]:
+    return [one for one in matches if knowing.was_taught(adapter, one)]
 
 
 def _release_of(session: Session, question: Question) -> Release:

@@ -30,6 +30,10 @@ class Knowing:
             return False
         return self._proof(adapter).knows(match.example_id, match.answer)
 
+    def was_taught(self, adapter: str | None, match: Match) -> bool:
+        """Whether the adapter was trained on the match, whatever came of it."""
+        return adapter is not None and match.example_id in self._proof(adapter).examples
+
     def _proof(self, adapter: str) -> Proof:
         """An adapter's proof, read once a minute: it may be measured again, and staff may find
         wrong what it says."""

