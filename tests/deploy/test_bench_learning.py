@@ -18,9 +18,9 @@ from deploy.bench.learning import factory
 from deploy.bench.learning.__main__ import main
 from deploy.bench.learning.bench import Bench, chosen
 from deploy.bench.learning.checks import UnknownCheck, passes
+from deploy.bench.learning.house import House, Posted
 from deploy.bench.learning.lessons import DATASETS, SHARED, Asked, Lessons, demo, general
 from deploy.bench.learning.measuring import Measuring
-from deploy.bench.learning.recall import Recall
 from deploy.bench.learning.report import Report, table
 from deploy.bench.learning.schooling import Cost, Plan, School, partial, whole
 from deploy.bench.learning.speaker import Batching, Said, Speaker
@@ -233,9 +233,9 @@ class Scripted(Speaker):
 
 
 def figures(
-    speaker: Speaker, recall: Recall | None, lessons: Lessons = HOUSE
+    speaker: Speaker, house: House | None, lessons: Lessons = HOUSE
 ) -> dict[str, float | None]:
-    return Measuring(lessons, speaker, Scripted({}), recall, lambda _: None).figures()
+    return Measuring(lessons, speaker, Scripted({}), house, lambda _: None).figures()
 
 
 def test_weights_alone_are_measured_by_what_they_generate() -> None:
@@ -249,9 +249,10 @@ def test_weights_alone_are_measured_by_what_they_generate() -> None:
 def test_a_quote_counts_as_posted_and_not_as_generated() -> None:
     """Without quoting, the approved answer is in the prompt, which this model makes nothing of."""
     speaker = Scripted({})
-    with Recall(HOUSE.taught, LexicalEmbedder()) as recall:
-        assert recall.turn(HOUSE.asked[0].question, quote=True).quote == PORT
-        found = figures(speaker, recall)
+    with House(HOUSE.taught, LexicalEmbedder(), speaker, None) as house:
+        asked = [HOUSE.asked[0].question]
+        assert house.posted(asked, 8, quote=True) == [Posted(PORT, True)]
+        found = figures(speaker, house)
     assert (found["checks_as_posted"], found["quoted"], found["checks"]) == (0.5, 0.5, 0.0)
     assert any(PORT in chat[-1]["content"] for chat in speaker.asked)
 
@@ -260,9 +261,8 @@ def test_the_quote_of_another_questions_answer_is_made_up() -> None:
     """Whatever it says: this answer has no word that only a taught fact would say."""
     taught = tuple((question, "Ask the people at the desk.") for question, _ in HOUSE.taught)
     lessons = Lessons("plain", taught, HOUSE.asked, HOUSE.unknown)
-    with Recall(taught, LexicalEmbedder()) as recall:
-        assert recall.turn(HOUSE.unknown[0], quote=True).quote is not None
-        found = figures(Scripted({}), recall, lessons)
+    with House(taught, LexicalEmbedder(), Scripted({}), None) as house:
+        found = figures(Scripted({}), house, lessons)
     assert found["wrong_on_never_trained"] == 0.5
     assert figures(Scripted({}), None, lessons)["wrong_on_never_trained"] == 0.0
 

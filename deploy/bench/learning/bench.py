@@ -11,9 +11,9 @@ from typing import Any
 
 from bot.embedder import PACKAGED, Embedder, open_embedder
 from deploy.bench.learning.factory import NoFactory
+from deploy.bench.learning.house import House
 from deploy.bench.learning.lessons import DATASETS, Lessons
 from deploy.bench.learning.measuring import Measuring, kl
-from deploy.bench.learning.recall import Recall
 from deploy.bench.learning.report import Report
 from deploy.bench.learning.schooling import SPENT, School
 from deploy.bench.learning.speaker import Speaker
@@ -85,10 +85,10 @@ class Bench:
                 "kl": far,
                 **spent,
             }
-        with Recall(lessons.taught, self._embedder) as recall:
-            spent["cpu_s"] = round(spent.get("cpu_s", 0.0) + recall.cpu_s, 1)
+        with House(lessons.taught, self._embedder, base, speaker if adapter else None) as house:
+            spent["cpu_s"] = round(spent.get("cpu_s", 0.0) + house.cpu_s, 1)
             return {
-                **Measuring(lessons, speaker, base, recall, self.say).figures(),
+                **Measuring(lessons, speaker, base, house, self.say).figures(),
                 "kl": far,
                 **spent,
             }

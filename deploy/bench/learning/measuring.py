@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bot.prompt import build
 from deploy import helpdesk
 from deploy.bench.learning import checks
+from deploy.bench.learning.house import House, Posted
 from deploy.bench.learning.lessons import Lessons, general, kl_prompts
-from deploy.bench.learning.recall import Recall, Turn
 from deploy.bench.learning.speaker import Speaker
 from training.recipe import Recipe
 from training.replay import Reply, load_prompts
@@ -25,22 +24,14 @@ VERSION = 1  # to be raised when a figure comes to mean something else
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Posted:
-    """What people would read, and whether it was quoted."""
-
-    text: str
-    quoted: bool
-
-
 class Measuring:
-    """One system: a model, and memory or none. `base` answers for what is usual to say."""
+    """One system: a model alone, or the whole bot. `base` answers for what is usual to say."""
 
     def __init__(
-        self, lessons: Lessons, speaker: Speaker, base: Speaker, recall: Recall | None, say: Say
+        self, lessons: Lessons, speaker: Speaker, base: Speaker, house: House | None, say: Say
     ) -> None:
         self.lessons, self.speaker, self.base = lessons, speaker, base
-        self.recall, self.say = recall, say
+        self.house, self.say = house, say
 
     def figures(self) -> dict[str, float | None]:
         """All but the KL, which is the weights' alone."""
@@ -92,18 +83,10 @@ class Measuring:
         )
 
     def _post(self, questions: Sequence[str], max_tokens: int, *, quote: bool) -> list[Posted]:
-        turns = [self._turn(question, quote) for question in questions]
-        chats = [turn.chat for turn in turns if turn.quote is None]
-        said = iter(self.speaker.answers(chats, max_tokens))
-        return [
-            Posted(next(said).text, False) if turn.quote is None else Posted(turn.quote, True)
-            for turn in turns
-        ]
-
-    def _turn(self, question: str, quote: bool) -> Turn:
-        if self.recall is None:
-            return Turn(None, build(question))
-        return self.recall.turn(question, quote=quote)
+        if self.house is not None:
+            return self.house.posted(questions, max_tokens, quote=quote)
+        chats = [build(question) for question in questions]
+        return [Posted(one.text, False) for one in self.speaker.answers(chats, max_tokens)]
 
 
 def kl(base_model: Path, base: Speaker, adapter: Path, say: Say) -> float | None:

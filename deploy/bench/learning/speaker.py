@@ -68,6 +68,10 @@ class Speaker:
         spoken = tokenizer.batch_decode(new, skip_special_tokens=True)
         return [Said(text.strip(), end) for text, end in zip(spoken, ended, strict=True)]
 
+    def scores(self, chat: list[ChatMessage], answers: Sequence[str]) -> list[list[float]]:
+        """Of each answer, the natural-log probability of each token and of its end."""
+        return _scores(*self._model(), chat, answers)
+
     def _model(self) -> tuple[Any, Any]:
         if self._loaded is None:
             self._loaded = _load(self._base_model, self._adapter)
@@ -121,6 +125,23 @@ def _load(base_model: str, adapter: Path | None) -> tuple[Any, Any]:
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(torch.bfloat16).to(device).eval(), tokenizer
+
+
+def _scores(
+    model: Any, tokenizer: Any, chat: list[ChatMessage], answers: Sequence[str]
+) -> list[list[float]]:
+    import torch
+
+    from training.logits import AnswerHead, pack
+    from training.tokens import Encoder
+
+    encoder = Encoder(tokenizer, max_prompt=1024, max_answer=512)
+    items = [encoder.encode_chat([dict(one) for one in chat], answer) for answer in answers]
+    head, batch = AnswerHead(model), pack(items)
+    with torch.no_grad():
+        logits = head.logits(head.states({key: one.to(model.device) for key, one in batch.items()}))
+    chances = logits.float().log_softmax(-1).cpu().gather(1, batch["targets"][:, None])[:, 0]
+    return [part.tolist() for part in chances.split([len(item.answer) for item in items])]
 
 
 def _key(chat: Sequence[ChatMessage], max_tokens: int) -> str:

@@ -38,7 +38,9 @@ SYSTEMS = (
     System("mynah+memory", "mynah", memory=True),
 )
 NAMES = [system.name for system in SYSTEMS]
-MEMORY = ("bot/memory.py", "bot/ranking.py", "bot/embedder.py")
+MEMORY = (
+    "bot/answering.py", "bot/embedder.py", "bot/grounding.py", "bot/memory.py", "bot/ranking.py",
+)  # fmt: skip
 MYNAH = (
     "training/contrast.py", "training/curriculum.py", "training/learner.py", "training/logits.py",
     "training/replay.py", "training/sft.py", "training/tokens.py", "training/train.py",
