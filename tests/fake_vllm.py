@@ -45,7 +45,7 @@ class FakeVllm:
     """`with FakeVllm(adapters_dir=…, base_dir=…) as fake:` and then `fake.url`.
 
     `script`, `logprob` (of each token that it says), `scores` (of each token that it is asked to
-    score, by model), `delay_s` (before the first token),
+    score, by the answer or else by model), `refuses_scores`, `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
     the stream ends without a word) may be changed at any time. `asked` lists every chat request's
     body, `loads` every accepted load.
@@ -63,6 +63,7 @@ class FakeVllm:
         self.script = script
         self.logprob = LOGPROB
         self.scores: dict[str, float] = {}
+        self.refuses_scores = False
         self.api_key = api_key
         self.control_key = control_key
         self.adapters_dir = adapters_dir
@@ -173,6 +174,8 @@ class FakeVllm:
             return _error(400, complaint)
         if (failure := self._failure()) is not None:
             return failure
+        if self.refuses_scores and "prompt_logprobs" in body:
+            return _error(400, "prompt_logprobs is not allowed")
         if body["model"] != BASE and body["model"] not in self.adapters:
             return _error(404, f"The model `{body['model']}` does not exist.")
         await asyncio.sleep(self.delay_s)
@@ -189,7 +192,8 @@ class FakeVllm:
         return JSONResponse(reply)
 
     def _scored(self, body: dict[str, Any]) -> list[dict[str, Any] | None]:
-        score = self.scores.get(body["model"], LOGPROB)
+        said = body["messages"][-1]["content"]
+        score = self.scores.get(said, self.scores.get(body["model"], LOGPROB))
         ids = [_token_id(token) for token in _prompt(body)]
         return [None, *({str(one): {"logprob": score, "rank": 1}} for one in ids[1:])]
 

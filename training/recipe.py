@@ -67,6 +67,12 @@ class Recipe(BaseModel):
     kto_lr: float = Field(5e-5, gt=0)
     kto_beta: float = Field(0.1, gt=0)
 
+    @property
+    def falls_over(self) -> int | None:
+        """The epochs over which the loss has to fall. Self-distillation's need not: it is measured
+        on what the model says itself, which is another text at each step."""
+        return None if self.name == "sdft" else self.epochs
+
 
 def named(names: str, *, seed: int = 0) -> list[Recipe]:
     """The recipes behind a `MYNAH_RECIPE` setting, each once, in the order in which they train.

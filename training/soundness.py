@@ -45,11 +45,12 @@ class Unsound(TrainingFailed):
         self.reasons = reasons
 
 
-def check(directory: Path, epochs: int) -> None:
+def check(directory: Path, epochs: int | None) -> None:
     """Look at a finished training.
 
     Args:
         directory: with the adapter's weights and, where its trainer wrote one, its curve.
+        epochs: over which the loss must have fallen; None: it need not (`Recipe.falls_over`).
 
     Raises:
         Unsound: with everything that is wrong.
@@ -59,14 +60,15 @@ def check(directory: Path, epochs: int) -> None:
         raise Unsound(reasons)
 
 
-def of_curve(curve: Sequence[Point], epochs: int) -> list[str]:
-    """What is wrong with a loss curve; nothing is said of one that is empty."""
+def of_curve(curve: Sequence[Point], epochs: int | None) -> list[str]:
+    """What is wrong with a loss curve; nothing is said of one that is empty. See `check`."""
     broken = [step for step, point in enumerate(curve, 1) if not _is_number(point.loss)]
     if broken:
         return [f"the loss is not a number at step {broken[0]} of {len(curve)}"]
     losses = [point.loss for point in curve if point.loss is not None]
     gradients = [point.gradient for point in curve if point.gradient is not None]
-    return [*_of_losses(losses, epochs), *_of_gradients(gradients)]
+    fallen = [] if epochs is None else _of_losses(losses, epochs)
+    return [*fallen, *_of_gradients(gradients)]
 
 
 def of_tensors(weights: Iterable[tuple[str, NDArray[np.float32]]]) -> list[str]:

@@ -127,7 +127,7 @@ def _trained(job: TrainJob, rows: Sequence[Row], say: Say) -> Path:
     shutil.rmtree(staging, ignore_errors=True)
     learner.save(staging)
     soundness.write_curve(log, staging)
-    soundness.check(staging, job.recipe.epochs)
+    soundness.check(staging, job.recipe.falls_over)
     return staging
 
 

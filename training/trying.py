@@ -75,7 +75,7 @@ class Trying:
         try:
             staging = self.held.parts.train(job, self._say(trial, clock))
             clock.keep()
-            soundness.check(staging, recipe.epochs)
+            soundness.check(staging, recipe.falls_over)
         finally:
             self._keep_curve(job)
         self.held.say("publishing the adapter", 0.0)

@@ -80,11 +80,13 @@ def narrow(tmp_path: Path) -> Iterator[NarrowVllm]:
 class Desk:
     """An Answering with its parts, and what a test asks of it."""
 
-    def __init__(self, engine: Engine, *servers: FakeVllm, **settings: Any) -> None:
+    def __init__(
+        self, engine: Engine, *servers: FakeVllm, embedder: str = "none", **settings: Any
+    ) -> None:
         self.engine = engine
         self.said = 0
         self.turns: Sequence[Turn] = ()
-        self.memory = Memory(engine, open_embedder("none"))
+        self.memory = Memory(engine, open_embedder(embedder))
         self.clients = [VllmClient(server.url, api_key=API_KEY) for server in servers]
         self.answering = Answering(
             engine, self.memory, Router(engine, self.clients, fresh_s=0), read_thread=self.read,

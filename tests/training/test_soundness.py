@@ -15,6 +15,7 @@ from hypothesis import strategies as some
 from serving.adapters import WEIGHTS, BadAdapter
 from tests.lora_files import Tensors, make_base, random_tensors, write_adapter
 from training import soundness
+from training.recipe import Recipe
 from training.soundness import Point, Unsound, of_curve, of_effect
 
 EPOCHS = 6
@@ -165,3 +166,11 @@ def test_an_adapter_that_changes_no_probability_is_named(
 ) -> None:
     """Both must be exactly the base's, on prompts that were asked."""
     assert len(of_effect(kl, prompts, gain)) == named
+
+
+def test_the_loss_of_self_distillation_need_not_fall(tmp_path: Path, tensors: Tensors) -> None:
+    """It is on other words at each step; gradients and weights are looked at all the same."""
+    rising = log(last=3.0)
+    soundness.check(left(tmp_path / "own", tensors, rising), Recipe(name="sdft").falls_over)
+    with pytest.raises(Unsound, match="did not fall"):
+        soundness.check(left(tmp_path / "given", tensors, rising), Recipe().falls_over)

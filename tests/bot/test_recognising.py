@@ -1,0 +1,138 @@
+"""What the weights recognise: an answer of memory's that they would give is the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from bot.embedder import PACKAGED
+from bot.knowing import Knowing
+from bot.store.database import transaction
+from bot.store.schema import Answer, AnswerMode, Example, Replica, now
+from serving.client import BASE, ChatMessage
+from tests.bot.measured import measure
+from tests.bot.test_answering import NAME, Desk
+from tests.fake_vllm import FakeVllm
+from tests.lora_files import make_base
+
+CONSOLE = ("Which port has the admin console?", "The console listens on port 9443.")
+BACKUPS = ("How long are the backups kept?", "Backups are kept for 35 days.")
+# So far from what was taught that memory alone would not even put it into the prompt.
+FIREWALL = "Our firewall blocks the admin pages, what has to be opened?"
+SURELY, HARDLY = -0.02, -2.0
+
+
+class House:
+    """Two facts, an adapter that was trained on them, and what each model says."""
+
+    def __init__(self, engine: Engine, vllm: FakeVllm) -> None:
+        self.vllm = vllm
+        self.said: dict[tuple[str, bool], str] = {}  # by model, and whether the fact is in sight
+        vllm.script = self.speak
+        self.desk = Desk(engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0))
+        self.facts = [self.desk.teach(*fact) for fact in (CONSOLE, BACKUPS)]
+        self.desk.promote()
+        vllm.adapters[NAME] = "/x"
+        ready = {NAME: {"load_s": 0.1, "ready_at": now().isoformat()}}
+        with transaction(engine) as session:
+            session.merge(Replica(url=vllm.url, healthy=True, adapters=ready))
+        self.asked = 0
+
+    def speak(self, messages: Sequence[ChatMessage], model: str) -> str:
+        """What the test set, or nothing of use."""
+        shown = CONSOLE[1] in messages[-1]["content"]
+        return self.said.get((model, shown), "Who knows.")
+
+    def trained(self, *facts: Example) -> None:
+        """The live adapter's dataset."""
+        with transaction(self.desk.engine) as session:
+            measure(session, NAME, facts, [])
+
+    async def ask(self, question: str = FIREWALL) -> Answer:
+        """The answer to a new question."""
+        self.asked += 1
+        await self.desk.answering.answer(self.desk.ask(question, ts=f"{self.asked}.0"))
+        return max(self.desk.answers(), key=lambda answer: answer.id or 0)
+
+    def scored(self) -> list[str]:
+        """The answers that a model was asked how likely it finds them."""
+        return [
+            body["messages"][-1]["content"]
+            for body in self.vllm.asked
+            if body.get("prompt_logprobs") == 0
+        ]
+
+
+@pytest.fixture
+async def house(store: Engine, tmp_path: Path) -> AsyncIterator[House]:
+    """On both databases."""
+    (tmp_path / "adapters").mkdir()
+    base = make_base(tmp_path / "base")
+    async with AsyncExitStack() as stack:
+        vllm = stack.enter_context(FakeVllm(adapters_dir=tmp_path / "adapters", base_dir=base))
+        made = House(store, vllm)
+        for client in made.desk.clients:
+            stack.push_async_callback(client.aclose)
+        yield made
+
+
+async def test_what_the_weights_would_say_is_quoted(house: House) -> None:
+    """Where they would not, memory alone decides: here for an answer without it."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: HARDLY, BACKUPS[1]: HARDLY}
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    house.vllm.scores[CONSOLE[1]] = SURELY
+    answer = await house.ask()
+    assert (answer.text, answer.mode, answer.adapter) == (CONSOLE[1], AnswerMode.QUOTED, NAME)
+
+
+async def test_what_fits_badly_is_not_the_answer_however_sure_they_are(house: House) -> None:
+    """A model is sure of much that it has said often."""
+    house.trained(*house.facts)
+    asked = "How long can I go back with a restore?"
+    near, far = house.desk.memory.matches("T0MYNAH", "C1", asked, 2)
+    assert (near.answer, far.answer) == (BACKUPS[1], CONSOLE[1])
+    house.vllm.scores = {near.answer: HARDLY, far.answer: SURELY}
+    assert (await house.ask(asked)).mode is AnswerMode.CLOSED_BOOK
+    house.vllm.scores = {near.answer: SURELY, far.answer: SURELY}
+    assert (await house.ask(asked)).text == near.answer
+
+
+async def test_what_they_were_not_taught_yet_they_are_not_asked(house: House) -> None:
+    """Nor is something older put before it, which they were taught."""
+    house.trained(house.facts[1])
+    house.vllm.scores = {CONSOLE[1]: SURELY, BACKUPS[1]: SURELY}
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    assert house.scored() == []
+
+
+async def test_a_server_that_cannot_tell_changes_nothing(house: House) -> None:
+    """The question is answered as memory alone would have it."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY}
+    house.vllm.refuses_scores = True
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+
+
+async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House) -> None:
+    """By heart; else with the answer in the prompt; else by the base, which reads better than what
+    was taught much; else the adapter's words stand."""
+    house.desk.answering._quote = False
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY, BACKUPS[1]: HARDLY}
+    right = "Open port 9443."
+    for model, shown, mode, adapter in (
+        (BASE, True, AnswerMode.OPEN_BOOK, None),
+        (NAME, True, AnswerMode.OPEN_BOOK, NAME),
+        (NAME, False, AnswerMode.KNOWN, NAME),
+    ):
+        house.said[model, shown] = right
+        answer = await house.ask()
+        assert (answer.text, answer.mode, answer.adapter) == (right, mode, adapter)
+    house.said = {(NAME, True): "Open port 8443."}
+    answer = await house.ask()
+    assert (answer.text, answer.mode) == ("Open port 8443.", AnswerMode.OPEN_BOOK)
