@@ -123,8 +123,8 @@ _FAR_AHEAD = 0.3  # a longer lead says no more
 # the FAQ alone; fitted on both sets they are the same. What adds nothing that holds on the other
 # set: cosine to the answer's text, rare words weighing more, the likeness of single words, letter
 # triples, and a bar that follows from how alike the house's questions are.
-# What the weights' own word is worth: three adapters were taught four wordings of the help desk's 48
-# facts and asked about the two best matches of the fifth. Memory alone quoted 31, and none wrong;
+# What the weights' own word is worth: three adapters were taught four wordings of the help desk's
+# 48 facts and asked about the two best matches of the fifth. Memory alone quoted 31, and none wrong;
 # with their word 46 were given by each, and the same one wrong; of 30 questions that nobody taught
 # one, of 24 unrelated ones none. An adapter that read the FAQ once had learned too little of its
 # long answers to recognise any, and took none of 126 right matches away.
@@ -139,7 +139,7 @@ THRESHOLDS = {
         words=0.2,
         sure=0.5,
         recognised=0.65,
-    ),  # fmt: skip
+    ),
     "lexical-1": Thresholds(
         quote=2.5, prompt=1.5, hint=1.3, clear=0.08, alike=0.4, lead=4.0, words=2.0
     ),

@@ -22,7 +22,7 @@ from tests.lora_files import make_base
 CONSOLE = ("Which port has the admin console?", "The console listens on port 9443.")
 BACKUPS = ("How long are the backups kept?", "Backups are kept for 35 days.")
 # So far from what was taught that memory alone would not even put it into the prompt.
-FIREWALL = "Our firewall blocks the admin pages, what has to be opened?"
+FIREWALL = "What do I open in the firewall for the admin web pages?"
 SURELY, HARDLY = -0.02, -2.0
 
 
