@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
+from bot.alike import same_answers
 from bot.embedder import Embedder
 from bot.ranking import Place, familiar, rank
 from bot.store.database import reading
@@ -29,6 +31,7 @@ _LOOK_BACK = timedelta(seconds=60)
 
 # Two answers say the same when they name the same figures and are this close (cosine).
 _SAME_ANSWER = 0.8
+_APART = 0.1  # so far ahead of another answer a recognised one has to be
 _RIVALS = 5  # so many other answers are looked at before a match counts as undisputed
 _FIGURE = re.compile(r"\w*\d\w*(?:[.:/-]\w+)*")
 
@@ -38,9 +41,10 @@ class Match:
     """The approved answer that fits a question best.
 
     `similarity` is the cosine to the example's question. `lead` is how far the answer is ahead of
-    the next one that says something else; 1 when there is none. `fit` is what all that is known of
-    the match comes to (`Thresholds.fit`). `sure` is the mean log-probability (nats) of the answer's
-    tokens by weights that were taught it, without it in the prompt; None: nobody asked them.
+    the next one that says something else (below 0: behind the best); 1 when there is none. `fit` is
+    what all that is known of the match comes to (`Thresholds.fit`). `sure` is the mean
+    log-probability (nats) of the answer's tokens by weights that were taught it, without it in the
+    prompt; None: nobody asked them.
     """
 
     example_id: int
@@ -89,15 +93,9 @@ class Thresholds:
         """Whether a match is good enough to be quoted."""
         return fit >= self.quote and lead >= self.clear
 
-    def recognises(self, match: Match) -> bool:
-        """Whether the weights' own word makes the match the answer."""
-        if match.sure is None or self.recognised is None:
-            return False
-        return self.weight(match) >= self.recognised
-
-    def weight(self, match: Match) -> float:
-        """What speaks for a match that the weights were asked about."""
-        return match.fit + self.sure * (match.sure or 0.0)
+    def weighed(self, fit: float, sure: float) -> float:
+        """What speaks for a match, with the weights' own word."""
+        return fit + self.sure * sure
 
 
 _FAR_AHEAD = 0.3  # a longer lead says no more
@@ -215,10 +213,26 @@ class Memory:
         """Whether it is known what the weights' word is worth beside this embedder's."""
         return self._limits.recognised is not None
 
+    def is_disputed(self, match: Match) -> bool:
+        """Whether another answer, which says something else, is as near."""
+        return match.lead < self._limits.clear
+
     def recognised(self, matches: Sequence[Match]) -> Match | None:
         """The match that the weights, which were asked about all of them, make the answer."""
-        best = max(matches, key=self._limits.weight)
-        return best if self._limits.recognises(best) else None
+        ranked = sorted(matches, key=self._weighed, reverse=True)
+        if not ranked or not self._is_recognised(ranked[0]):
+            return None
+        near = self._weighed(ranked[0]) - _APART
+        rivals = [(ranked[0].answer, one.answer) for one in ranked[1:] if self._weighed(one) > near]
+        # They differ in one figure, say: of many words' mean it is a small part.
+        return ranked[0] if all(same_answers(rivals, self.embedder)) else None
+
+    def _is_recognised(self, match: Match) -> bool:
+        bar = self._limits.recognised
+        return bar is not None and match.sure is not None and self._weighed(match) >= bar
+
+    def _weighed(self, match: Match) -> float:
+        return self._limits.weighed(match.fit, -math.inf if match.sure is None else match.sure)
 
     def decide(self, match: Match | None, *, quote: bool) -> Decision:
         """Whether to quote the match, to have the model tell just this, to put it into the prompt,
@@ -228,7 +242,7 @@ class Memory:
             quote: whether quoting is allowed at all (MYNAH_QUOTE).
         """
         limits = self._limits
-        if match is not None and limits.recognises(match):
+        if match is not None and self._is_recognised(match):
             return "quote" if quote else "told"
         if match is None or match.fit < limits.hint:
             return "none"
