@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
-_ENDS = re.compile(r"((?<=[.!?…])[ \t]+|\s*\n\s*)")  # the space between two sentences
+# The space between two sentences. Looked for only where space begins: a long run is read once.
+_ENDS = re.compile(r"(?<!\s)(\s*\n\s*|(?<=[.!?…])[ \t]+)")
 _EMOJI = re.compile(r":[a-z0-9_+'-]+:(?::skin-tone-\d:)?|[:;=][-o']?[)(\]\[dp/\\|*](?!\w)", re.I)
 # Whom a message is for: a mention, as Slack writes it.
 _ADDRESS = re.compile(r"(?m)^[ \t]*(?:<@[^<>\n]*>[ \t]*[,:;!.-]*[ \t]*)+|\A\s*[,:;]+[ \t]+")
@@ -18,7 +19,7 @@ _HELLOS = (
 )
 _HELLO = re.compile(
     rf"^\s*(?i:(?:guys|folks|everyone|everybody|team)(?=,)|(?:{_HELLOS})\b)"
-    rf"(?:,?[ \t]+{_THEM}|[ \t]+<@[^<>\n]*>|[ \t]+@?[A-Z][\w-]*){{0,2}}"
+    rf"(?:,?[ \t]+{_THEM}|[ \t]+<@[^<>\n]*>|[ \t]+@?[A-Z]\w*(?:-\w+)*){{0,2}}"
     r"[ \t]*(?:[,!.;:]+|-+(?=\s)|\n|$)\s*"
 )
 # A sentence of these words alone says nothing …

@@ -507,13 +507,14 @@ def _judge(
     change: Callable[[Session, str, str, str], list[Example]],
     user: str, team: str | None, json_: bool, what: str, verb: str,
 ) -> None:  # fmt: skip
+    from bot.slack import conflict_cards
     from deploy import facts
 
     with _store(write=True) as session:
         team_id = facts.one_team(session, team)
+        # Where it is 0, too: what they say of others' answers counts no more, or again.
         count = len(change(session, team_id, user, "operator"))
-        if not count:
-            raise facts.BadInput(f"nothing is changed: no example by {user}")
+        conflict_cards.follow(session, team_id)
         _tell_admins(session, team_id, f"{verb} {user}: {count} examples")
     _show({"user": user, "examples": count}, json_, f"what {user} taught {what}: {count} examples")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.courtesies import cut, is_courtesy
+from bot.courtesies import _ENDS, cut, is_courtesy
 from bot.mrkdwn import plain
 from bot.people import MOST_ASKED, answers_up_to, asked_up_to, joined, run_up_to
 
@@ -57,6 +57,21 @@ def test_courtesies_are_cut_and_nothing_else(text: str, rest: str) -> None:
     """Greetings, thanks, sign-offs and mentions go; content stays, and so does what is all there
     is."""
     assert cut(text) == rest
+
+
+def test_a_long_run_of_spaces_is_read_once() -> None:
+    """It is entered where it begins and nowhere else, so that the work grows with its length."""
+    run = f"Use{' ' * 300}\nit."
+    assert [at for at in range(len(run)) if _ENDS.match(run, at)] == [3]
+
+
+@pytest.mark.parametrize("between", [" ", "\t", "\n ", "-"])
+def test_long_texts_are_cut_like_others(between: str) -> None:
+    """100 kB between two words: nothing looks at each of its places from each other one."""
+    text = f"Use{between * 100_000}it."
+    assert cut(text) == text
+    assert cut(f"{text} Hope that helps!") == text
+    assert cut(f"Hi Anna{between * 100_000}it.").endswith("it.")
 
 
 @given(st.lists(st.sampled_from(COURTESIES + CONTENT), min_size=1))

@@ -21,7 +21,10 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
-from bot import releases
+from bot import conflicts, examples, releases
+from bot.embedder import LexicalEmbedder
+from bot.memory import Memory
+from bot.slack import conflict_card, conflict_cards
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Adapter,
@@ -36,12 +39,14 @@ from bot.store.schema import (
 )
 from tests.bot.measured import measure
 from tests.bot.slack.waiting import passed
+from tests.bot.taught import teach
 from tests.deploy.learned import answered
 from tests.vllm_server import free_port
 
 TEAM = "T0MYNAH"
 KEY = "a-random-secret-0123456789"
 NOT_READY = "mynah: the database is not ready: run `mynah db upgrade`\n"
+PORT = "Which port does the web page use?"
 Mynah = Callable[..., tuple[int, str, str]]
 
 
@@ -262,6 +267,51 @@ def test_the_admins_channel_knows_what_the_operator_does(mynah: Mynah, team: Eng
         "The operator rolled back from v2 to v1.",
         "The operator paused Mynah: nothing is trained or goes live.",
     ]
+
+
+@pytest.mark.usefixtures("url")
+def test_a_card_of_a_conflict_follows_whom_the_operator_judges(mynah: Mynah, team: Engine) -> None:
+    """What is in question no more, as one of two answers does not count, is not asked any more."""
+    memory = Memory(team, LexicalEmbedder())
+    teach(team, memory, PORT, "Port 80.")
+    teach(team, memory, f"Please tell me: {PORT}", "Port 81.")
+    teach(team, memory, f"Please tell me: {PORT}", "Port 82.", user="U0WRONG")
+    put_in_question(team)
+    mynah("distrust", "U0WRONG")
+    assert asking(team) == [True, False]
+    put_in_question(team)  # what it had taken the place of
+    mynah("trust", "U0WRONG")
+    assert asking(team) == [True, False, True, False]
+
+
+@pytest.mark.usefixtures("url")
+def test_whose_word_took_no_example_is_distrusted_too(mynah: Mynah, team: Engine) -> None:
+    """It is no voice any more on what others taught, until it is trusted again."""
+    assert mynah("distrust", "U0WRONG")[:2] == (
+        0,
+        "what U0WRONG taught no longer counts: 0 examples\n",
+    )
+    with reading(team) as session:
+        assert examples.distrusted_at(session, TEAM, "U0WRONG") is not None
+    assert mynah("trust", "U0WRONG")[:2] == (0, "what U0WRONG taught counts again: 0 examples\n")
+    with reading(team) as session:
+        assert examples.distrusted_at(session, TEAM, "U0WRONG") is None
+
+
+def put_in_question(engine: Engine) -> None:
+    """Compare what has begun to count, and ask staff, as the bot does."""
+    found = conflicts.compare(engine, TEAM, LexicalEmbedder())
+    assert found is not None
+    with transaction(engine) as session:
+        new = conflicts.note(session, TEAM, found)
+        conflict_cards.tell(session, TEAM, new, "C0OPS", {})
+
+
+def asking(engine: Engine) -> list[bool]:
+    """Of each version of a card, whether it asks."""
+    with reading(engine) as session:
+        rows = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
+    return [conflict_card.is_open(row.payload) for row in rows]
 
 
 def told(engine: Engine) -> list[str]:
