@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from serving.adapters import MAX_RANK
+from serving.base import base_spec
 from serving.client import BASE
 from serving.settings import ServerSettings
 
@@ -65,9 +66,18 @@ def command(settings: ServerSettings, base: Path, *, cpu: bool, dtype: str = "")
         # Sampling is what the request says, not what a model's authors once recommended.
         *("--generation-config", "vllm"),
         *("--disable-access-log-for-endpoints", "/health,/metrics,/v1/models"),
-        *(CPU_FLAGS if cpu else GPU_FLAGS),
+        *((*CPU_FLAGS, "--lora-target-modules", *_linear(base)) if cpu else GPU_FLAGS),
         *((f"--dtype={dtype}",) if dtype else ()),
     ]
+
+
+def _linear(base: Path) -> list[str]:
+    """What LoRA adapts: the base's linear layers, and not the head that makes the logits.
+
+    vLLM's CPU kernels for the head take one row a request; a prompt that is scored has one
+    a token, and the engine dies where another request runs beside it (0.32).
+    """
+    return sorted({name.rpartition(".")[2] for name in base_spec(base).shapes})
 
 
 def environment(

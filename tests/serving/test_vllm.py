@@ -101,6 +101,25 @@ async def test_adapters_differ_and_leave_the_base_alone(
     assert after == pytest.approx(before, abs=0.2)
 
 
+async def test_answers_are_scored_beside_answers_that_are_made(
+    client: VllmClient, vllm: Vllm, tmp_path: Path
+) -> None:
+    """The server lives on, and what it says of an answer is the same beside others as alone."""
+    adapter = _adapter(vllm, tmp_path, 1)
+    await reconcile(client, [adapter], None)
+    alone = await client.score(QUESTION, "It is Vienna.", model=adapter.name)
+    making = [client.complete(LONG, model=name, max_tokens=60) for name in (adapter.name, "base")]
+    answers = [asyncio.create_task(one) for one in making]
+    told = ["It is Vienna.", "It is Berlin, I think."]
+    beside = await asyncio.gather(
+        *(client.scores(QUESTION, told, model=adapter.name) for _ in range(3))
+    )
+    assert not all(answer.done() for answer in answers)
+    assert all(len(answer.text) > 3 for answer in await asyncio.gather(*answers))
+    for first, _ in beside:
+        assert first == pytest.approx(alone, abs=0.3)
+
+
 async def test_nan_never_loads(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
     """An adapter with NaN, put under its right name, is refused by the guard inside vLLM, and the
     base answers as before."""
