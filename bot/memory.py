@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
+from bot.alike import same_answers
 from bot.embedder import Embedder
 from bot.ranking import Place, familiar, rank
 from bot.store.database import reading
@@ -27,10 +27,7 @@ Decision = Literal["quote", "told", "prompt", "hint", "none"]
 _LOOK_BACK = timedelta(seconds=60)
 
 
-# Two answers say the same when they name the same figures and are this close (cosine).
-_SAME_ANSWER = 0.8
 _RIVALS = 5  # so many other answers are looked at before a match counts as undisputed
-_FIGURE = re.compile(r"\w*\d\w*(?:[.:/-]\w+)*")
 
 
 @dataclass(frozen=True)
@@ -279,10 +276,8 @@ class Memory:
 
     def _agree(self, one: Example, other: Example) -> bool:
         """Whether two answers say the same in other words, so that neither disputes the other."""
-        if set(_FIGURE.findall(one.answer)) != set(_FIGURE.findall(other.answer)):
-            return False
-        first, second = self.embedder.embed([one.answer, other.answer])
-        return bool(first @ second >= _SAME_ANSWER)
+        [same] = same_answers([(one.answer, other.answer)], self.embedder)
+        return same
 
     def _refresh(self, team_id: str, shelf: _Shelf) -> None:
         changed = self._changed(team_id, shelf)
