@@ -240,8 +240,8 @@ async def test_a_slip_that_was_mended_in_one_of_several_messages(house: House) -
         await house.react("staff", "memo", replies[1])
         await tell_rated(house, replies[1], "memo", at=f"{time.time():.6f}")
         for before in (slips, mended):
-            for reply, *change in zip(replies, before, mended, strict=True):
-                await tell_edited(house, reply, *change, "U0STAFF", thread_ts=ts)
+            for reply, was, words in zip(replies, before, mended, strict=True):
+                await tell_edited(house, reply, was, words, "U0STAFF", thread_ts=ts)
             [example] = house.rows(Example)
             assert (example.status, example.answer) == (ExampleStatus.LIVE, "\n".join(mended))
             assert [row.revoked_at for row in house.rows(Feedback)] == [None]
