@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
@@ -18,8 +17,9 @@ from bot.cases import Cases
 from bot.dispatcher import Later
 from bot.grounding import says
 from bot.knowing import Knowing
-from bot.memory import Match, Memory
+from bot.memory import Decision, Match, Memory
 from bot.prompt import MAX_QUESTION_CHARS, Note, Turn
+from bot.recognising import LOOKED_AT, Recognising
 from bot.routing import Grew, NoModel, NoServer, Router
 from bot.store import answers
 from bot.store.database import reading, transaction
@@ -43,8 +43,9 @@ PATIENCE_S = 60.0
 NO_WORDS = "I have no answer to this."
 TOO_MUCH = "This is too much text for me. Could you ask in a few sentences?"
 CUT_SHORT = "[…]"
-LOOKED_AT = 2  # matches that the weights are asked about: the right one was always among them
 CUTS = (500, 120)  # characters of the question, when the model refuses a prompt as too long
+
+Use = Decision | Literal["known"]  # known: the weights have proved to say it by themselves
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class Answering:
         self._abstaining = abstaining
         self._cases = cases
         self._knowing = knowing
+        self._recognising = Recognising(memory, router, knowing) if memory and knowing else None
         self._quote = quote
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
@@ -186,11 +188,10 @@ class Answering:
             )  # fmt: skip
         if use == "hint":
             return replace(await self._generate(task, None), hint=source)
-        by_heart = await self._checked(task, match) if use in ("known", "told") else None
-        told = by_heart or (await self._told(task, match) if use == "told" else None)
-        return replace(told or await self._generate(task, match), source=source)
+        said = await self._in_own_words(task, match, use) if use in ("known", "told") else None
+        return replace(said or await self._generate(task, match), source=source)
 
-    async def _recall(self, task: _Task) -> tuple[Match | None, str]:
+    async def _recall(self, task: _Task) -> tuple[Match | None, Use]:
         """The best match, and whether it is to be quoted, told, put into the prompt, or known
         without."""
         if self._memory is None:
@@ -199,54 +200,47 @@ class Answering:
         matches = await asyncio.to_thread(self._memory.matches, *asked, LOOKED_AT)
         match = matches[0] if matches else None
         use = self._memory.decide(match, quote=self._quote)
-        if match is None or use not in ("prompt", "hint") or self._knowing is None:
+        if match is None or use not in ("prompt", "hint"):
             return match, use
-        if self._memory.asks_weights:
-            recognised = await self._recognised(task, matches, self._memory, self._knowing)
+        if self._recognising is not None:
+            text, adapter = task.question.text, task.adapter
+            recognised = await self._recognising.among(text, adapter, matches)
             if recognised is not None:
                 return recognised, self._memory.decide(recognised, quote=self._quote)
-        if use == "prompt" and await asyncio.to_thread(self._knowing.knows, task.adapter, match):
+        if use == "prompt" and await self._knows(task, match):
             return match, "known"
         return match, use
 
-    async def _recognised(
-        self, task: _Task, matches: Sequence[Match], memory: Memory, knowing: Knowing
-    ) -> Match | None:
-        """The match that weights which were taught it would give themselves."""
-        taught = await asyncio.to_thread(_taught, knowing, task.adapter, matches)
-        # What they were not taught yet they cannot recognise, and nothing older is put before it.
-        if task.adapter is None or taught[:1] != [*matches[:1]]:
-            return None
-        chat, told = prompt.build(task.question.text), [one.answer for one in taught]
-        try:
-            async with self._slots:
-                scores = await self._router.scores(chat, told, model=task.adapter)
-        except (NoServer, NoModel, Refused) as error:
-            log.info("%s was not asked what it recognises: %s", task.adapter, error)
-            return None
-        return memory.recognised(
-            [
-                replace(one, sure=fmean(logprobs))
-                for one, logprobs in zip(taught, scores, strict=True)
-            ]
-        )
+    async def _in_own_words(self, task: _Task, match: Match, use: Use) -> Reply | None:
+        """What is known, by heart; what the weights recognise without quoting, by heart where that
+        is proved, else with it in the prompt, else in the base's words: it reads better than
+        a small model that was taught much. None where nobody says what was approved."""
+        turns = await self._read_thread(task.question)
+        by_heart = use == "known" or await self._knows(task, match)
+        reply = await self._checked(task, match, turns) if by_heart else None
+        if reply is not None or use == "known":
+            return reply
+        note = Note(match.question, match.answer)
+        if (reply := await self._checked(task, match, turns, note)) is not None:
+            return reply
+        base = await asyncio.to_thread(self._base_release, task.question.team_id)
+        return await self._checked(replace(task, release=base, adapter=None), match, turns, note)
 
-    async def _told(self, task: _Task, match: Match) -> Reply | None:
-        """What the weights recognise and do not say by heart, in their words or else the base's,
-        who reads better than a small model that was taught much."""
-        read = await self._checked(task, match, note=True)
-        return read or await self._checked(replace(task, adapter=None), match, note=True)
+    async def _knows(self, task: _Task, match: Match) -> bool:
+        if self._knowing is None:
+            return False
+        return await asyncio.to_thread(self._knowing.knows, task.adapter, match)
 
-    async def _checked(self, task: _Task, match: Match, *, note: bool = False) -> Reply | None:
+    async def _checked(
+        self, task: _Task, match: Match, turns: Sequence[Turn], note: Note | None = None
+    ) -> Reply | None:
         """The model's answer with the match in the prompt, or by heart; None where it does not say
         what was approved.
 
         Nobody sees it while it is written, as what people have read is not taken back.
         """
-        turns = await self._read_thread(task.question)
-        shown = Note(match.question, match.answer) if note else None
         async with self._slots:
-            completion, on_base = await self._ask(task, turns, shown, None)
+            completion, on_base = await self._ask(task, turns, note, None)
         text = completion.text.strip()
         whole = completion.finish_reason != "length" and not on_base
         asked = task.question.text[:MAX_QUESTION_CHARS]  # `says` takes the square of its length
@@ -382,10 +376,6 @@ def _id(row: Question | Release | Answer) -> int:
 
 def _similarity(match: Match | None) -> float | None:
     return match.similarity if match else None
-
-
-def _taught(knowing: Knowing, adapter: str | None, matches: Sequence[Match]) -> list[Match]:
-    return [one for one in matches if knowing.was_taught(adapter, one)]
 
 
 def _release_of(session: Session, question: Question) -> Release:

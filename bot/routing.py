@@ -108,13 +108,14 @@ async def _gather(
     max_tokens: int,
     grew: Grew | None,
 ) -> Completion:
-    text = ""
+    text, reason = "", "stop"
     logprobs: list[float] = []
     # Streamed: the read time-out is about silence, and a cancelled question stops the engine.
     async with aclosing(client.stream(messages, model=model, max_tokens=max_tokens)) as stream:
         async for delta in stream:
             text += delta.text
             logprobs += delta.logprobs
+            reason = delta.finish_reason or reason
             if grew is not None:
                 await grew(Completion(text, tuple(logprobs), ""))
-    return Completion(text, tuple(logprobs), "stop")
+    return Completion(text, tuple(logprobs), reason)

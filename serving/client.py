@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -50,6 +51,7 @@ class Delta:
 
     text: str
     logprobs: tuple[float, ...]
+    finish_reason: str | None = None  # of the last one, as of a Completion
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ class VllmClient:
                 async with aclosing(_events(response)) as events:
                     async for event in events:
                         for choice in event["choices"]:
-                            delta = Delta(choice["delta"].get("content") or "", _logprobs(choice))
-                            if delta.text or delta.logprobs:
+                            said = choice["delta"].get("content") or ""
+                            delta = Delta(said, _logprobs(choice), choice.get("finish_reason"))
+                            if delta.text or delta.logprobs or delta.finish_reason:
                                 yield delta
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
@@ -160,23 +163,34 @@ class VllmClient:
         last adds over the first, up to the end token, is scored.
 
         Raises:
-            Refused: the template renders an answer so that the prompt changes with it, or one is
-                longer than the model reads.
+            Refused: the template renders an answer so that the prompt changes with it, one is
+                longer than the model reads, or the server tells no log-probabilities of a prompt.
         """
-        prompt = await self._token_ids(messages, model, open_end=True)
-        empty = await self._token_ids([*messages, _assistant("")], model, open_end=False)
+        prompt, empty = await asyncio.gather(
+            self._token_ids(messages, model, open_end=True),
+            self._token_ids([*messages, _assistant("")], model, open_end=False),
+        )
+        whole = ([*messages, _assistant(one)] for one in completions)
+        scored = await asyncio.gather(*(self._scored(chat, model) for chat in whole))
         tail = empty[len(prompt) :]  # the end token, and what the template puts behind it
         found = []
-        for completion in completions:
-            request = _render([*messages, _assistant(completion)], model, open_end=False)
-            reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
-            tokens = _prompt_logprobs(reply)
+        for tokens in scored:
             ids = [token for token, _ in tokens]
             if not tail or ids[: len(prompt)] != prompt or ids[len(ids) - len(tail) :] != tail:
                 raise Refused(f"{self.url}: the chat template cannot be scored token by token")
             end = len(tokens) - len(tail) + 1
             found.append([logprob for _, logprob in tokens[len(prompt) : end]])
         return found
+
+    async def _scored(self, messages: Sequence[ChatMessage], model: str) -> list[tuple[int, float]]:
+        """(token id, log-probability) of a whole chat; the first has none, and stands as 0."""
+        request = _render(messages, model, open_end=False)
+        reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
+        if not reply.get("prompt_logprobs"):
+            raise Refused(f"{self.url}: it tells no log-probabilities of a prompt")
+        rows = reply["prompt_logprobs"][1:]
+        told = [(int(token), float(one["logprob"])) for row in rows for token, one in row.items()]
+        return [(self._ids(reply)[0], 0.0), *told]
 
     async def models(self) -> dict[str, str | None]:
         """Return every served name and its root path: the base, and the loaded adapters."""
@@ -218,7 +232,12 @@ class VllmClient:
         self, messages: Sequence[ChatMessage], model: str, *, open_end: bool
     ) -> list[int]:
         body = _render(messages, model, open_end=open_end) | {"return_token_ids": True}
-        ids: list[int] = (await self._chat(body))["prompt_token_ids"]
+        return self._ids(await self._chat(body))
+
+    def _ids(self, reply: Mapping[str, Any]) -> list[int]:
+        ids: list[int] | None = reply.get("prompt_token_ids")
+        if not ids:
+            raise Refused(f"{self.url}: it does not tell the tokens of a prompt")
         return ids
 
     async def _chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,14 +299,6 @@ def _assistant(text: str) -> ChatMessage:
 def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
     content = (choice.get("logprobs") or {}).get("content") or ()
     return tuple(float(token["logprob"]) for token in content)
-
-
-def _prompt_logprobs(reply: Mapping[str, Any]) -> list[tuple[int, float]]:
-    """(token id, log-probability) of the prompt; the first token has none, and stands as 0."""
-    rows = reply["prompt_logprobs"][1:]
-    scored = [(int(token), float(entry["logprob"])) for row in rows for token, entry in row.items()]
-    first: int = reply["prompt_token_ids"][0]
-    return [(first, 0.0), *scored]
 
 
 async def _events(response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:

@@ -45,10 +45,10 @@ class FakeVllm:
     """`with FakeVllm(adapters_dir=…, base_dir=…) as fake:` and then `fake.url`.
 
     `script`, `logprob` (of each token that it says), `scores` (of each token that it is asked to
-    score, by the answer or else by model), `refuses_scores`, `delay_s` (before the first token),
-    `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
-    the stream ends without a word) may be changed at any time. `asked` lists every chat request's
-    body, `loads` every accepted load.
+    score, by the answer or else by model), `trouble` (with scoring: "refused", "no field" or
+    "gone"), `delay_s` (before the first token), `token_delay_s`, `fail_status` (every answer has
+    this status) and `break_after` (tokens, then the stream ends without a word) may be changed at
+    any time. `asked` lists every chat request's body, `loads` every accepted load.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class FakeVllm:
         self.script = script
         self.logprob = LOGPROB
         self.scores: dict[str, float] = {}
-        self.refuses_scores = False
+        self.trouble = ""
         self.api_key = api_key
         self.control_key = control_key
         self.adapters_dir = adapters_dir
@@ -174,8 +174,8 @@ class FakeVllm:
             return _error(400, complaint)
         if (failure := self._failure()) is not None:
             return failure
-        if self.refuses_scores and "prompt_logprobs" in body:
-            return _error(400, "prompt_logprobs is not allowed")
+        if "prompt_logprobs" in body and self.trouble in ("refused", "gone"):
+            return _error(400 if self.trouble == "refused" else 503, "no prompt_logprobs now")
         if body["model"] != BASE and body["model"] not in self.adapters:
             return _error(404, f"The model `{body['model']}` does not exist.")
         await asyncio.sleep(self.delay_s)
@@ -187,7 +187,7 @@ class FakeVllm:
             lines = self._lines(body["model"], tokens[:limit], reason)
             return StreamingResponse(lines, media_type="text/event-stream")
         reply = _whole(body, tokens[:limit], reason, self.logprob)
-        if body.get("prompt_logprobs") == 0:
+        if body.get("prompt_logprobs") == 0 and self.trouble != "no field":
             reply["prompt_logprobs"] = self._scored(body)
         return JSONResponse(reply)
 

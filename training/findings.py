@@ -344,7 +344,7 @@ def _tasks(figures: Mapping[str, Any]) -> Budget:
     if not ours.of:
         return Budget(what, short, NOT_MEASURED, "not surely fewer", None)
     lost = more is not None and Interval.model_validate(more).high < 0
-    missing = max(0.0, 1 - ours.hits / max(1, base.hits))
+    missing = max(0, base.hits - ours.hits) / max(1, base.hits)
     share = 1 + missing if lost else missing
     return Budget(what, short, f"{ours.hits} of {ours.of}", f"not surely under {base.hits}", share)
 

@@ -113,9 +113,13 @@ def _learned(
         .where(col(Run.status).in_(ending.TRAINED))
         .order_by(col(Run.id).desc())
     )
+    missed: list[Recipe] = []  # what failed, or there was no time for, is tried once more
     for run in session.exec(rows):
-        tried = [one for one in _of_run(session, run) if not one.try_again]
-        known = [Recipe.model_validate(one.recipe) for one in tried]
+        trials = [
+            (one.try_again, Recipe.model_validate(one.recipe)) for one in _of_run(session, run)
+        ]
+        known = [recipe for again, recipe in trials if not again or recipe in missed]
+        missed += [recipe for again, recipe in trials if again]
         on_base = session.get_one(Adapter, run.adapter_id).base_sha256 == base_sha256
         if on_base and all(recipe in known for recipe in wished):
             return run

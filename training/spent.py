@@ -35,6 +35,11 @@ class Clock:
         """So far."""
         return self._earlier_s + time.monotonic() - self._began
 
+    def ended(self) -> None:
+        """The process was not killed at it, whatever else went wrong."""
+        self._attempts = self._attempts[:-1]
+        self.keep()
+
     def keep(self) -> None:
         """Write it down."""
         beside = self._file.with_suffix(".part")

@@ -76,6 +76,9 @@ class Trying:
             staging = self.held.parts.train(job, self._say(trial, clock))
             clock.keep()
             soundness.check(staging, recipe.falls_over)
+        except Exception:
+            clock.ended()
+            raise
         finally:
             self._keep_curve(job)
         self.held.say("publishing the adapter", 0.0)

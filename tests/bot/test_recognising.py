@@ -22,18 +22,20 @@ from tests.lora_files import make_base
 CONSOLE = ("Which port has the admin console?", "The console listens on port 9443.")
 BACKUPS = ("How long are the backups kept?", "Backups are kept for 35 days.")
 # So far from what was taught that memory alone would not even put it into the prompt.
-FIREWALL = "Our firewall blocks the admin pages, what has to be opened?"
+FIREWALL = "What do I open in the firewall for the admin web pages?"
 SURELY, HARDLY = -0.02, -2.0
 
 
 class House:
     """Two facts, an adapter that was trained on them, and what each model says."""
 
-    def __init__(self, engine: Engine, vllm: FakeVllm) -> None:
+    def __init__(self, engine: Engine, vllm: FakeVllm, *, quote: bool = True) -> None:
         self.vllm = vllm
         self.said: dict[tuple[str, bool], str] = {}  # by model, and whether the fact is in sight
         vllm.script = self.speak
-        self.desk = Desk(engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0))
+        self.desk = Desk(
+            engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0), quote=quote
+        )
         self.facts = [self.desk.teach(*fact) for fact in (CONSOLE, BACKUPS)]
         self.desk.promote()
         vllm.adapters[NAME] = "/x"
@@ -47,10 +49,11 @@ class House:
         shown = CONSOLE[1] in messages[-1]["content"]
         return self.said.get((model, shown), "Who knows.")
 
-    def trained(self, *facts: Example) -> None:
-        """The live adapter's dataset."""
+    def trained(self, *facts: Example, proved: bool = False) -> None:
+        """The live adapter's dataset, and whether it has proved to know the console's port."""
+        marks = [("known", 1, CONSOLE[1], True)] if proved else []
         with transaction(self.desk.engine) as session:
-            measure(session, NAME, facts, [])
+            measure(session, NAME, facts, marks)
 
     async def ask(self, question: str = FIREWALL) -> Answer:
         """The answer to a new question."""
@@ -67,14 +70,16 @@ class House:
         ]
 
 
-@pytest.fixture
-async def house(store: Engine, tmp_path: Path) -> AsyncIterator[House]:
-    """On both databases."""
+@pytest.fixture(params=[True])
+async def house(
+    store: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[House]:
+    """On both databases; quoting unless a test says otherwise."""
     (tmp_path / "adapters").mkdir()
     base = make_base(tmp_path / "base")
     async with AsyncExitStack() as stack:
         vllm = stack.enter_context(FakeVllm(adapters_dir=tmp_path / "adapters", base_dir=base))
-        made = House(store, vllm)
+        made = House(store, vllm, quote=request.param)
         for client in made.desk.clients:
             stack.push_async_callback(client.aclose)
         yield made
@@ -110,19 +115,49 @@ async def test_what_they_were_not_taught_yet_they_are_not_asked(house: House) ->
     assert house.scored() == []
 
 
-async def test_a_server_that_cannot_tell_changes_nothing(house: House) -> None:
-    """The question is answered as memory alone would have it."""
+NEWER = ("Since the upgrade, which port does the admin console have?", "It listens on port 8443.")
+ASKED = "What port does the admin console use since release 5?"
+
+
+async def test_the_weights_choose_between_two_answers(house: House) -> None:
+    """Memory has another one first, and would not quote it."""
+    newer = house.desk.teach(*NEWER)
+    house.trained(*house.facts, newer)
+    first, second = house.desk.memory.matches("T0MYNAH", "C1", ASKED, 2)
+    assert (first.answer, second.answer) == (CONSOLE[1], NEWER[1])
+    house.vllm.scores = {CONSOLE[1]: -1.0, NEWER[1]: SURELY}
+    answer = await house.ask(ASKED)
+    assert (answer.text, answer.mode) == (NEWER[1], AnswerMode.QUOTED)
+    house.vllm.scores = {CONSOLE[1]: SURELY, NEWER[1]: 2 * SURELY}  # no word for one of the two
+    assert (await house.ask(ASKED)).mode is AnswerMode.OPEN_BOOK
+
+
+async def test_a_newer_answer_that_disputes_it_is_waited_for(house: House) -> None:
+    """The weights know the older one alone, and are sure of it."""
+    house.desk.teach(*NEWER)
     house.trained(*house.facts)
     house.vllm.scores = {CONSOLE[1]: SURELY}
-    house.vllm.refuses_scores = True
-    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    assert (await house.ask(ASKED)).mode is AnswerMode.OPEN_BOOK
 
 
-async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House) -> None:
-    """By heart; else with the answer in the prompt; else by the base, which reads better than what
-    was taught much; else the adapter's words stand."""
-    house.desk.answering._quote = False
+@pytest.mark.parametrize("trouble", ["refused", "no field", "gone"])
+async def test_a_server_that_cannot_tell_changes_nothing(house: House, trouble: str) -> None:
+    """The question is answered as memory alone would have it; one that refuses is left alone."""
     house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY}
+    house.vllm.trouble = trouble
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    scored = len(house.scored())
+    house.vllm.trouble = ""
+    await house.ask()
+    assert (len(house.scored()) > scored) is (trouble == "gone")
+
+
+@pytest.mark.parametrize("house", [False], indirect=True)
+async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House) -> None:
+    """By heart where that is proved; else with the answer in the prompt; else by the base, which
+    reads better than what was taught much; else the adapter's words stand."""
+    house.trained(*house.facts, proved=True)
     house.vllm.scores = {CONSOLE[1]: SURELY, BACKUPS[1]: HARDLY}
     right = "Open port 9443."
     for model, shown, mode, adapter in (
@@ -136,3 +171,12 @@ async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House)
     house.said = {(NAME, True): "Open port 8443."}
     answer = await house.ask()
     assert (answer.text, answer.mode) == ("Open port 8443.", AnswerMode.OPEN_BOOK)
+
+
+@pytest.mark.parametrize("house", [False], indirect=True)
+async def test_what_is_not_proved_is_not_said_by_heart(house: House) -> None:
+    """Nor what staff found wrong since: recognising it is no proof that it is said right."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY, BACKUPS[1]: HARDLY}
+    house.said = {(NAME, False): "Open port 9443.", (NAME, True): "It is port 9443."}
+    assert (await house.ask()).text == "It is port 9443."

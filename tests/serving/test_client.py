@@ -48,7 +48,8 @@ async def test_stream_is_the_whole_answer_in_pieces(
         arrived.append(loop.time())
         pieces.append(piece)
     assert "".join(piece.text for piece in pieces) == "base heard: hello there"
-    assert [piece.logprobs for piece in pieces] == [(LOGPROB,)] * 4
+    assert [piece.logprobs for piece in pieces] == [*[(LOGPROB,)] * 4, ()]
+    assert pieces[-1].finish_reason == "stop"
     assert arrived[-1] - arrived[0] > 0.2
     assert (fake_vllm.asked[0]["temperature"], fake_vllm.asked[0]["max_tokens"]) == (0.5, 9)
 

@@ -259,6 +259,26 @@ async def test_what_failed_is_tried_again_on_the_same_examples(
     assert await play(competing(two, engine, base)) is RunStatus.REFUSED
 
 
+async def test_what_fails_each_time_is_tried_twice(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """Not each night anew, with all the others."""
+    teach(engine, facts=10)
+    tried: list[str] = []
+
+    def fail(job: TrainJob, say: Say) -> Path:
+        tried.append(job.recipe.name)
+        if job.recipe.name == "sdft":
+            raise TrainingFailed("out of luck")
+        return by_recipe(base, [])(job, say)
+
+    made = competing(settings.model_copy(update={"recipe": "sft,sdft"}), engine, base, train=fail)
+    for _ in range(4):
+        await play(made)
+    assert tried.count("sdft") == 2
+    assert newest(engine).status is RunStatus.REFUSED
+
+
 async def test_the_loss_is_that_of_what_was_chosen(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:

@@ -40,6 +40,7 @@ SYSTEMS = (
 NAMES = [system.name for system in SYSTEMS]
 MEMORY = (
     "bot/answering.py", "bot/embedder.py", "bot/grounding.py", "bot/memory.py", "bot/ranking.py",
+    "bot/recognising.py",
 )  # fmt: skip
 MYNAH = (
     "training/contrast.py", "training/curriculum.py", "training/learner.py", "training/logits.py",
