@@ -42,7 +42,7 @@ LIMITS = {
 }
 # Of an embedder that nobody has measured only near-copies count, and people are asked of them.
 UNMEASURED = Limits(sure=2.0, possible=0.95)
-_SAME_ANSWER = 0.8  # as in memory: so close, and with the same figures, two answers agree
+_SAME_ANSWER = 0.8  # so close, and with the same claims, two answers agree
 
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)?")
 _FIGURE = re.compile(r"\w*\d\w*(?:[.:/-]\w+)*")
@@ -84,11 +84,12 @@ def contrasted(one: str, other: str) -> bool:
 
 def same_answers(pairs: Sequence[tuple[str, str]], embedder: Embedder) -> list[bool]:
     """Of each pair of answers, whether they say the same in other words."""
-    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    claim_alike = {pair for pair in pairs if _claims(pair[0]) == _claims(pair[1])}
+    texts = list(dict.fromkeys(text for pair in claim_alike for text in pair))
     rows = dict(zip(texts, embedder.embed(texts), strict=True)) if texts else {}
     return [
-        _claims(one) == _claims(other) and bool(rows[one] @ rows[other] >= _SAME_ANSWER)
-        for one, other in pairs
+        pair in claim_alike and bool(rows[pair[0]] @ rows[pair[1]] >= _SAME_ANSWER)
+        for pair in pairs
     ]
 
 

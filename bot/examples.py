@@ -291,8 +291,9 @@ def counts(session: Session, team_id: str, user: str, at: datetime) -> bool:
 
 
 def forget_message(
-    session: Session, team_id: str, channel: str, ts: str, *, reads: str | None = None
-) -> list[Example]:
+    session: Session, team_id: str, channel: str, ts: str, *,
+    reads: str | None = None, before: str = "",
+) -> list[Example]:  # fmt: skip
     """Forget every example made from a message that was deleted or edited.
 
     The texts are blanked, the approvals revoked, and the audit table names the adapters that were
@@ -301,12 +302,13 @@ def forget_message(
     Args:
         reads: the message's words as they are now. What was made of these very words stays: it was
             approved after the edit, which is only told of late.
+        before: the words that this edit changed.
     """
     wanted = _made_from(team_id, channel, ts)
     examples = [
         example
         for example in session.exec(wanted)
-        if not (_is_blank(example) or _still_holds(session, example, reads))
+        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before))
     ]
     for example in examples:
         _blank(session, example)
@@ -442,14 +444,38 @@ def _is_blank(example: Example) -> bool:
     return example.status == ExampleStatus.REVOKED and not (example.question or example.answer)
 
 
-def _still_holds(session: Session, example: Example, reads: str | None) -> bool:
-    if reads is None or len(reads) > _LONGEST:
+def _still_holds(
+    session: Session, example: Example, ts: str, reads: str | None, before: str
+) -> bool:
+    if reads is None or max(len(reads), len(before)) > _LONGEST:
         return False
-    known = (example.question, example.answer or example.rejected)
-    if {redact(reads), redact(cut(reads))}.isdisjoint(known):
+    texts = (example.question, example.answer or example.rejected or "")
+    now, once = _versions(reads), _versions(before)
+    if not any(_made_of(text, now, once) for text in texts):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
-    return feedback is None or feedback.correction in (None, reads)
+    if feedback is None or feedback.target_ts != ts:
+        return True
+    return feedback.correction in (None, reads)
+
+
+def _versions(words: str) -> set[str]:
+    """A message as examples hold it."""
+    return {redact(words), redact(cut(words))} - {""}
+
+
+def _made_of(text: str, now: set[str], before: set[str]) -> bool:
+    """Whether a text is a message as it reads now, or was put together of it and others. Not if it
+    has a line that the message had before alone: what was taken out of it is in the text."""
+    if text in now:
+        return True
+    gone = _lines(before) - _lines(now)
+    stands = any(f"\n{one}\n" in f"\n{text}\n" for one in now)
+    return stands and bool(before) and gone.isdisjoint(text.splitlines())
+
+
+def _lines(texts: set[str]) -> set[str]:
+    return {line for text in texts for line in text.splitlines() if line}
 
 
 def _blank(session: Session, example: Example) -> None:

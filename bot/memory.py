@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,11 +28,8 @@ Decision = Literal["quote", "told", "prompt", "hint", "none"]
 _LOOK_BACK = timedelta(seconds=60)
 
 
-# Two answers say the same when they name the same figures and are this close (cosine).
-_SAME_ANSWER = 0.8
 _APART = 0.1  # so far ahead of another answer a recognised one has to be
 _RIVALS = 5  # so many other answers are looked at before a match counts as undisputed
-_FIGURE = re.compile(r"\w*\d\w*(?:[.:/-]\w+)*")
 
 
 @dataclass(frozen=True)
@@ -298,10 +294,8 @@ class Memory:
 
     def _agree(self, one: Example, other: Example) -> bool:
         """Whether two answers say the same in other words, so that neither disputes the other."""
-        if set(_FIGURE.findall(one.answer)) != set(_FIGURE.findall(other.answer)):
-            return False
-        first, second = self.embedder.embed([one.answer, other.answer])
-        return bool(first @ second >= _SAME_ANSWER)
+        [same] = same_answers([(one.answer, other.answer)], self.embedder)
+        return same
 
     def _refresh(self, team_id: str, shelf: _Shelf) -> None:
         changed = self._changed(team_id, shelf)

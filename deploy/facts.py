@@ -154,9 +154,8 @@ def _examples(session: Session, team_id: str) -> dict[str, int]:
 
 def _facts(session: Session, team_id: str, live: str | None) -> dict[str, int]:
     """How many facts the weights of what is live know, and how many memory alone does."""
-    found = proofs.facts(session, team_id)
-    known = len(proofs.known(found, proofs.of_adapter(session, live)))
-    return {"known_by_live": known, "memory_only": len(found) - known}
+    found, known = proofs.count(session, team_id, proofs.of_adapter(session, live))
+    return {"known_by_live": known, "memory_only": found - known}
 
 
 def _list(names: Sequence[str]) -> str:

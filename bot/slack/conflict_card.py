@@ -24,6 +24,7 @@ VERDICTS = {
     NEWER: ConflictStatus.NEWER,
     OLDER: ConflictStatus.OLDER,
 }
+_BUTTONS = ((BOTH, "Keep both"), (NEWER, "The newer is right"), (OLDER, "Put the older back"))
 SHOWN = 3  # older ones
 ANSWER = 500  # characters
 REPLACED = (
@@ -36,10 +37,11 @@ _SAID = {
     ConflictStatus.NEWER: "the newer answer is right",
     ConflictStatus.OLDER: "the older answer is right",
 }
-Older = tuple[Conflict, Example]
 
 
-def opened(newer: Example, older: Sequence[Older], links: Mapping[str, str]) -> dict[str, Any]:
+def opened(
+    newer: Example, older: Sequence[tuple[Conflict, Example]], links: Mapping[str, str]
+) -> dict[str, Any]:
     """`chat.postMessage` arguments while staff have not settled it.
 
     What was said in a channel that not everybody can read is not repeated: there are its links.
@@ -47,8 +49,15 @@ def opened(newer: Example, older: Sequence[Older], links: Mapping[str, str]) -> 
     Args:
         links: to the messages, by example id.
     """
-    blocks = [*shown(newer, older, links), ActionsBlock(elements=buttons(newer))]
-    return _card(title(older), [block.to_dict() for block in blocks], dict(links), is_open=True)
+    replaced = any(conflict.status is ConflictStatus.REPLACED for conflict, _ in older)
+    title = REPLACED if replaced else POSSIBLE
+    blocks: list[Block] = [SectionBlock(text=f"*{title}*"), *_example("Newer", newer, links)]
+    for _, one in older[:SHOWN]:
+        blocks += _example("Older", one, links)
+    if len(older) > SHOWN:
+        blocks.append(SectionBlock(text=f"… and {len(older) - SHOWN} more."))
+    blocks.append(ActionsBlock(elements=[button(*each, str(newer.id)) for each in _BUTTONS]))
+    return _card(title, [block.to_dict() for block in blocks], dict(links), is_open=True)
 
 
 def closed(decided: Conflict | None) -> dict[str, Any]:
@@ -58,29 +67,6 @@ def closed(decided: Conflict | None) -> dict[str, Any]:
     else:
         words = f"*Settled:* <@{decided.decided_by}> says that {_SAID[decided.status]}."
     return _card(words, [SectionBlock(text=words).to_dict()], {}, is_open=False)
-
-
-def title(older: Sequence[Older]) -> str:
-    """What the card says first."""
-    replaced = any(conflict.status is ConflictStatus.REPLACED for conflict, _ in older)
-    return REPLACED if replaced else POSSIBLE
-
-
-def shown(newer: Example, older: Sequence[Older], links: Mapping[str, str]) -> list[Block]:
-    """What contradicts what, without the buttons."""
-    blocks: list[Block] = [SectionBlock(text=f"*{title(older)}*")]
-    blocks += _example("Newer", newer, links)
-    for _, one in older[:SHOWN]:
-        blocks += _example("Older", one, links)
-    if len(older) > SHOWN:
-        blocks.append(SectionBlock(text=f"… and {len(older) - SHOWN} more."))
-    return blocks
-
-
-def buttons(newer: Example, prefix: str = "") -> list[Any]:
-    """The three ways to settle it."""
-    labels = ((BOTH, "Keep both"), (NEWER, "The newer is right"), (OLDER, "Put the older back"))
-    return [button(f"{prefix}{action}", label, str(newer.id)) for action, label in labels]
 
 
 def is_open(payload: Mapping[str, Any]) -> bool:

@@ -98,7 +98,8 @@ class Messages:
             return
         unheard = None if asked is None else await self._question(asked, text)
         if text:
-            await self._write(_edit, channel, ts, unheard, text, event_id)
+            before = _words(event.get("previous_message"))
+            await self._write(_edit, channel, ts, unheard, text, before, event_id)
         else:
             await self._write(_delete, channel, ts, unheard)
 
@@ -179,6 +180,7 @@ def _edit(
     ts: str,
     unheard: Question | None,
     text: str,
+    before: str,
     event_id: str,
 ) -> list[Example]:
     if unheard is not None:
@@ -188,7 +190,7 @@ def _edit(
         question.text, question.deleted_at = text, None
         session.add(question)
         _answer_again(session, question, event_id)
-    return examples.forget_message(session, team_id, channel, ts, reads=text)
+    return examples.forget_message(session, team_id, channel, ts, reads=text, before=before)
 
 
 def _answer_again(session: Session, question: Question, event_id: str) -> None:

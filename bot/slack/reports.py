@@ -123,11 +123,12 @@ def short(view: ReleaseView) -> str:
 
 def learned(session: Session, team_id: str, live: ReleaseView | None) -> list[str]:
     """A line: how much of what is in memory the weights know; none while there is nothing."""
-    found = proofs.facts(session, team_id)
-    if live is None or live.adapter_name is None or not found:
+    if live is None or live.adapter_name is None:
         return []
-    known = len(proofs.known(found, proofs.of_adapter(session, live.adapter_name)))
-    return [f"*Learned:* {known} of {len(found)} facts; {len(found) - known} are in memory only"]
+    proof = proofs.of_adapter(session, live.adapter_name)
+    found, known = proofs.count(session, team_id, proof)
+    line = f"*Learned:* {known} of {found} facts; {found - known} are in memory only"
+    return [line] if found else []
 
 
 def _count(session: Session, team_id: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sqlalchemy import distinct, func
 from sqlmodel import Session, col, select
 
 from bot.store.schema import (
@@ -106,6 +107,19 @@ def known(found: Facts, proof: Proof) -> set[str]:
         for answer, taught in found.items()
         if any(proof.knows(one.example_id, answer) for one in taught)
     }
+
+
+def count(session: Session, team_id: str, proof: Proof) -> tuple[int, int]:
+    """How many facts are in memory, and how many of them the proof covers."""
+    live = (Example.team_id == team_id, Example.status == ExampleStatus.LIVE)
+    in_memory = session.exec(select(func.count(distinct(col(Example.answer)))).where(*live)).one()
+    proved, covered = sorted(proof.answers), set()
+    # In slices: databases limit how many values one statement may carry.
+    for start in range(0, len(proved), 500):
+        wanted = col(Example.answer).in_(proved[start : start + 500])
+        rows = session.exec(select(Example.id, Example.answer).where(*live, wanted))
+        covered |= {answer for key, answer in rows if proof.knows(key or 0, answer)}
+    return in_memory, len(covered)
 
 
 def change(session: Session, adapter: Adapter) -> Change:

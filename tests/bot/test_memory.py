@@ -133,6 +133,18 @@ def test_a_disputed_match_is_not_quoted(engine: Engine, memory: Memory) -> None:
     assert memory.decide(match, quote=True) == "prompt"
 
 
+def test_answers_that_deny_each_other_dispute_each_other(engine: Engine, memory: Memory) -> None:
+    """One word apart, and without a figure, they are as close as the same answer worded anew."""
+    pairs = [
+        ("Is a red hat ok on site?", "Wearing a hat on the site of the firm is allowed."),
+        ("Is a blue hat ok on site?", "Wearing a hat on the site of the firm is not allowed."),
+    ]
+    teach_all(engine, memory, pairs)
+    match = memory.search(TEAM, "C0HELP", "Is a hat ok on site?")
+    assert match is not None
+    assert match.lead < 0.03
+
+
 def test_answers_that_agree_do_not_dispute_each_other(engine: Engine, memory: Memory) -> None:
     """The same answer, worded by two people, is still quoted."""
     pairs = [

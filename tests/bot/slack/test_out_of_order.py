@@ -228,6 +228,29 @@ async def test_a_slip_that_was_mended_before_the_correction(house: House) -> Non
     assert (example.status, example.answer) == (ExampleStatus.REVOKED, "")
 
 
+async def test_a_slip_that_was_mended_in_one_of_several_messages(house: House) -> None:
+    """An answer is put together of them: edits that are told of late, or change no word, take
+    nothing away; a line that is taken out later takes the example along."""
+    slips, mended = ("Opne it.\nSet this:", "Prot 9443."), ("Open it.\nSet this:", "Port 9443.")
+    async with bot(house):
+        ts = await house.say("asker", "which port does the server use?")
+        replies = [await house.say("staff", slip, thread_ts=ts) for slip in slips]
+        for reply, words in zip(replies, mended, strict=True):
+            await edit(house, reply, words, "staff")
+        await house.react("staff", "memo", replies[1])
+        await tell_rated(house, replies[1], "memo", at=f"{time.time():.6f}")
+        for before in (slips, mended):
+            for reply, was, words in zip(replies, before, mended, strict=True):
+                await tell_edited(house, reply, was, words, "U0STAFF", thread_ts=ts)
+            [example] = house.rows(Example)
+            assert (example.status, example.answer) == (ExampleStatus.LIVE, "\n".join(mended))
+            assert [row.revoked_at for row in house.rows(Feedback)] == [None]
+        await edit(house, replies[0], "Set this:", "staff")
+        await tell_edited(house, replies[0], mended[0], "Set this:", "U0STAFF", thread_ts=ts)
+    [example] = house.rows(Example)
+    assert (example.status, example.answer) == (ExampleStatus.REVOKED, "")
+
+
 async def test_a_newer_rating_before_an_older_one(house: House) -> None:
     """The later one counts, whichever is told of first."""
     async with bot(house):

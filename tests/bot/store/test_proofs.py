@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlmodel import col, select
 
 from bot.store import proofs
@@ -107,3 +107,24 @@ def test_facts_are_of_one_workspace(store: Engine) -> None:
         found = proofs.facts(session, TEAM)
     assert {answer: len(asked) for answer, asked in found.items()} == {A: 2, B: 1}
     assert proofs.known(found, NOTHING) == set()
+
+
+def test_facts_are_counted_without_reading_them(store: Engine) -> None:
+    """However many answers were asked for: one that is gone, one that is there twice and one that
+    was not trained count as they are."""
+    answers = [f"It is on floor {number}." for number in range(503)]
+    examples = taught(store, *answers, answers[0])
+    with transaction(store) as session:
+        session.get_one(Example, examples[1].id).status = ExampleStatus.REVOKED
+        candidate(session, OURS)
+        marks = [("known", at, answer, True) for at, answer in enumerate(answers)]
+        measure(session, OURS, examples[:-2], marks)
+    taught(store, "It is in the hall.")
+    said: list[str] = []
+    with reading(store) as session:
+        proof = proofs.of_adapter(session, OURS)
+        event.listen(store, "before_cursor_execute", lambda *call: said.append(call[2]))
+        counted = proofs.count(session, TEAM, proof)
+        assert not any("question" in statement for statement in said)
+        found = proofs.facts(session, TEAM)
+    assert counted == (len(found), len(proofs.known(found, proof))) == (503, 501)
