@@ -69,6 +69,7 @@ async def test_what_was_said_outlives_the_sandbox(
     await asyncio.to_thread(house.local.stop, "sandbox")
     await expect(page.get_by_role("alert")).to_contain_text("does not answer")
     await house.local.start_sandbox()
+    await house.local.ready("bot", f"http://127.0.0.1:{house.local.ports.bot}/readyz", 120)
     await expect(page.get_by_role("alert")).to_be_hidden()
     await expect(message(conversation(page), "Is anybody here?")).to_be_visible()
     house.lines[QUESTION] = ANSWER

@@ -205,7 +205,7 @@ def test_the_order_of_the_targets_does_not_matter(
     assert len(names) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(position=st.integers(0, 10**6), byte=st.integers(0, 255))
 def test_any_flipped_byte_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, position: int, byte: int

@@ -68,7 +68,7 @@ def split_or_skip(
         raise
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(desks())
 def test_nothing_held_out_has_a_twin_that_is_trained(made: tuple[list[Example], Vectors]) -> None:
     """No held-out wording or question, and nothing nearly equal to one, is ever trained."""
@@ -85,7 +85,7 @@ def test_nothing_held_out_has_a_twin_that_is_trained(made: tuple[list[Example], 
             assert held.question != row.question
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(desks())
 def test_every_held_out_wording_is_about_a_fact_that_is_trained(
     made: tuple[list[Example], Vectors],
@@ -106,7 +106,7 @@ def test_every_held_out_wording_is_about_a_fact_that_is_trained(
             assert len(trained) >= dataset.KEPT_WORDINGS
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(desks(), st.randoms(use_true_random=False))
 def test_the_split_depends_on_the_texts_alone(
     made: tuple[list[Example], Vectors], shuffler: random.Random
@@ -126,7 +126,7 @@ def test_the_split_depends_on_the_texts_alone(
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(desks(), st.integers(0, 10_000), st.integers(5, 80))
 def test_no_thread_is_on_both_sides(
     made: tuple[list[Example], Vectors], seed: int, number: int

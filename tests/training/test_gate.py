@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from scipy.stats import binom
 
@@ -308,7 +308,6 @@ def test_the_leak_budget_has_room_for_luck_and_none_for_leaks() -> None:
     assert by_rate[2 * MOST_LEAK] < 0.05
 
 
-@settings(deadline=None)
 @given(some.lists(some.tuples(some.booleans(), some.booleans(), some.floats(-3, 3)), max_size=25))
 def test_nothing_that_looks_worse_goes_live(facts: list[tuple[int, int, float]]) -> None:
     """Whatever was measured: a pass has as many right answers, likelier ones, and is no accident

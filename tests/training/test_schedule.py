@@ -50,7 +50,7 @@ def founded(engine: Engine, days_ago: float) -> None:
         session.get_one(Team, TEAM).created_at = now() - timedelta(days=days_ago)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 60 * 24 * 40), st.integers(0, 60 * 24 * 40))
 def test_the_last_due_time_is_the_newest_that_has_passed(until_min: int, after_min: int) -> None:
     """It lies in (after, until], at three o'clock, and less than a day before `until`; there is
