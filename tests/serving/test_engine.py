@@ -79,7 +79,7 @@ async def test_foreign_host(tmp_path: Path) -> None:
 
 def test_secrets_stay_out(tmp_path: Path) -> None:
     """No key is on the command line; vLLM sees no Slack token, no database, no unsafe switch."""
-    settings = server_settings(tmp_path, 1)
+    settings, base = server_settings(tmp_path, 1), make_base(tmp_path / "base")
     before = {
         "SLACK_BOT_TOKEN": "xoxb-1",
         "DATABASE_URL": "postgresql://u:p@h/d",
@@ -87,11 +87,11 @@ def test_secrets_stay_out(tmp_path: Path) -> None:
         "PATH": "/bin",
     }
     for cpu in (True, False):
-        line = " ".join(command(settings, tmp_path, cpu=cpu))
+        line = " ".join(command(settings, base, cpu=cpu))
         assert API_KEY not in line
         assert CONTROL_KEY not in line
         assert "--middleware serving.guard.Guard" in line
-        seen = environment(settings, tmp_path, cpu=cpu, before=before)
+        seen = environment(settings, base, cpu=cpu, before=before)
         assert not set(before) - {"PATH"} & set(seen)
         assert (seen["PATH"], seen["MYNAH_CONTROL_KEY"]) == ("/bin", CONTROL_KEY)
 
