@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import math
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, TypeVar
 
 import httpx
+
+T = TypeVar("T")
 
 BASE = "base"  # the name under which every server serves the base model
 CONNECT_S = 5.0
@@ -34,7 +37,8 @@ class ServingError(Exception):
 
 
 class Unavailable(ServingError):
-    """No connection, a time-out, a server error or a wrong key: try another replica, or later."""
+    """No connection, a time-out, a server error, a wrong key or a reply that is not the server's:
+    try another replica, or later."""
 
 
 class ModelMissing(ServingError):
@@ -43,6 +47,10 @@ class ModelMissing(ServingError):
 
 class Refused(ServingError):
     """The server understood and said no (HTTP 400, 413, 422): asking again would not help."""
+
+
+class NoScores(Refused):
+    """The server does not tell how likely it finds a text, whatever the text."""
 
 
 @dataclass(frozen=True)
@@ -163,15 +171,16 @@ class VllmClient:
         last adds over the first, up to the end token, is scored.
 
         Raises:
-            Refused: the template renders an answer so that the prompt changes with it, one is
-                longer than the model reads, or the server tells no log-probabilities of a prompt.
+            NoScores: the server tells no log-probabilities of a prompt, or not as vLLM does.
+            Refused: the template renders an answer so that the prompt changes with it, or one is
+                longer than the model reads, or impossible.
         """
-        prompt, empty = await asyncio.gather(
+        prompt, empty = await _all(
             self._token_ids(messages, model, open_end=True),
             self._token_ids([*messages, _assistant("")], model, open_end=False),
         )
         whole = ([*messages, _assistant(one)] for one in completions)
-        scored = await asyncio.gather(*(self._scored(chat, model) for chat in whole))
+        scored = await _all(*(self._scored(chat, model) for chat in whole))
         tail = empty[len(prompt) :]  # the end token, and what the template puts behind it
         found = []
         for tokens in scored:
@@ -186,11 +195,17 @@ class VllmClient:
         """(token id, log-probability) of a whole chat; the first has none, and stands as 0."""
         request = _render(messages, model, open_end=False)
         reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
-        if not reply.get("prompt_logprobs"):
-            raise Refused(f"{self.url}: it tells no log-probabilities of a prompt")
-        rows = reply["prompt_logprobs"][1:]
-        told = [(int(token), float(one["logprob"])) for row in rows for token, one in row.items()]
-        return [(self._ids(reply)[0], 0.0), *told]
+        first = self._ids(reply)[0]
+        try:
+            _, *rows = reply["prompt_logprobs"]
+            told = [
+                (int(token), float(one["logprob"])) for row in rows for token, one in row.items()
+            ]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise NoScores(f"{self.url}: it tells no log-probabilities of a prompt") from error
+        if not all(math.isfinite(logprob) for _, logprob in told):
+            raise Refused(f"{self.url}: a log-probability is no number")
+        return [(first, 0.0), *told]
 
     async def models(self) -> dict[str, str | None]:
         """Return every served name and its root path: the base, and the loaded adapters."""
@@ -237,12 +252,17 @@ class VllmClient:
     def _ids(self, reply: Mapping[str, Any]) -> list[int]:
         ids: list[int] | None = reply.get("prompt_token_ids")
         if not ids:
-            raise Refused(f"{self.url}: it does not tell the tokens of a prompt")
+            raise NoScores(f"{self.url}: it does not tell the tokens of a prompt")
         return ids
 
     async def _chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
         reply = await self._request("POST", "/v1/chat/completions", body=body, again=True)
-        parsed: dict[str, Any] = reply.json()
+        try:
+            parsed = reply.json()
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise Unavailable(f"{self.url}: {reply.status_code}, but no JSON object")
         return parsed
 
     async def _request(
@@ -267,6 +287,16 @@ class VllmClient:
 
     def _unreachable(self, error: httpx.TransportError) -> Unavailable:
         return Unavailable(f"{self.url}: {type(error).__name__} {error}".rstrip())
+
+
+async def _all(*asked: Coroutine[Any, Any, T]) -> list[T]:
+    """What each gives; the first error ends the others, as nobody waits for them any more."""
+    tasks = [asyncio.create_task(one) for one in asked]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _question(

@@ -34,6 +34,7 @@ CONTROL_KEY = "fake-control-key-0123456789"
 LOGPROB = -0.25
 END = "<|end|>"
 Script = Callable[[Sequence[ChatMessage], str], str]
+Rows = list[dict[str, Any] | None]  # by token: of each but the first, what the server tells
 
 
 def echo(messages: Sequence[ChatMessage], model: str) -> str:
@@ -45,10 +46,12 @@ class FakeVllm:
     """`with FakeVllm(adapters_dir=…, base_dir=…) as fake:` and then `fake.url`.
 
     `script`, `logprob` (of each token that it says), `scores` (of each token that it is asked to
-    score, by the answer or else by model), `trouble` (with scoring: "refused", "no field" or
-    "gone"), `delay_s` (before the first token), `token_delay_s`, `fail_status` (every answer has
-    this status) and `break_after` (tokens, then the stream ends without a word) may be changed at
-    any time. `asked` lists every chat request's body, `loads` every accepted load.
+    score, by the answer or else by model), `trouble` (with scoring: "refused", "gone" or
+    "no json"), `scoring_s` (before it says how likely a text is), `tell` (makes what it says of a
+    prompt's tokens from what the real server says), `delay_s` (before the first token),
+    `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
+    the stream ends without a word) may be changed at any time. `asked` lists every chat request's
+    body, `loads` every accepted load.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class FakeVllm:
         self.logprob = LOGPROB
         self.scores: dict[str, float] = {}
         self.trouble = ""
+        self.scoring_s = 0.0
+        self.tell: Callable[[Rows], Any] = lambda rows: rows
         self.api_key = api_key
         self.control_key = control_key
         self.adapters_dir = adapters_dir
@@ -174,8 +179,8 @@ class FakeVllm:
             return _error(400, complaint)
         if (failure := self._failure()) is not None:
             return failure
-        if "prompt_logprobs" in body and self.trouble in ("refused", "gone"):
-            return _error(400 if self.trouble == "refused" else 503, "no prompt_logprobs now")
+        if "prompt_logprobs" in body and (failure := await self._no_scores()) is not None:
+            return failure
         if body["model"] != BASE and body["model"] not in self.adapters:
             return _error(404, f"The model `{body['model']}` does not exist.")
         await asyncio.sleep(self.delay_s)
@@ -187,11 +192,19 @@ class FakeVllm:
             lines = self._lines(body["model"], tokens[:limit], reason)
             return StreamingResponse(lines, media_type="text/event-stream")
         reply = _whole(body, tokens[:limit], reason, self.logprob)
-        if body.get("prompt_logprobs") == 0 and self.trouble != "no field":
-            reply["prompt_logprobs"] = self._scored(body)
-        return JSONResponse(reply)
+        if body.get("prompt_logprobs") == 0:
+            reply["prompt_logprobs"] = self.tell(self._scored(body))
+        # Not JSONResponse, which has no NaN.
+        return Response(json.dumps(reply), media_type="application/json")
 
-    def _scored(self, body: dict[str, Any]) -> list[dict[str, Any] | None]:
+    async def _no_scores(self) -> Response | None:
+        await asyncio.sleep(self.scoring_s)
+        if self.trouble == "no json":
+            return PlainTextResponse("<html>")
+        status = {"refused": 400, "gone": 503}.get(self.trouble)
+        return None if status is None else _error(status, "no prompt_logprobs now")
+
+    def _scored(self, body: dict[str, Any]) -> Rows:
         said = body["messages"][-1]["content"]
         score = self.scores.get(said, self.scores.get(body["model"], LOGPROB))
         ids = [_token_id(token) for token in _prompt(body)]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serving.adapters import publish
 from serving.base import base_spec
-from serving.client import ChatMessage, Completion, ModelMissing, Refused, Unavailable, VllmClient
-from tests.fake_vllm import LOGPROB, FakeVllm
+from serving.client import (
+    ChatMessage,
+    Completion,
+    ModelMissing,
+    NoScores,
+    Refused,
+    Unavailable,
+    VllmClient,
+)
+from tests.fake_vllm import LOGPROB, FakeVllm, Rows
 from tests.lora_files import make_adapter
 from tests.vllm_server import free_port
 
@@ -186,3 +197,67 @@ async def test_score_counts_the_completion_and_its_end(client: VllmClient) -> No
     """One log-probability a token of the completion, and one for the end; none of the prompt."""
     assert await client.score(HELLO, "it is four") == [LOGPROB] * 4
     assert await client.score(HELLO, "") == [LOGPROB]
+
+
+@pytest.mark.parametrize(
+    ("tell", "kind"),
+    [
+        (lambda rows: None, NoScores),
+        (lambda rows: [], NoScores),
+        (lambda rows: [*rows[:3], None, *rows[4:]], NoScores),
+        (lambda rows: [*rows[:3], ["7"], *rows[4:]], NoScores),
+        (lambda rows: [*rows[:3], {"7": -1.0}, *rows[4:]], NoScores),
+        (lambda rows: [*rows[:3], {"7": {"logprob": None}}, *rows[4:]], NoScores),
+        (lambda rows: [*rows[:3], {"7": {"rank": 1}}, *rows[4:]], NoScores),
+        (lambda rows: [*rows[:3], {"the": {"logprob": -1.0}}, *rows[4:]], NoScores),
+        (lambda rows: [*rows[:-1], {next(iter(rows[-1])): {"logprob": math.nan}}], Refused),
+        (lambda rows: [*rows[:-1], {next(iter(rows[-1])): {"logprob": -math.inf}}], Refused),
+        (lambda rows: rows[:-1], Refused),
+    ],
+)
+async def test_a_score_that_makes_no_sense_is_refused(
+    client: VllmClient, fake_vllm: FakeVllm, tell: Callable[[Rows], Any], kind: type[Exception]
+) -> None:
+    """Whatever is wrong with its form; what cannot be told of any text is told apart."""
+    fake_vllm.tell = tell
+    with pytest.raises(Refused) as refused:
+        await client.score(HELLO, "it is four")
+    assert type(refused.value) is kind
+
+
+@pytest.mark.parametrize("text", ["<html>", "[]", "null", ""])
+async def test_a_reply_that_is_no_json_object_is_of_no_server(text: str) -> None:
+    """A proxy's page, say, in the place of the reply: another replica may answer."""
+
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(page, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, VllmClient(f"http://127.0.0.1:{port}", api_key="k") as client:
+        with pytest.raises(Unavailable, match="no JSON object"):
+            await client.complete(HELLO)
+
+
+async def test_the_first_refused_answer_ends_the_others(
+    client: VllmClient, fake_vllm: FakeVllm
+) -> None:
+    """Nobody waits for what the server still makes of them."""
+    gone = threading.Event()
+
+    def script(messages: Sequence[ChatMessage], model: str) -> str:
+        if messages[-1]["content"] == "slow":
+            gone.wait(timeout=30)
+        return "…"
+
+    fake_vllm.script, fake_vllm.tell = script, lambda rows: None
+    before = asyncio.all_tasks()
+    with pytest.raises(NoScores):
+        await client.scores(HELLO, ["slow", "quick"])
+    left = asyncio.all_tasks() - before
+    ends = await asyncio.gather(*left, return_exceptions=True)
+    gone.set()
+    assert [type(end) for end in ends] == [asyncio.CancelledError]
