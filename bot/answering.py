@@ -17,9 +17,9 @@ from bot.cases import Cases
 from bot.dispatcher import Later
 from bot.grounding import says
 from bot.knowing import Knowing
-from bot.memory import Decision, Match, Memory
+from bot.memory import RIVALS, Decision, Match, Memory
 from bot.prompt import MAX_QUESTION_CHARS, Note, Turn
-from bot.recognising import LOOKED_AT, Recognising
+from bot.recognising import Recognising
 from bot.routing import Grew, NoModel, NoServer, Router
 from bot.store import answers
 from bot.store.database import reading, transaction
@@ -197,7 +197,7 @@ class Answering:
         if self._memory is None:
             return None, "none"
         asked = (task.question.team_id, task.question.channel, task.question.text)
-        matches = await asyncio.to_thread(self._memory.matches, *asked, LOOKED_AT)
+        matches = await asyncio.to_thread(self._memory.matches, *asked, RIVALS + 1)
         match = matches[0] if matches else None
         use = self._memory.decide(match, quote=self._quote)
         if match is None or use not in ("prompt", "hint"):

@@ -29,7 +29,7 @@ _LOOK_BACK = timedelta(seconds=60)
 
 
 _APART = 0.1  # so far ahead of another answer a recognised one has to be
-_RIVALS = 5  # so many other answers are looked at before a match counts as undisputed
+RIVALS = 5  # so many other answers are looked at before a match counts as undisputed
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,15 @@ class Memory:
         """Whether it is known what the weights' word is worth beside this embedder's."""
         return self._limits.recognised is not None
 
-    def is_disputed(self, match: Match) -> bool:
-        """Whether another answer, which says something else, is as near."""
-        return match.lead < self._limits.clear
+    def rivals(self, match: Match, matches: Sequence[Match]) -> list[Match]:
+        """Those of a question's matches that are as near as this one or nearer, and say something
+        else."""
+        behind = {one.example_id: -one.lead for one in matches[1:]}
+        far = behind.get(match.example_id, 0.0) + self._limits.clear
+        others = [one for one in matches if one.example_id != match.example_id]
+        near = [one for one in others if behind.get(one.example_id, 0.0) < far]
+        alike = same_answers([(match.answer, one.answer) for one in near], self.embedder)
+        return [one for one, same in zip(near, alike, strict=True) if not same]
 
     def recognised(self, matches: Sequence[Match]) -> Match | None:
         """The match that the weights, which were asked about all of them, make the answer."""
@@ -255,7 +261,7 @@ class Memory:
         most: int,
     ) -> list[Match]:
         answers = _answers(examples)
-        places = list(islice(rank(rows, answers, query), _RIVALS + 1))
+        places = list(islice(rank(rows, answers, query), RIVALS + 1))
         leads = [self._lead(examples, places), *(one.score - places[0].score for one in places[1:])]
         return [
             self._match(examples, place, question, lead, int(answers.max()) + 1)

@@ -18,25 +18,27 @@ from bot import prompt
 from bot.knowing import Knowing
 from bot.memory import Match, Memory
 from bot.routing import NoModel, NoServer, Router
-from serving.client import Refused
+from serving.client import NoScores, Refused
 
 log = logging.getLogger(__name__)
 LOOKED_AT = 2  # matches: the right one was always among them
 LONGEST_CHARS = 1000  # of an answer; no more than about that is trained (`Recipe`)
-AT_ONCE = 2  # questions: what is asked here may not hold up what is being said
-WITHIN_S = 10.0
+WITHIN_S = 10.0  # a question waits no longer for the weights' word, whatever it waits for
+BUSY_S = 30.0  # after a time-out: a server that has too much to do gets no more of this
 AWAY_S = 600.0  # a server that cannot tell is not asked again so soon
 
 
 class Recognising:
-    """Asks the weights about memory's matches. One for all questions of a process."""
+    """Asks the weights about memory's matches. One for all questions of a workspace."""
 
-    def __init__(self, memory: Memory, router: Router, knowing: Knowing) -> None:
+    def __init__(
+        self, memory: Memory, router: Router, knowing: Knowing, *, within_s: float = WITHIN_S
+    ) -> None:
         self._memory = memory
         self._router = router
         self._knowing = knowing
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._refused_at = -math.inf
+        self._within_s = within_s
+        self._away_until = -math.inf
 
     async def among(
         self, question: str, adapter: str | None, matches: Sequence[Match]
@@ -49,14 +51,23 @@ class Recognising:
         # What they were not taught yet they cannot recognise, and nothing older is put before it.
         if taught[:1] != [*matches[:1]]:
             return None
-        if self._memory.is_disputed(matches[0]) and taught != [*matches]:
-            return None
-        sure = await self._ask(question, adapter, [one.answer for one in taught])
-        weighed = [replace(one, sure=each) for one, each in zip(taught, sure, strict=False)]
-        return self._memory.recognised(weighed)
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._found(question, adapter, matches, taught)
+        except NoScores as error:
+            self._leave(AWAY_S, adapter, error)
+        except TimeoutError as error:
+            self._leave(BUSY_S, adapter, error)
+        except (Refused, NoServer, NoModel) as error:  # about this question, or this moment
+            log.info("%s was not asked what it recognises: %s", adapter, error)
+        return None
 
     def _is_away(self) -> bool:
-        return time.monotonic() - self._refused_at < AWAY_S
+        return time.monotonic() < self._away_until
+
+    def _leave(self, for_s: float, adapter: str, error: Exception) -> None:
+        log.warning("%s is not asked what it recognises for %d s: %r", adapter, for_s, error)
+        self._away_until = time.monotonic() + for_s
 
     def _taught(self, adapter: str, matches: Sequence[Match]) -> list[Match]:
         return [
@@ -65,17 +76,28 @@ class Recognising:
             if len(one.answer) <= LONGEST_CHARS and self._knowing.was_taught(adapter, one)
         ]
 
-    async def _ask(self, question: str, adapter: str, answers: Sequence[str]) -> list[float]:
-        """The mean log-probability (nats) of each answer's tokens; of none when nobody can tell."""
-        chat, told = prompt.build(question), [prompt.defused(answer) for answer in answers]
-        try:
-            async with self._slots, asyncio.timeout(WITHIN_S):
-                scores = await self._router.scores(chat, told, model=adapter)
-        except Refused as error:
-            log.warning("%s is not asked what it recognises: %s", adapter, error)
-            self._refused_at = time.monotonic()
-            return []
-        except (NoServer, NoModel, TimeoutError) as error:
-            log.info("%s was not asked what it recognises: %s", adapter, error)
-            return []
-        return [fmean(logprobs) for logprobs in scores]
+    async def _found(
+        self, question: str, adapter: str, matches: Sequence[Match], taught: Sequence[Match]
+    ) -> Match | None:
+        """The match that they recognise among the two best, and whatever disputes it."""
+        found: Match | None = matches[0]
+        asked: list[Match] = []
+        weighed: list[Match] = []
+        while found is not None:
+            rivals = await asyncio.to_thread(self._memory.rivals, found, matches)
+            if any(one not in taught for one in rivals):
+                return None  # it may be the newer one
+            wanted = [one for one in taught if one in matches[:LOOKED_AT] or one in rivals]
+            more = [one for one in wanted if one not in asked]
+            if not more:
+                return found
+            asked += more
+            weighed += await self._weighed(question, adapter, more)
+            found = self._memory.recognised(weighed)
+        return None
+
+    async def _weighed(self, question: str, adapter: str, matches: Sequence[Match]) -> list[Match]:
+        """The matches, with the mean log-probability (nats) of each answer's tokens."""
+        chat, told = prompt.build(question), [prompt.defused(one.answer) for one in matches]
+        scores = await self._router.scores(chat, told, model=adapter)
+        return [replace(one, sure=fmean(each)) for one, each in zip(matches, scores, strict=True)]

@@ -17,6 +17,7 @@ from serving.replicas import ReplicaState, choose
 
 T = TypeVar("T")
 
+SCORED_AT_ONCE = 2  # of all workspaces: what is asked so may not hold up what is being said
 Grew = Callable[[Completion], Awaitable[None]]  # the answer so far
 
 
@@ -43,6 +44,7 @@ class Router:
         self._fresh_s = fresh_s
         self._states: list[ReplicaState] = []
         self._read_at = float("-inf")
+        self._scoring = asyncio.Semaphore(SCORED_AT_ONCE)
 
     async def complete(
         self,
@@ -74,9 +76,10 @@ class Router:
             NoServer, NoModel: nobody can tell now.
             serving.client.Refused: it cannot be told.
         """
-        return await self._first(
-            model, lambda client: client.scores(messages, completions, model=model)
-        )
+        async with self._scoring:
+            return await self._first(
+                model, lambda client: client.scores(messages, completions, model=model)
+            )
 
     async def _first(self, model: str, ask: Callable[[VllmClient], Awaitable[T]]) -> T:
         missing = False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -12,12 +15,13 @@ from sqlmodel import select
 
 from bot.embedder import PACKAGED
 from bot.knowing import Knowing
+from bot.routing import SCORED_AT_ONCE, Router
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, AnswerExample, AnswerMode, Example, Replica, now
-from serving.client import BASE, ChatMessage
+from serving.client import BASE, ChatMessage, VllmClient
 from tests.bot.measured import measure
-from tests.bot.test_answering import NAME, Desk
-from tests.fake_vllm import FakeVllm
+from tests.bot.test_answering import NAME, Desk, NarrowVllm
+from tests.fake_vllm import Rows
 from tests.lora_files import make_base
 
 CONSOLE = ("Which port has the admin console?", "The console listens on port 9443.")
@@ -30,8 +34,9 @@ SURELY, HARDLY = -0.02, -2.0
 class House:
     """Two facts, an adapter that was trained on them, and what each model says."""
 
-    def __init__(self, engine: Engine, vllm: FakeVllm, *, quote: bool = True) -> None:
+    def __init__(self, engine: Engine, vllm: NarrowVllm, *, quote: bool = True) -> None:
         self.vllm = vllm
+        vllm.longest_chars = 10_000
         self.said: dict[tuple[str, bool], str] = {}  # by model, and whether the fact is in sight
         vllm.script = self.speak
         self.desk = Desk(
@@ -85,7 +90,7 @@ async def house(
     (tmp_path / "adapters").mkdir()
     base = make_base(tmp_path / "base")
     async with AsyncExitStack() as stack:
-        vllm = stack.enter_context(FakeVllm(adapters_dir=tmp_path / "adapters", base_dir=base))
+        vllm = stack.enter_context(NarrowVllm(adapters_dir=tmp_path / "adapters", base_dir=base))
         made = House(store, vllm, quote=request.param)
         for client in made.desk.clients:
             stack.push_async_callback(client.aclose)
@@ -159,17 +164,150 @@ async def test_a_newer_answer_that_disputes_it_is_waited_for(house: House) -> No
     assert (await house.ask(ASKED)).mode is AnswerMode.OPEN_BOOK
 
 
-@pytest.mark.parametrize("trouble", ["refused", "no field", "gone"])
-async def test_a_server_that_cannot_tell_changes_nothing(house: House, trouble: str) -> None:
-    """The question is answered as memory alone would have it; one that refuses is left alone."""
+AGAIN = ("Which port does the admin console have?", "The admin console is on port 9443.")
+SINCE = ("What port has the admin console?", "It listens on port 8443.")
+PLAINLY = "Which port has admin console?"
+
+
+async def test_a_newer_answer_behind_two_wordings_of_the_older_is_waited_for(house: House) -> None:
+    """Until it was taught: then they are asked about all three."""
+    again, newer = house.desk.teach(*AGAIN), house.desk.teach(*SINCE)
+    matches = house.desk.memory.matches("T0MYNAH", "C1", PLAINLY, 3)
+    assert [one.answer for one in matches] == [CONSOLE[1], AGAIN[1], SINCE[1]]
+    house.trained(*house.facts, again)
+    house.vllm.scores = {CONSOLE[1]: SURELY, AGAIN[1]: SURELY, SINCE[1]: HARDLY}
+    assert (await house.ask(PLAINLY)).mode is AnswerMode.OPEN_BOOK
+    assert house.scored() == []
+    house.trained(*house.facts, again, newer)
+    house.vllm.scores = {CONSOLE[1]: HARDLY, AGAIN[1]: HARDLY, SINCE[1]: SURELY}
+    assert (await house.ask(PLAINLY)).text == SINCE[1]
+    assert sorted(house.scored()) == sorted(house.vllm.scores)
+
+
+CLIENT = (
+    "Which ports do I open in the firewall for the desktop client?",
+    "Open port 7526 for the clients.",
+)
+TODAY = ("Which port has the admin console now?", "It listens on port 8443.")
+BROWSER = "Which firewall port is for our browser console?"
+
+
+async def test_a_newer_answer_that_disputes_the_second_match_is_waited_for(house: House) -> None:
+    """Then it is asked about, too: the two best alone say nothing of it."""
+    client, newer = house.desk.teach(*CLIENT), house.desk.teach(*TODAY)
+    matches = house.desk.memory.matches("T0MYNAH", "C1", BROWSER, 3)
+    assert [one.answer for one in matches] == [CLIENT[1], CONSOLE[1], TODAY[1]]
+    assert not house.desk.memory.rivals(matches[0], matches)
+    house.trained(*house.facts, client)
+    house.vllm.scores = {CLIENT[1]: HARDLY, CONSOLE[1]: SURELY, TODAY[1]: HARDLY}
+    assert (await house.ask(BROWSER)).mode is AnswerMode.OPEN_BOOK
+    house.trained(*house.facts, client, newer)
+    assert (await house.ask(BROWSER)).text == CONSOLE[1]
+    house.vllm.scores = {CLIENT[1]: HARDLY, CONSOLE[1]: SURELY, TODAY[1]: 2 * SURELY}
+    assert (await house.ask(BROWSER)).mode is AnswerMode.OPEN_BOOK
+
+
+async def test_what_nothing_disputes_costs_two_answers_to_ask(house: House) -> None:
+    """However many are in memory, and taught."""
+    client = house.desk.teach(*CLIENT)
+    house.trained(*house.facts, client)
+    house.vllm.scores = {CLIENT[1]: SURELY, CONSOLE[1]: HARDLY}
+    assert (await house.ask(BROWSER)).text == CLIENT[1]
+    assert sorted(house.scored()) == sorted(house.vllm.scores)
+
+
+@pytest.mark.parametrize("trouble", ["refused", "gone", "no json"])
+async def test_a_server_that_does_not_tell_now_changes_nothing(house: House, trouble: str) -> None:
+    """The question is answered as memory alone would have it; of the next it is asked again."""
     house.trained(*house.facts)
     house.vllm.scores = {CONSOLE[1]: SURELY}
     house.vllm.trouble = trouble
     assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
-    scored = len(house.scored())
     house.vllm.trouble = ""
-    await house.ask()
-    assert (len(house.scored()) > scored) is (trouble == "gone")
+    assert (await house.ask()).mode is AnswerMode.QUOTED
+
+
+@pytest.mark.parametrize(
+    ("tell", "again"),
+    [
+        (lambda rows: None, False),
+        (lambda rows: [*rows[:3], None, *rows[4:]], False),
+        (lambda rows: [*rows[:3], {"7": {"logprob": None}}, *rows[4:]], False),
+        (lambda rows: [*rows[:3], {"7": {"logprob": math.nan}}, *rows[4:]], True),
+        (lambda rows: rows[:-1], True),
+    ],
+)
+async def test_a_server_that_cannot_tell_is_left_alone(
+    house: House, tell: Callable[[Rows], Any], *, again: bool
+) -> None:
+    """The question is answered as memory alone would have it, and the next without asking; but what
+    may be about this question alone switches nothing off."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY}
+    house.vllm.tell = tell
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    house.vllm.tell = lambda rows: rows
+    assert ((await house.ask()).mode is AnswerMode.QUOTED) is again
+
+
+async def test_a_question_that_the_model_cannot_read_switches_nothing_off(house: House) -> None:
+    """Anybody may ask one; it is answered in fewer words, and the next is recognised."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY}
+    house.vllm.longest_chars = 1500
+    long = FIREWALL + 1900 * "\u3042"
+    assert (await house.ask(long)).mode is AnswerMode.CLOSED_BOOK
+    assert (await house.ask()).mode is AnswerMode.QUOTED
+
+
+async def test_who_waits_to_ask_them_waits_no_longer_than_for_them(house: House) -> None:
+    """With the server busy for others the question is answered without; so is the next, at once."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY}
+    answering = house.desk.answering
+    assert answering._recognising is not None
+    answering._recognising._within_s = 0.2
+    house.vllm.scoring_s = 60
+    chat: list[ChatMessage] = [{"role": "user", "content": "?"}]
+    others = [
+        asyncio.create_task(answering._router.scores(chat, ["!"], model=NAME))
+        for _ in range(SCORED_AT_ONCE)
+    ]
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    assert not any(other.done() for other in others)
+    for other in others:
+        other.cancel()
+    house.vllm.scoring_s = 0
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    assert CONSOLE[1] not in house.scored()
+
+
+class Counted(VllmClient):
+    """A client that knows how many it scores for at once, and begins each when told to."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1", api_key="k")
+        self.now = self.most = 0
+
+    async def scores(
+        self, messages: Sequence[ChatMessage], completions: Sequence[str], *, model: str = BASE
+    ) -> list[list[float]]:
+        """Nothing, after a while."""
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(9):
+            await asyncio.sleep(0)
+        self.now -= 1
+        return []
+
+
+async def test_all_workspaces_together_ask_for_little_at_once(engine: Engine) -> None:
+    """Of the servers that they share, which answer meanwhile."""
+    async with Counted() as client:
+        router = Router(engine, [client], fresh_s=60)
+        await router.scores([], [], model=NAME)
+        await asyncio.gather(*(router.scores([], [], model=NAME) for _ in range(9)))
+        assert client.most == SCORED_AT_ONCE
 
 
 @pytest.mark.parametrize("house", [False], indirect=True)
