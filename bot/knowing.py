@@ -34,12 +34,18 @@ class Knowing:
         """Whether the adapter was trained on the match, whatever came of it."""
         return adapter is not None and match.example_id in self._proof(adapter).examples
 
+    def mistook(self, adapter: str, match: Match) -> bool:
+        """Whether staff found the match's answer wrong where the adapter had recognised it."""
+        return match.answer in self._proof(adapter).mistaken
+
     def _proof(self, adapter: str) -> Proof:
         """An adapter's proof, read once a minute: it may be measured again, and staff may find
         wrong what it says."""
+        oldest = time.monotonic() - self._fresh_s
         at, proof = self._kept.get(adapter, (-math.inf, NOTHING))
-        if time.monotonic() - at > self._fresh_s:
+        if at < oldest:
             with reading(self._engine) as session:
                 proof = proofs.of_adapter(session, adapter)
-            self._kept[adapter] = (time.monotonic(), proof)
+            kept = {name: one for name, one in self._kept.items() if one[0] >= oldest}
+            self._kept = {**kept, adapter: (time.monotonic(), proof)}
         return proof

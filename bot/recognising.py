@@ -90,7 +90,8 @@ class Recognising:
             wanted = [one for one in taught if one in matches[:LOOKED_AT] or one in rivals]
             more = [one for one in wanted if one not in asked]
             if not more:
-                return found
+                mistaken = await asyncio.to_thread(self._knowing.mistook, adapter, found)
+                return None if mistaken else found
             asked += more
             weighed += await self._weighed(question, adapter, more)
             found = self._memory.recognised(weighed)

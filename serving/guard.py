@@ -31,7 +31,6 @@ INFERENCE = frozenset(
         ("GET", "/metrics/"),
         ("GET", "/v1/models"),
         ("POST", "/v1/chat/completions"),
-        ("POST", "/v1/completions"),
     }
 )
 CONTROL = frozenset({("POST", LOAD), ("POST", UNLOAD)})

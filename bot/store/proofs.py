@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import distinct, func
+from sqlalchemy import ColumnElement, distinct, func
 from sqlmodel import Session, col, select
 
 from bot.store.schema import (
@@ -39,6 +39,7 @@ class Proof:
 
     examples: frozenset[int] = frozenset()  # ids: what it was trained on, and other wordings of it
     answers: frozenset[str] = frozenset()  # those that it gave whenever it was asked for them
+    mistaken: frozenset[str] = frozenset()  # those that staff found wrong where it recognised them
 
     def knows(self, example_id: int, answer: str) -> bool:
         """Whether the example's answer was learned as it reads now."""
@@ -85,8 +86,10 @@ def of_adapter(session: Session, name: str | None) -> Proof:
     trained = select(DatasetExample.example_id).where(
         DatasetExample.dataset_id == dataset_id, col(DatasetExample.split).in_(TRAINED)
     )
-    answers = _answered(session, evaluation_id) - _refuted(session, name)
-    return Proof(frozenset(session.exec(trained)), frozenset(answers))
+    answers = _answered(session, evaluation_id)
+    answers -= _refuted(session, name, col(Answer.mode) == AnswerMode.KNOWN)
+    mistaken = _refuted(session, name, col(AnswerExample.recognised_logprob).is_not(None))
+    return Proof(frozenset(session.exec(trained)), frozenset(answers), frozenset(mistaken))
 
 
 def facts(session: Session, team_id: str) -> Facts:
@@ -148,8 +151,8 @@ def _right(said: Mapping[str, Mapping[str, object]]) -> bool:
     return said.get("candidate", {}).get("right") is True
 
 
-def _refuted(session: Session, name: str | None) -> set[str]:
-    """What the adapter was thought to know, where staff found its answer wrong."""
+def _refuted(session: Session, name: str | None, how: ColumnElement[bool]) -> set[str]:
+    """What was given so on the adapter's word, where staff found it wrong."""
     rows = (
         select(Example.answer)
         .join(AnswerExample, col(AnswerExample.example_id) == Example.id)
@@ -157,7 +160,7 @@ def _refuted(session: Session, name: str | None) -> set[str]:
         .join(Feedback, col(Feedback.answer_id) == Answer.id)
         .where(
             Answer.adapter == name,
-            Answer.mode == AnswerMode.KNOWN,
+            how,
             col(Feedback.kind).in_((FeedbackKind.REJECT, FeedbackKind.CORRECT)),
             col(Feedback.revoked_at).is_(None),
         )

@@ -202,3 +202,12 @@ def test_the_proof_is_read_once_for_many_questions(engine: Engine) -> None:
     assert not any(knowing.knows(NAME, match) for _ in range(5))
     assert not knowing.knows(None, match)
     assert len(queries) == once
+
+
+def test_what_is_no_longer_asked_for_is_not_kept(engine: Engine) -> None:
+    """One adapter after the other goes live: a process that lives long keeps the proof of few."""
+    match = Match(1, PORT, FACT, 1.0, "U9")
+    knowing = Knowing(engine, fresh_s=0)
+    for number in range(9):
+        knowing.knows(f"mynah-{number}", match)
+    assert len(knowing._kept) == 1

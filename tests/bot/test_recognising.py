@@ -13,14 +13,15 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import select
 
+from bot import feedback
 from bot.embedder import PACKAGED
 from bot.knowing import Knowing
 from bot.routing import SCORED_AT_ONCE, Router
 from bot.store.database import reading, transaction
-from bot.store.schema import Answer, AnswerExample, AnswerMode, Example, Replica, now
+from bot.store.schema import Answer, AnswerExample, AnswerMode, Example, FeedbackKind, Replica, now
 from serving.client import BASE, ChatMessage, VllmClient
 from tests.bot.measured import measure
-from tests.bot.test_answering import NAME, Desk, NarrowVllm
+from tests.bot.test_answering import NAME, TEAM, Desk, NarrowVllm
 from tests.fake_vllm import Rows
 from tests.lora_files import make_base
 
@@ -214,6 +215,26 @@ async def test_what_nothing_disputes_costs_two_answers_to_ask(house: House) -> N
     house.vllm.scores = {CLIENT[1]: SURELY, CONSOLE[1]: HARDLY}
     assert (await house.ask(BROWSER)).text == CLIENT[1]
     assert sorted(house.scored()) == sorted(house.vllm.scores)
+
+
+async def test_what_staff_find_wrong_is_recognised_no_more(house: House) -> None:
+    """By that adapter, until they take it back; memory may still quote it, and the weights may
+    recognise other answers."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY, BACKUPS[1]: SURELY}
+    wrong = await house.ask()
+    rating: dict[str, Any] = {
+        "team_id": TEAM, "channel": "C1", "target_ts": "1.1", "user": "U9",
+        "kind": FeedbackKind.REJECT,
+    }  # fmt: skip
+    with transaction(house.desk.engine) as session:
+        feedback.record(session, **rating, answer_id=wrong.id)
+    assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
+    assert (await house.ask(CONSOLE[0])).mode is AnswerMode.QUOTED
+    assert (await house.ask("How long can I go back with a restore?")).text == BACKUPS[1]
+    with transaction(house.desk.engine) as session:
+        feedback.revoke(session, **rating)
+    assert (await house.ask()).mode is AnswerMode.QUOTED
 
 
 @pytest.mark.parametrize("trouble", ["refused", "gone", "no json"])

@@ -94,6 +94,7 @@ async def test_control_needs_its_own_key(http: httpx.AsyncClient, method: str, p
         ("DELETE", "/adapters/mynah-0123456789ab"),
         ("POST", "/invocations"),
         ("POST", "/tokenize"),
+        ("POST", "/v1/completions"),
         ("POST", "/v1/embeddings"),
         ("POST", "/sleep"),
         ("POST", "/pause"),
