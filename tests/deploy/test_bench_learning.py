@@ -202,6 +202,18 @@ def test_means_tell_their_spread(tmp_path: Path) -> None:
     assert "demo llamafactory-sft 0: NoFactory: no space left" in shown
 
 
+def test_the_table_tells_what_was_spent_before_a_training(tmp_path: Path) -> None:
+    """Beside the training itself, which alone is held to the budget."""
+    report = Report(tmp_path / "learning.json")
+    report.add(row("trl-sft", 0, cpu_s=290.0))
+    report.add(row("mynah", 0, cpu_s=250.0, prepare_cpu_s=320.0))
+    head, _, plain, mynah = table(report).splitlines()[-4:]
+    names = [name.strip() for name in head.split("|")]
+    for line, spent in ((plain, ["290", "–"]), (mynah, ["250", "320"])):
+        cells = dict(zip(names, map(str.strip, line.split("|")), strict=True))
+        assert [cells["CPU-s"], cells["prep. CPU-s"]] == spent
+
+
 def test_what_a_row_depends_on(tmp_path: Path) -> None:
     """Seed, budget and lessons, and memory only where there is some."""
     house, other = HOUSE, Lessons("house", HOUSE.taught, HOUSE.asked, ())

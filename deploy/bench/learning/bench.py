@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,19 +80,18 @@ class Bench:
         base = Speaker(str(self.base), None, self._said("base"))
         speaker = Speaker(str(self.base), adapter, self._said(adapter.name)) if adapter else base
         far = kl(self.base, base, adapter, self.say) if adapter else 0.0
+        with self._house(job, lessons, base, speaker) as house:
+            if house is not None:
+                spent["cpu_s"] = round(spent.get("cpu_s", 0.0) + house.cpu_s, 1)
+            found = Measuring(lessons, speaker, base, house, self.say).figures()
+        return {**found, "kl": far, **spent}
+
+    def _house(
+        self, job: Job, lessons: Lessons, base: Speaker, speaker: Speaker
+    ) -> AbstractContextManager[House | None]:
         if not job.system.memory:
-            return {
-                **Measuring(lessons, speaker, base, None, self.say).figures(),
-                "kl": far,
-                **spent,
-            }
-        with House(lessons.taught, self._embedder, base, speaker if adapter else None) as house:
-            spent["cpu_s"] = round(spent.get("cpu_s", 0.0) + house.cpu_s, 1)
-            return {
-                **Measuring(lessons, speaker, base, house, self.say).figures(),
-                "kl": far,
-                **spent,
-            }
+            return nullcontext()
+        return House(lessons.taught, self._embedder, base, speaker if job.system.trainer else None)
 
     def _trained(self, job: Job, lessons: Lessons) -> tuple[Path | None, dict[str, Any]]:
         if job.system.trainer is None:

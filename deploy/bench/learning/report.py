@@ -27,6 +27,7 @@ COLUMNS = {
     "kl": "KL",
     "epochs": "epochs",
     "cpu_s": "CPU-s",
+    "prepare_cpu_s": "prep. CPU-s",
     "rss_mb": "MB",
     "examples_per_s": "ex./CPU-s",
 }

@@ -33,6 +33,7 @@ SYSTEMS = (
     System("base+memory", memory=True),
     System("trl-sft", "trl-sft"),
     System("llamafactory-sft", "llamafactory-sft"),
+    System("llamafactory-sft+memory", "llamafactory-sft", memory=True),
     System("llamafactory-dpo", "llamafactory-dpo"),
     System("mynah", "mynah"),
     System("mynah+memory", "mynah", memory=True),
