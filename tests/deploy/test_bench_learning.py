@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from deploy.bench.learning import factory
 from deploy.bench.learning.__main__ import main
 from deploy.bench.learning.bench import Bench, chosen
 from deploy.bench.learning.checks import UnknownCheck, passes
+from deploy.bench.learning.factory import NoFactory
 from deploy.bench.learning.house import House, Posted
 from deploy.bench.learning.lessons import DATASETS, SHARED, Asked, Lessons, demo, general
 from deploy.bench.learning.measuring import Measuring
 from deploy.bench.learning.report import Report, table
 from deploy.bench.learning.schooling import Cost, Plan, School, partial, whole
-from deploy.bench.learning.speaker import Batching, Said, Speaker
+from deploy.bench.learning.speaker import BATCH, Batching, Said, Speaker
 from deploy.bench.learning.spending import ChildFailed, spend
 from deploy.bench.learning.systems import NAMES, SYSTEMS, measured, trained
 from serving.base import BaseSpec
@@ -371,6 +373,48 @@ def test_without_llamafactory_there_is_a_row_that_says_why(
     reasons = [one["reason"] for one in made.report.rows()]
     assert len(reasons) == 2
     assert all(reason.startswith("NoFactory: ") for reason in reasons)
+
+
+class Killed(BaseException):
+    """As if the process were gone."""
+
+
+class Laborious(Speaker):
+    """Each batch costs it CPU; in the second the process is killed, once."""
+
+    batches = 0
+
+    def _generate(self, chats: Sequence[list[ChatMessage]], max_tokens: int) -> list[Said]:
+        until = time.process_time() + 0.3
+        while time.process_time() < until:
+            pass
+        Laborious.batches += 1
+        if Laborious.batches == 2:
+            raise Killed
+        return [Said("No idea.", True)] * len(chats)
+
+
+class Preparing(School):
+    """Its base model is a laborious one."""
+
+    def _speaker(self, kept: Path, more: Callable[[], object]) -> Speaker:
+        return Laborious("nowhere", None, kept, more)
+
+
+def test_what_a_killed_preparation_spent_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that goes on adds to it, though it need not ask again what was answered."""
+    (tmp_path / "cache").write_text("no directory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    taught = tuple((f"Question {n}?", "Yes.") for n in range(BATCH + 1))
+    lessons = Lessons("house", taught, (), ())
+    school = Preparing(lessons, tmp_path, tmp_path, 25.0, lambda _: "recipe", lambda _: None)
+    for ends in (Killed, NoFactory):
+        with pytest.raises(ends):
+            school.train("llamafactory-dpo", 0, tmp_path / "adapter", LexicalEmbedder)
+    (cost,) = (tmp_path / "prepared").glob("*.cost")
+    assert json.loads(cost.read_text()) >= 0.6
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,23 @@ class Said:
 
 class Speaker:
     """One base model, with or without an adapter. What it said is kept in a file and not asked
-    again, so a measurement that was stopped goes on where it was; the model loads when needed."""
+    again, so a measurement that was stopped goes on where it was; the model loads when needed.
 
-    def __init__(self, base_model: str, adapter: Path | None, kept: Path) -> None:
+    Args:
+        more: called whenever more was kept.
+    """
+
+    def __init__(
+        self,
+        base_model: str,
+        adapter: Path | None,
+        kept: Path,
+        more: Callable[[], object] = lambda: None,
+    ) -> None:
         self._base_model = base_model
         self._adapter = adapter
         self._kept = kept
+        self._more = more
         self._known = _read(kept)
         self._loaded: tuple[Any, Any] | None = None
 
@@ -84,6 +95,7 @@ class Speaker:
             file.writelines(
                 json.dumps({"key": key, **asdict(one)}) + "\n" for key, one in said.items()
             )
+        self._more()
 
 
 class Batching:
