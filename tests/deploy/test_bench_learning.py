@@ -21,16 +21,26 @@ from deploy.bench.learning.bench import Bench, chosen
 from deploy.bench.learning.checks import UnknownCheck, passes
 from deploy.bench.learning.factory import NoFactory
 from deploy.bench.learning.house import House, Posted
-from deploy.bench.learning.lessons import DATASETS, SHARED, Asked, Lessons, demo, general
-from deploy.bench.learning.measuring import Measuring
+from deploy.bench.learning.lessons import (
+    DATASETS,
+    SHARED,
+    Asked,
+    Lessons,
+    demo,
+    general,
+    kl_prompts,
+)
+from deploy.bench.learning.measuring import Measuring, kl, kl_name
 from deploy.bench.learning.report import Report, table
 from deploy.bench.learning.schooling import Cost, Plan, School, partial, whole
-from deploy.bench.learning.speaker import BATCH, Batching, Said, Speaker
+from deploy.bench.learning.speaker import BATCH, Batching, Speaker
+from deploy.bench.learning.speaking import Said
 from deploy.bench.learning.spending import ChildFailed, spend
-from deploy.bench.learning.systems import NAMES, SYSTEMS, measured, trained
+from deploy.bench.learning.systems import NAMES, SYSTEMS, code, measured, spoken, trained
 from serving.base import BaseSpec
 from serving.client import ChatMessage
 from tests.lora_files import make_base
+from training.replay import Reply
 
 shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
 SPEC = BaseSpec("base", "0" * 64, {})
@@ -230,6 +240,30 @@ def test_what_a_row_depends_on(tmp_path: Path) -> None:
     assert trained("mynah", house, SPEC, 300.0, 0) == trained("mynah", other, SPEC, 300.0, 0)
 
 
+def test_the_code_of_a_row_is_all_that_it_runs_through() -> None:
+    """Found by what is imported; the bot's only where it answers."""
+    named = {system.name: set(code(system)) for system in SYSTEMS}
+    here = "deploy/bench/learning"
+    marked = {
+        f"{here}/checks.py", f"{here}/lessons.py", f"{here}/measuring.py", f"{here}/speaker.py",
+        f"{here}/speaking.py", "bot/prompt.py", "deploy/helpdesk.py", "training/compare.py",
+        "training/judge.py", "training/rows.py",
+    }  # fmt: skip
+    housed = {
+        f"{here}/house.py", f"{here}/voices.py", "bot/alike.py", "bot/answering.py",
+        "bot/knowing.py", "bot/memory.py", "bot/recognising.py",
+    }  # fmt: skip
+    assert marked <= named["mynah"]
+    assert housed.isdisjoint(named["mynah"])
+    assert marked | housed <= named["mynah+memory"]
+
+
+def test_answers_are_kept_for_one_base_model_alone() -> None:
+    """Another one of the same name says something else."""
+    assert spoken(SPEC) == spoken(BaseSpec("base", "0" * 64, {}))
+    assert spoken(SPEC) != spoken(BaseSpec("base", "1" * 64, {}))
+
+
 class Scripted(Speaker):
     """A model with one thing to say to each question, and otherwise what it is given."""
 
@@ -279,6 +313,17 @@ def test_the_quote_of_another_questions_answer_is_made_up() -> None:
         found = figures(Scripted({}), house, lessons)
     assert found["wrong_on_never_trained"] == 0.5
     assert figures(Scripted({}), None, lessons)["wrong_on_never_trained"] == 0.0
+
+
+@shared
+def test_a_kept_kl_is_that_of_these_very_answers(tmp_path: Path) -> None:
+    """With another answer of the base it is measured anew, which this model could not be."""
+    prompts = kl_prompts()
+    replies = [Reply(prompt, "I do not know.") for prompt in prompts]
+    (tmp_path / kl_name(replies)).write_text("0.5")
+    assert kl(tmp_path, Scripted({}), tmp_path, lambda _: None) == 0.5
+    with pytest.raises(ValueError, match="tokenizer"):
+        kl(tmp_path, Scripted({prompts[0]: "Yes."}), tmp_path, lambda _: None)
 
 
 def test_what_was_said_is_not_asked_again(tmp_path: Path) -> None:

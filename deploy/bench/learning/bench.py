@@ -19,7 +19,7 @@ from deploy.bench.learning.report import Report
 from deploy.bench.learning.schooling import SPENT, School
 from deploy.bench.learning.speaker import Speaker
 from deploy.bench.learning.spending import ChildFailed
-from deploy.bench.learning.systems import SYSTEMS, System, measured, taught, trained
+from deploy.bench.learning.systems import SYSTEMS, System, measured, spoken, taught, trained
 from serving.base import base_spec
 
 Say = Callable[[str], None]
@@ -107,7 +107,7 @@ class Bench:
         return place, json.loads((place / SPENT).read_text())
 
     def _said(self, name: str) -> Path:
-        return self.report.kept / "said" / f"{name}.jsonl"
+        return self.report.kept / "said" / f"{name}-{spoken(self.spec)}.jsonl"
 
     def _lessons(self, name: str) -> Lessons:
         if name not in self.lessons:
