@@ -174,34 +174,39 @@ def row(system: str, seed: int, **figures: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def reported(path: Path) -> Report:
+    """A report to which those rows are of today's code."""
+    return Report(path, lambda key: f"{key[1]}-code")
+
+
 def test_rows_are_found_again_until_what_they_measured_changes(tmp_path: Path) -> None:
     """From the directory, and from the report alone; a row that failed is tried again."""
     path = tmp_path / "reports" / "learning.json"
-    report = Report(path)
+    report = reported(path)
     report.add(row("mynah", 0))
     report.add(row("trl-sft", 0, reason="ChildFailed: killed"))
     key, failed = ("demo", "mynah", 0, 300.0), ("demo", "trl-sft", 0, 300.0)
-    alone = Report(tmp_path / "clone" / "learning.json")
+    alone = reported(tmp_path / "clone" / "learning.json")
     alone.path.parent.mkdir()
     alone.path.write_bytes(path.read_bytes())
-    for known in (report, Report(path), Report(alone.path)):
-        assert known.find(key, "mynah-code") == row("mynah", 0)
-        assert known.find(key, "other code") is None
-        assert known.find(("demo", "mynah", 1, 300.0), "mynah-code") is None
-        assert known.find(failed, "trl-sft-code") is None
+    for known in (report, reported(path), reported(alone.path)):
+        assert known.find(key) == row("mynah", 0)
+        assert known.find(("demo", "mynah", 1, 300.0)) is None
+        assert known.find(failed) is None
+    assert Report(path, lambda _: "other code").find(key) is None
 
 
 def test_a_row_measured_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     """Also in the files, whichever order they are read in."""
-    report = Report(tmp_path / "learning.json")
+    report = reported(tmp_path / "learning.json")
     report.add(row("mynah", 0, checks=0.1, fingerprint="old"))
     report.add(row("mynah", 0, checks=0.9))
-    assert [one["checks"] for one in Report(report.path).rows()] == [0.9]
+    assert [one["checks"] for one in reported(report.path).rows()] == [0.9]
 
 
 def test_means_tell_their_spread(tmp_path: Path) -> None:
     """Over the seeds that there are, without the rows that failed; both are in the report."""
-    report = Report(tmp_path / "learning.json")
+    report = reported(tmp_path / "learning.json")
     for seed, right in enumerate((0.5, 0.6, 0.7)):
         report.add(row("mynah", seed, checks=right))
     report.add(row("llamafactory-sft", 0, reason="NoFactory: no space left"))
@@ -214,9 +219,35 @@ def test_means_tell_their_spread(tmp_path: Path) -> None:
     assert "demo llamafactory-sft 0: NoFactory: no space left" in shown
 
 
+def test_a_mean_is_of_one_version_of_the_code(tmp_path: Path) -> None:
+    """A row of another one stays in the report, and the table says that it leaves it out."""
+    report = reported(tmp_path / "learning.json")
+    report.add(row("mynah", 0, checks=0.1, fingerprint="old"))
+    report.add(row("mynah", 1, checks=0.7))
+    report.add(row("trl-sft", 0, fingerprint="old", reason="ChildFailed: killed"))
+    told = json.loads(report.path.read_text())
+    assert [(one["system"], one["seed"]) for one in told] == [
+        ("trl-sft", 0), ("mynah", 0), ("mynah", 1), ("mynah", "mean"),
+    ]  # fmt: skip
+    assert (told[-1]["seeds"], told[-1]["checks"]) == (1, 0.7)
+    shown = table(report)
+    assert "| mynah | 1 | 70 |" in shown
+    assert "demo mynah 0: of other code or lessons, left out" in shown
+    assert "killed" not in shown
+
+
+def test_a_row_that_nobody_can_measure_any_more_is_not_current(tmp_path: Path) -> None:
+    """Of a system or a dataset that is gone; one that can be is."""
+    made = bench(tmp_path, [])
+    known = measured(SYSTEMS[0], HOUSE, made.spec, 60.0, 0)
+    assert made.fingerprint(("demo", "base", 0, 60.0)) == known
+    assert made.fingerprint(("demo", "axolotl", 0, 60.0)) is None
+    assert made.fingerprint(("poems", "base", 0, 60.0)) is None
+
+
 def test_the_table_tells_what_was_spent_before_a_training(tmp_path: Path) -> None:
     """Beside the training itself, which alone is held to the budget."""
-    report = Report(tmp_path / "learning.json")
+    report = reported(tmp_path / "learning.json")
     report.add(row("trl-sft", 0, cpu_s=290.0))
     report.add(row("mynah", 0, cpu_s=250.0, prepare_cpu_s=320.0))
     head, _, plain, mynah = table(report).splitlines()[-4:]
@@ -390,7 +421,7 @@ def test_llamafactory_reads_the_prompt_that_the_bot_sends(tmp_path: Path) -> Non
 
 def bench(tmp_path: Path, said: list[str]) -> Bench:
     base = make_base(tmp_path / "base")
-    made = Bench(base, Report(tmp_path / "learning.json"), 300.0, said.append)
+    made = Bench(base, tmp_path / "learning.json", 300.0, said.append)
     made.lessons = {"demo": HOUSE}
     return made
 
