@@ -31,12 +31,13 @@ from deploy.bench.learning.lessons import (
     kl_prompts,
 )
 from deploy.bench.learning.measuring import Measuring, kl, kl_name
+from deploy.bench.learning.prints import behind
 from deploy.bench.learning.report import Report, table
 from deploy.bench.learning.schooling import Cost, Plan, School, partial, whole
 from deploy.bench.learning.speaker import BATCH, Batching, Speaker
 from deploy.bench.learning.speaking import Said
 from deploy.bench.learning.spending import ChildFailed, spend
-from deploy.bench.learning.systems import NAMES, SYSTEMS, code, measured, spoken, trained
+from deploy.bench.learning.systems import MYNAH, NAMES, SYSTEMS, code, measured, spoken, trained
 from serving.base import BaseSpec
 from serving.client import ChatMessage
 from tests.lora_files import make_base
@@ -287,6 +288,13 @@ def test_the_code_of_a_row_is_all_that_it_runs_through() -> None:
     assert marked <= named["mynah"]
     assert housed.isdisjoint(named["mynah"])
     assert marked | housed <= named["mynah+memory"]
+
+
+def test_what_mynah_reads_in_which_order_marks_its_adapter() -> None:
+    """All of the code that decides it, but for what only carries rows, settings and questions."""
+    carrying = {"training/asking.py", "training/recipe.py", "training/rows.py"}
+    deciding = behind("training/curriculum.py", "training/contrast.py", "training/replay.py")
+    assert {one for one in deciding if one.startswith("training/")} - carrying <= {*MYNAH}
 
 
 def test_answers_are_kept_for_one_base_model_alone() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from bot.prompt import build
 from deploy.bench.learning import factory, measuring, schooling, trl_sft
 from deploy.bench.learning.lessons import Lessons, general, kl_prompts
-from deploy.bench.learning.prints import ROOT, behind, digest, sources
+from deploy.bench.learning.prints import behind, digest, sources
 from serving.base import BaseSpec
 from training.recipe import Recipe
 from training.replay import load_prompts
@@ -37,8 +37,8 @@ NAMES = [system.name for system in SYSTEMS]
 HERE = "deploy/bench/learning"
 MYNAH = (
     "training/contrast.py", "training/curriculum.py", "training/learner.py", "training/logits.py",
-    "training/replay.py", "training/sft.py", "training/tokens.py", "training/train.py",
-    "training/variation.py",
+    "training/neighbours.py", "training/replay.py", "training/sft.py", "training/tokens.py",
+    "training/train.py", "training/variation.py",
 )  # fmt: skip
 
 
@@ -80,5 +80,5 @@ def _recipe(trainer: str) -> Any:
         return [dict(factory.SFT), factory.PINS]
     if trainer == "llamafactory-dpo":
         return [dict(factory.SFT), dict(factory.DPO), factory.PINS, schooling.REJECTED_TOKENS]
-    prompts = (ROOT / "training" / "prompts" / "replay.jsonl").read_text("utf-8")
-    return [Recipe().model_dump(), sources(*MYNAH), prompts]
+    tested = [load_prompts("forgetting"), load_prompts("leak")]  # what is like them is not replayed
+    return [Recipe().model_dump(), sources(*MYNAH), load_prompts(), tested]
