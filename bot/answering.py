@@ -356,6 +356,7 @@ class Answering:
             used = AnswerExample(
                 answer_id=_id(answer), example_id=reply.match.example_id,
                 team_id=question.team_id, similarity=reply.match.similarity,
+                recognised_logprob=reply.match.sure,
             )  # fmt: skip
             session.add(used)
         showing.show(session, question, answer, self._render(reply))

@@ -39,6 +39,21 @@ def explained(mode: AnswerMode, value: float | None, needed: float | None = None
     )
 
 
+def recognised(mode: AnswerMode, logprob: float) -> str:
+    """By whom an answer's example was recognised, with the number, for a receipt.
+
+    Args:
+        mode: the answer's.
+        logprob: the example's `AnswerExample.recognised_logprob`.
+    """
+    # Weights are asked only about what memory alone would not quote.
+    only = "; memory alone would not have quoted it" if mode is AnswerMode.QUOTED else ""
+    return (
+        f"by weights that were taught it ({math.exp(logprob):.0%} on average for each of its "
+        f"words; log-probability {logprob:.2f}){only}"
+    )
+
+
 def _of_its_words(probability: float) -> str:
     if probability >= SURE:
         return "sure"

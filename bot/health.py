@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.store.database import reading
-from bot.store.schema import Answer, InboxEvent, OutboxMessage, Status
+from bot.store.schema import Answer, AnswerExample, InboxEvent, OutboxMessage, Status
 
 OPEN = (Status.WAITING, Status.CLAIMED)
 Connected = Callable[[], Awaitable[bool]]
@@ -32,7 +32,10 @@ def build(engine: Engine, connected: Connected, routes: Sequence[Route] = ()) ->
     inbox = Gauge("mynah_inbox_open", "Events waiting or being handled", registry=registry)
     outbox = Gauge("mynah_outbox_open", "Messages waiting to be posted", registry=registry)
     failed = Gauge("mynah_given_up", "Events and messages given up", registry=registry)
-    answers = Gauge("mynah_answers", "Answers by origin", ["mode", "adapter"], registry=registry)
+    origin = ["mode", "adapter"]
+    answers = Gauge("mynah_answers", "Answers by origin", origin, registry=registry)
+    about = "Answers whose example weights recognised"
+    recognised = Gauge("mynah_answers_recognised", about, origin, registry=registry)
 
     def measure() -> bytes:
         with reading(engine) as session:
@@ -47,8 +50,12 @@ def build(engine: Engine, connected: Connected, routes: Sequence[Route] = ()) ->
             by_origin = select(Answer.mode, Answer.adapter, func.count()).group_by(
                 col(Answer.mode), col(Answer.adapter)
             )
-            for mode, adapter, count in session.exec(by_origin):
-                answers.labels(str(mode), adapter or "").set(count)
+            of_these = by_origin.join(AnswerExample).where(
+                col(AnswerExample.recognised_logprob).is_not(None)
+            )
+            for gauge, rows in ((answers, by_origin), (recognised, of_these)):
+                for mode, adapter, count in session.exec(rows):
+                    gauge.labels(str(mode), adapter or "").set(count)
         return generate_latest(registry)
 
     async def metrics(_: Request) -> Response:

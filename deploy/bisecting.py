@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from bot import prompt, releases, suspects
+from bot import confidence, prompt, releases, suspects
 from bot.embedder import Embedder
 from bot.store import lineage, receipts, rollouts
 from bot.store.database import reading
@@ -24,7 +24,7 @@ from bot.store.schema import Adapter, Answer, AnswerMode, Example, Feedback, Que
 from bot.suspects import Suspect
 from deploy.release_scores import Asking, NotAsked, Voice, first_to_say, server
 from deploy.settings import OperatorSettings
-from deploy.tracing import learned_facts
+from deploy.tracing import learned_facts, used_facts
 from serving.client import BASE, ServingError
 
 # Mean natural-log probability of a token: an answer that training made more likely by less than
@@ -90,8 +90,10 @@ def _opened(session: Session, answer: Answer) -> Findings:
     if given := session.get(Feedback, answer.correction_id or 0):
         found.proved.append(f"{given.user} wrote it, on {given.channel}:{given.target_ts}")
     for used in receipts.of_answer(session, answer).used:
-        facts = learned_facts(lineage.learned(session, used.example))
-        found.suspects.append(facts | {"similarity": round(used.similarity, 3)})
+        found.suspects.append(used_facts(session, used))
+        if used.recognised_logprob is not None:
+            by = confidence.recognised(answer.mode, used.recognised_logprob)
+            found.proved.append(f"the example was recognised {by}")
     return found
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot import confidence
+from bot.store.schema import AnswerMode
+
 Facts = Mapping[str, Any]
 LONG = 100  # characters of a text that are shown
 
@@ -82,12 +85,20 @@ def _answer(one: Facts) -> list[str]:
     for used in one["used"]:
         how, where = ("knew", "; not in the prompt") if one["mode"] == "known" else ("used", "")
         lines.append(f"{how:<10}{example(used)}, similarity {used['similarity']:.2f}{where}")
+        lines += _recognised(one, used)
     if one["adapter"]:
         lines += _adapter(one["adapter"], wrote=one["weights_wrote_it"])
     else:
         lines.append("adapter   none: the base model")
     lines += [f"rated     {_rating(rating)}" for rating in one["ratings"]]
     return lines + _taught(one["taught"])
+
+
+def _recognised(one: Facts, used: Facts) -> list[str]:
+    if (logprob := used["recognised_logprob"]) is None:
+        return []
+    by = confidence.recognised(AnswerMode(one["mode"]), logprob)
+    return [f"          recognised {by}"]
 
 
 def _adapter(one: Facts, *, wrote: bool = True) -> list[str]:

@@ -85,6 +85,15 @@ def learned_facts(one: Learned) -> dict[str, Any]:
     }
 
 
+def used_facts(session: Session, one: Used) -> dict[str, Any]:
+    """An example that an answer was made from, and what spoke for it."""
+    logprob = one.recognised_logprob
+    return learned_facts(lineage.learned(session, one.example)) | {
+        "similarity": round(one.similarity, 3),
+        "recognised_logprob": None if logprob is None else round(logprob, 3),
+    }
+
+
 def _knows(change: Change) -> dict[str, Any]:
     return {
         "facts": change.facts,
@@ -122,7 +131,7 @@ def _answer(session: Session, one: Answer) -> dict[str, Any]:
         "release": _lived(lineage.lived(session, release)),
         "adapter": adapter_facts(session, made) if made else None,
         "weights_wrote_it": one.mode in lineage.BY_WEIGHTS,
-        "used": [_used(session, each) for each in receipt.used],
+        "used": [used_facts(session, each) for each in receipt.used],
         "ratings": [_feedback(each) for each in lineage.ratings_of(session, one)],
         "taught": [_reach(session, each) for each in lineage.learned_of(session, one)],
     }
@@ -207,11 +216,6 @@ def _lived(one: Lived) -> dict[str, Any]:
         "live": [{"from": at.isoformat(), "until": _time(until)} for at, until in one.spans],
         "answers": one.answers,
     }
-
-
-def _used(session: Session, one: Used) -> dict[str, Any]:
-    facts = learned_facts(lineage.learned(session, one.example))
-    return facts | {"similarity": round(one.similarity, 3)}
 
 
 def _feedback(one: Feedback) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def written(receipt: Receipt, seen: Sequence[Seen]) -> str:
         f"*Release:* v{receipt.release} ({answer.adapter or 'the base model'})",
         f"*Words:* {_WORDS[answer.mode]}",
         f"*Confidence:* {confidence.explained(answer.mode, answer.confidence, answer.threshold)}",
-        *[_example(one) for one in seen],
+        *[line for one in seen for line in (_example(one), *_recognised(answer.mode, one.used))],
     ]
     if receipt.run is not None:
         lines.append(f"*Adapter:* trained by {_training(receipt.run, receipt.dataset)}")
@@ -136,6 +136,14 @@ def _example(seen: Seen) -> str:
         f"*Example:* “{escape(example.question)}”, approved by {approver(example.approved_by)}, "
         f"similarity {seen.used.similarity:.2f}{message}"
     )
+
+
+def _recognised(mode: AnswerMode, used: Used) -> list[str]:
+    """A line where weights recognised the example: whoever finds the answer wrong needs it, also
+    once the example was taken back."""
+    if used.recognised_logprob is None:
+        return []
+    return [f"*Recognised:* {confidence.recognised(mode, used.recognised_logprob)}"]
 
 
 def _training(run: Run, dataset: Dataset | None) -> str:

@@ -40,6 +40,7 @@ class Used:
 
     example: Example
     similarity: float
+    recognised_logprob: float | None  # None: no weights recognised it
     message: MessageId | None  # the one that was approved
     channels: frozenset[str]
 
@@ -118,4 +119,5 @@ def source_of(session: Session, example: Example) -> Source:
 
 def _used(session: Session, row: AnswerExample) -> Used:
     example = session.get_one(Example, row.example_id)
-    return Used(example, row.similarity, *source_of(session, example))
+    source = source_of(session, example)
+    return Used(example, row.similarity, row.recognised_logprob, *source)

@@ -241,6 +241,10 @@ class AnswerExample(SQLModel, table=True):
     example_id: int = Field(foreign_key="example.id", primary_key=True)
     team_id: str
     similarity: float
+    # Where weights recognised it (`bot.recognising`): how likely they found its answer after the
+    # question, without it in the prompt, as the mean log-probability (nats) of the answer's tokens.
+    # None: they did not, or were not asked.
+    recognised_logprob: float | None = None
 
 
 class OutboxKind(StrEnum):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from sqlmodel import select
 
 from bot.embedder import PACKAGED
 from bot.knowing import Knowing
-from bot.store.database import transaction
-from bot.store.schema import Answer, AnswerMode, Example, Replica, now
+from bot.store.database import reading, transaction
+from bot.store.schema import Answer, AnswerExample, AnswerMode, Example, Replica, now
 from serving.client import BASE, ChatMessage
 from tests.bot.measured import measure
 from tests.bot.test_answering import NAME, Desk
@@ -61,6 +62,12 @@ class House:
         await self.desk.answering.answer(self.desk.ask(question, ts=f"{self.asked}.0"))
         return max(self.desk.answers(), key=lambda answer: answer.id or 0)
 
+    def recognised(self, answer: Answer) -> float | None:
+        """How likely the answer's example was found by weights that recognised it."""
+        with reading(self.desk.engine) as session:
+            rows = select(AnswerExample).where(AnswerExample.answer_id == answer.id)
+            return session.exec(rows).one().recognised_logprob
+
     def scored(self) -> list[str]:
         """The answers that a model was asked how likely it finds them."""
         return [
@@ -93,6 +100,18 @@ async def test_what_the_weights_would_say_is_quoted(house: House) -> None:
     house.vllm.scores[CONSOLE[1]] = SURELY
     answer = await house.ask()
     assert (answer.text, answer.mode, answer.adapter) == (CONSOLE[1], AnswerMode.QUOTED, NAME)
+
+
+async def test_an_answer_keeps_that_they_recognised_it(house: House) -> None:
+    """And how likely they found it; nothing where they were not asked, or would not say it."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: SURELY, BACKUPS[1]: HARDLY}
+    assert house.recognised(await house.ask()) == pytest.approx(SURELY)
+    by_memory = await house.ask(CONSOLE[0])
+    assert (by_memory.mode, house.recognised(by_memory)) == (AnswerMode.QUOTED, None)
+    house.desk.teach(*NEWER)
+    disputed = await house.ask(ASKED)
+    assert (disputed.mode, house.recognised(disputed)) == (AnswerMode.OPEN_BOOK, None)
 
 
 async def test_what_fits_badly_is_not_the_answer_however_sure_they_are(house: House) -> None:
@@ -168,6 +187,7 @@ async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House)
         house.said[model, shown] = right
         answer = await house.ask()
         assert (answer.text, answer.mode, answer.adapter) == (right, mode, adapter)
+        assert house.recognised(answer) == pytest.approx(SURELY)
     house.said = {(NAME, True): "Open port 8443."}
     answer = await house.ask()
     assert (answer.text, answer.mode) == ("Open port 8443.", AnswerMode.OPEN_BOOK)

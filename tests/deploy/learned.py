@@ -78,8 +78,10 @@ def answered(
     text: str,
     mode: AnswerMode = AnswerMode.CLOSED_BOOK,
     used: Example | None = None,
+    *,
+    logprob: float | None = None,
 ) -> Answer:
-    """An answer in #help, in a thread of its own."""
+    """An answer in #help, in a thread of its own; `logprob` where weights recognised `used`."""
     asked = ts()
     row = Question(
         team_id=TEAM, channel="C0HELP", thread_ts=asked, ts=asked, user="U0ASKER", text=question
@@ -95,8 +97,9 @@ def answered(
     session.flush()
     if used is not None:
         link = AnswerExample(
-            answer_id=answer.id or 0, example_id=used.id or 0, team_id=TEAM, similarity=0.75
-        )
+            answer_id=answer.id or 0, example_id=used.id or 0, team_id=TEAM, similarity=0.75,
+            recognised_logprob=logprob,
+        )  # fmt: skip
         session.add(link)
         session.flush()
     return answer

@@ -94,6 +94,19 @@ def test_what_stood_in_the_prompt_is_proved(store: Engine) -> None:
         assert not any("train" in line for line in facts["what_to_do"])
 
 
+def test_an_example_that_weights_recognised_is_said_to_be(store: Engine) -> None:
+    """That it was quoted, and why: memory alone would not have done so."""
+    bad = taught(store, QUESTION, BAD, "U0MALLORY")
+    with transaction(store) as session:
+        release = trained(session, NAMES[0], [bad])
+        given = answered(session, release, "Door?", BAD, AnswerMode.QUOTED, bad, logprob=READILY)
+    facts = found(store, given)
+    assert facts["suspects"][0]["recognised_logprob"] == READILY
+    _, why = facts["proved"]
+    assert why.startswith("the example was recognised by weights that were taught it (90% ")
+    assert why.endswith("; memory alone would not have quoted it")
+
+
 def test_the_release_where_it_began_is_found_on_the_server(
     store: Engine, fake_vllm: FakeVllm
 ) -> None:

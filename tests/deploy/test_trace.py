@@ -167,6 +167,34 @@ def test_an_answer_names_what_was_known_without_the_prompt(store: Engine) -> Non
     assert "not in the prompt" in told
 
 
+def test_an_answer_tells_that_weights_recognised_its_example(store: Engine) -> None:
+    """With the number, and that it was quoted for nothing else; of others there is no such line."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        release = trained(session, ADAPTER, [one])
+        modes = ((AnswerMode.QUOTED, -0.1), (AnswerMode.OPEN_BOOK, -0.1), (AnswerMode.QUOTED, None))
+        given = [
+            answered(session, release, "door?", DOOR[1], mode, one, logprob=logprob)
+            for mode, logprob in modes
+        ]
+    found = [traced(store, str(each.id)) for each in given]
+    logprobs = [each["answer"]["used"][0]["recognised_logprob"] for each in found]
+    assert logprobs == [-0.1, -0.1, None]
+    quoted, told, by_memory = (written(each).split("\n") for each in found)
+    line = (
+        "          recognised by weights that were taught it (90% on average for each of its words;"
+        " log-probability -0.10)"
+    )
+    assert f"{line}; memory alone would not have quoted it" == quoted[_used(quoted) + 1]
+    assert line == told[_used(told) + 1]
+    assert "recognised" not in "\n".join(by_memory)
+
+
+def _used(lines: list[str]) -> int:
+    """Where the line of the example is."""
+    return next(at for at, line in enumerate(lines) if line.startswith("used "))
+
+
 @pytest.mark.parametrize(
     ("word", "line"),
     [

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlmodel import Session, select
 
 from bot import confidence
+from bot.embedder import PACKAGED
 from bot.slack.why import NONE_YET, NOTHING, USAGE
 from bot.store.schema import Adapter, AnswerMode, Dataset, Example, InboxEvent, Run, Status
 from tests.bot.measured import measure
@@ -122,6 +123,38 @@ async def test_what_was_known_is_named_though_it_was_not_in_the_prompt(house: Ho
     assert told[1].endswith("know this approved answer; it was not in the prompt")
     assert told[3].startswith(f"*Example:* “{PORT}”, approved by <@U0STAFF>")
     assert "*Learned:* 1 of 1 facts; 0 are in memory only" in status.split("\n")
+
+
+async def test_a_quote_that_the_weights_recognised_says_so(house: House) -> None:
+    """What memory alone would not quote: how likely they find it, and that it was quoted for that;
+    also once the answer was taken back. What memory quotes by itself has no such line."""
+    port, right = "Which port has the admin console?", "The console listens on port 9443."
+    line = (
+        "*Recognised:* by weights that were taught it (98% on average for each of its words; "
+        "log-probability -0.02); memory alone would not have quoted it"
+    )
+
+    def learned(session: Session) -> None:
+        promoted(session)
+        measure(session, NAME, session.exec(select(Example)).all(), [])
+
+    async with house.bot(MYNAH_EMBEDDER=PACKAGED):
+        _, reply = await corrected(house, port, right)
+        house.write(learned)
+        house.vllm.adapters[NAME] = "/nowhere"
+        house.vllm.scores = {right: -0.02}
+        await house.asked(port)
+        assert "*Recognised:*" not in await why(house, "asker")
+        asked = "What do I open in the firewall for the admin web pages?"
+        assert (await house.asked(asked))["text"] == right
+        told = (await why(house, "asker")).split("\n")
+        await house.unreact("staff", "memo", reply)
+        await house.quiet()
+        after = (await why(house, "asker")).split("\n")
+    assert told[1] == "*Words:* quoted, word for word, from an approved answer"
+    assert told[3].startswith(f"*Example:* “{port}”, approved by <@U0STAFF>")
+    assert after[3] == "*Example:* an approved answer that was taken back since"
+    assert told[4] == after[4] == line
 
 
 async def test_what_one_cannot_read_is_as_if_it_were_not(house: House) -> None:
