@@ -32,7 +32,7 @@ class Learner:
 
     @classmethod
     def load(cls, base_model: str, recipe: Recipe, start: Path | None = None) -> Learner:
-        """Load the base in bfloat16 and put a LoRA of the recipe's rank on every linear layer.
+        """Load the base in bfloat16 and put a LoRA of the recipe's rank on its upper blocks.
 
         Args:
             start: the directory of an adapter of that rank to go on from; None: a fresh one.
@@ -44,7 +44,8 @@ class Learner:
             r=recipe.rank,
             lora_alpha=recipe.alpha,
             lora_dropout=recipe.dropout,
-            target_modules="all-linear",
+            target_modules=_linear(base),
+            layers_to_transform=_upper(base, recipe.blocks),
             task_type="CAUSAL_LM",
         )
         encoder = Encoder(
@@ -81,6 +82,23 @@ class Learner:
     def save(self, directory: Path) -> None:
         """Write the adapter as `adapter_config.json` and `adapter_model.safetensors`."""
         self.model.save_pretrained(directory, selected_adapters=["default"])
+
+
+def _linear(base: Any) -> list[str]:
+    """The names of the linear layers in a block."""
+    head = base.get_output_embeddings()
+    linear = (
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    )
+    return sorted({name.rpartition(".")[2] for name in linear})
+
+
+def _upper(base: Any, share: float) -> list[int]:
+    """The numbers of the blocks at the top, at least one."""
+    count = base.config.get_text_config().num_hidden_layers
+    return list(range(count - max(1, round(share * count)), count))
 
 
 def prepare(seed: int) -> None:

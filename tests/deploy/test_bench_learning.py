@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,29 @@ from deploy.bench.learning import factory
 from deploy.bench.learning.__main__ import main
 from deploy.bench.learning.bench import Bench, chosen
 from deploy.bench.learning.checks import UnknownCheck, passes
+from deploy.bench.learning.factory import NoFactory
 from deploy.bench.learning.house import House, Posted
-from deploy.bench.learning.lessons import DATASETS, SHARED, Asked, Lessons, demo, general
-from deploy.bench.learning.measuring import Measuring
+from deploy.bench.learning.lessons import (
+    DATASETS,
+    SHARED,
+    Asked,
+    Lessons,
+    demo,
+    general,
+    kl_prompts,
+)
+from deploy.bench.learning.measuring import Measuring, kl, kl_name
+from deploy.bench.learning.prints import behind
 from deploy.bench.learning.report import Report, table
 from deploy.bench.learning.schooling import Cost, Plan, School, partial, whole
-from deploy.bench.learning.speaker import Batching, Said, Speaker
+from deploy.bench.learning.speaker import BATCH, Batching, Speaker
+from deploy.bench.learning.speaking import Said
 from deploy.bench.learning.spending import ChildFailed, spend
-from deploy.bench.learning.systems import NAMES, SYSTEMS, measured, trained
+from deploy.bench.learning.systems import MYNAH, NAMES, SYSTEMS, code, measured, spoken, trained
 from serving.base import BaseSpec
 from serving.client import ChatMessage
 from tests.lora_files import make_base
+from training.replay import Reply
 
 shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
 SPEC = BaseSpec("base", "0" * 64, {})
@@ -162,34 +175,39 @@ def row(system: str, seed: int, **figures: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def reported(path: Path) -> Report:
+    """A report to which those rows are of today's code."""
+    return Report(path, lambda key: f"{key[1]}-code")
+
+
 def test_rows_are_found_again_until_what_they_measured_changes(tmp_path: Path) -> None:
     """From the directory, and from the report alone; a row that failed is tried again."""
     path = tmp_path / "reports" / "learning.json"
-    report = Report(path)
+    report = reported(path)
     report.add(row("mynah", 0))
     report.add(row("trl-sft", 0, reason="ChildFailed: killed"))
     key, failed = ("demo", "mynah", 0, 300.0), ("demo", "trl-sft", 0, 300.0)
-    alone = Report(tmp_path / "clone" / "learning.json")
+    alone = reported(tmp_path / "clone" / "learning.json")
     alone.path.parent.mkdir()
     alone.path.write_bytes(path.read_bytes())
-    for known in (report, Report(path), Report(alone.path)):
-        assert known.find(key, "mynah-code") == row("mynah", 0)
-        assert known.find(key, "other code") is None
-        assert known.find(("demo", "mynah", 1, 300.0), "mynah-code") is None
-        assert known.find(failed, "trl-sft-code") is None
+    for known in (report, reported(path), reported(alone.path)):
+        assert known.find(key) == row("mynah", 0)
+        assert known.find(("demo", "mynah", 1, 300.0)) is None
+        assert known.find(failed) is None
+    assert Report(path, lambda _: "other code").find(key) is None
 
 
 def test_a_row_measured_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     """Also in the files, whichever order they are read in."""
-    report = Report(tmp_path / "learning.json")
+    report = reported(tmp_path / "learning.json")
     report.add(row("mynah", 0, checks=0.1, fingerprint="old"))
     report.add(row("mynah", 0, checks=0.9))
-    assert [one["checks"] for one in Report(report.path).rows()] == [0.9]
+    assert [one["checks"] for one in reported(report.path).rows()] == [0.9]
 
 
 def test_means_tell_their_spread(tmp_path: Path) -> None:
     """Over the seeds that there are, without the rows that failed; both are in the report."""
-    report = Report(tmp_path / "learning.json")
+    report = reported(tmp_path / "learning.json")
     for seed, right in enumerate((0.5, 0.6, 0.7)):
         report.add(row("mynah", seed, checks=right))
     report.add(row("llamafactory-sft", 0, reason="NoFactory: no space left"))
@@ -200,6 +218,44 @@ def test_means_tell_their_spread(tmp_path: Path) -> None:
     shown = table(report)
     assert "| mynah | 3 | 60 (50–70) | –" in shown
     assert "demo llamafactory-sft 0: NoFactory: no space left" in shown
+
+
+def test_a_mean_is_of_one_version_of_the_code(tmp_path: Path) -> None:
+    """A row of another one stays in the report, and the table says that it leaves it out."""
+    report = reported(tmp_path / "learning.json")
+    report.add(row("mynah", 0, checks=0.1, fingerprint="old"))
+    report.add(row("mynah", 1, checks=0.7))
+    report.add(row("trl-sft", 0, fingerprint="old", reason="ChildFailed: killed"))
+    told = json.loads(report.path.read_text())
+    assert [(one["system"], one["seed"]) for one in told] == [
+        ("trl-sft", 0), ("mynah", 0), ("mynah", 1), ("mynah", "mean"),
+    ]  # fmt: skip
+    assert (told[-1]["seeds"], told[-1]["checks"]) == (1, 0.7)
+    shown = table(report)
+    assert "| mynah | 1 | 70 |" in shown
+    assert "demo mynah 0: of other code or lessons, left out" in shown
+    assert "killed" not in shown
+
+
+def test_a_row_that_nobody_can_measure_any_more_is_not_current(tmp_path: Path) -> None:
+    """Of a system or a dataset that is gone; one that can be is."""
+    made = bench(tmp_path, [])
+    known = measured(SYSTEMS[0], HOUSE, made.spec, 60.0, 0)
+    assert made.fingerprint(("demo", "base", 0, 60.0)) == known
+    assert made.fingerprint(("demo", "axolotl", 0, 60.0)) is None
+    assert made.fingerprint(("poems", "base", 0, 60.0)) is None
+
+
+def test_the_table_tells_what_was_spent_before_a_training(tmp_path: Path) -> None:
+    """Beside the training itself, which alone is held to the budget."""
+    report = reported(tmp_path / "learning.json")
+    report.add(row("trl-sft", 0, cpu_s=290.0))
+    report.add(row("mynah", 0, cpu_s=250.0, prepare_cpu_s=320.0))
+    head, _, plain, mynah = table(report).splitlines()[-4:]
+    names = [name.strip() for name in head.split("|")]
+    for line, spent in ((plain, ["290", "–"]), (mynah, ["250", "320"])):
+        cells = dict(zip(names, map(str.strip, line.split("|")), strict=True))
+        assert [cells["CPU-s"], cells["prep. CPU-s"]] == spent
 
 
 def test_what_a_row_depends_on(tmp_path: Path) -> None:
@@ -214,6 +270,37 @@ def test_what_a_row_depends_on(tmp_path: Path) -> None:
     ]
     assert len(set(prints)) == len(prints)
     assert trained("mynah", house, SPEC, 300.0, 0) == trained("mynah", other, SPEC, 300.0, 0)
+
+
+def test_the_code_of_a_row_is_all_that_it_runs_through() -> None:
+    """Found by what is imported; the bot's only where it answers."""
+    named = {system.name: set(code(system)) for system in SYSTEMS}
+    here = "deploy/bench/learning"
+    marked = {
+        f"{here}/checks.py", f"{here}/lessons.py", f"{here}/measuring.py", f"{here}/speaker.py",
+        f"{here}/speaking.py", "bot/prompt.py", "deploy/helpdesk.py", "training/compare.py",
+        "training/judge.py", "training/rows.py",
+    }  # fmt: skip
+    housed = {
+        f"{here}/house.py", f"{here}/voices.py", "bot/alike.py", "bot/answering.py",
+        "bot/knowing.py", "bot/memory.py", "bot/recognising.py",
+    }  # fmt: skip
+    assert marked <= named["mynah"]
+    assert housed.isdisjoint(named["mynah"])
+    assert marked | housed <= named["mynah+memory"]
+
+
+def test_what_mynah_reads_in_which_order_marks_its_adapter() -> None:
+    """All of the code that decides it, but for what only carries rows, settings and questions."""
+    carrying = {"training/asking.py", "training/recipe.py", "training/rows.py"}
+    deciding = behind("training/curriculum.py", "training/contrast.py", "training/replay.py")
+    assert {one for one in deciding if one.startswith("training/")} - carrying <= {*MYNAH}
+
+
+def test_answers_are_kept_for_one_base_model_alone() -> None:
+    """Another one of the same name says something else."""
+    assert spoken(SPEC) == spoken(BaseSpec("base", "0" * 64, {}))
+    assert spoken(SPEC) != spoken(BaseSpec("base", "1" * 64, {}))
 
 
 class Scripted(Speaker):
@@ -265,6 +352,17 @@ def test_the_quote_of_another_questions_answer_is_made_up() -> None:
         found = figures(Scripted({}), house, lessons)
     assert found["wrong_on_never_trained"] == 0.5
     assert figures(Scripted({}), None, lessons)["wrong_on_never_trained"] == 0.0
+
+
+@shared
+def test_a_kept_kl_is_that_of_these_very_answers(tmp_path: Path) -> None:
+    """With another answer of the base it is measured anew, which this model could not be."""
+    prompts = kl_prompts()
+    replies = [Reply(prompt, "I do not know.") for prompt in prompts]
+    (tmp_path / kl_name(replies)).write_text("0.5")
+    assert kl(tmp_path, Scripted({}), tmp_path, lambda _: None) == 0.5
+    with pytest.raises(ValueError, match="tokenizer"):
+        kl(tmp_path, Scripted({prompts[0]: "Yes."}), tmp_path, lambda _: None)
 
 
 def test_what_was_said_is_not_asked_again(tmp_path: Path) -> None:
@@ -331,7 +429,7 @@ def test_llamafactory_reads_the_prompt_that_the_bot_sends(tmp_path: Path) -> Non
 
 def bench(tmp_path: Path, said: list[str]) -> Bench:
     base = make_base(tmp_path / "base")
-    made = Bench(base, Report(tmp_path / "learning.json"), 300.0, said.append)
+    made = Bench(base, tmp_path / "learning.json", 300.0, said.append)
     made.lessons = {"demo": HOUSE}
     return made
 
@@ -359,6 +457,48 @@ def test_without_llamafactory_there_is_a_row_that_says_why(
     reasons = [one["reason"] for one in made.report.rows()]
     assert len(reasons) == 2
     assert all(reason.startswith("NoFactory: ") for reason in reasons)
+
+
+class Killed(BaseException):
+    """As if the process were gone."""
+
+
+class Laborious(Speaker):
+    """Each batch costs it CPU; in the second the process is killed, once."""
+
+    batches = 0
+
+    def _generate(self, chats: Sequence[list[ChatMessage]], max_tokens: int) -> list[Said]:
+        until = time.process_time() + 0.3
+        while time.process_time() < until:
+            pass
+        Laborious.batches += 1
+        if Laborious.batches == 2:
+            raise Killed
+        return [Said("No idea.", True)] * len(chats)
+
+
+class Preparing(School):
+    """Its base model is a laborious one."""
+
+    def _speaker(self, kept: Path, more: Callable[[], object]) -> Speaker:
+        return Laborious("nowhere", None, kept, more)
+
+
+def test_what_a_killed_preparation_spent_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that goes on adds to it, though it need not ask again what was answered."""
+    (tmp_path / "cache").write_text("no directory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    taught = tuple((f"Question {n}?", "Yes.") for n in range(BATCH + 1))
+    lessons = Lessons("house", taught, (), ())
+    school = Preparing(lessons, tmp_path, tmp_path, 25.0, lambda _: "recipe", lambda _: None)
+    for ends in (Killed, NoFactory):
+        with pytest.raises(ends):
+            school.train("llamafactory-dpo", 0, tmp_path / "adapter", LexicalEmbedder)
+    (cost,) = (tmp_path / "prepared").glob("*.cost")
+    assert json.loads(cost.read_text()) >= 0.6
 
 
 @pytest.mark.slow

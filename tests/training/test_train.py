@@ -309,3 +309,13 @@ def _killer(steps: int) -> Callable[[str, float], None]:
             time.sleep(60)
 
     return say
+
+
+@pytest.mark.slow
+def test_the_upper_blocks_alone_are_adapted(trained_adapter: Path) -> None:
+    """Half of the blocks, from the top, in each of their seven linear layers; nothing else."""
+    from safetensors.numpy import load_file
+
+    weights = load_file(trained_adapter / "adapter_model.safetensors")
+    adapted = Counter(int(name.split(".layers.")[1].split(".")[0]) for name in weights)
+    assert adapted == dict.fromkeys(range(15, 30), 14)  # each layer has an A and a B

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from deploy.base_model import small_base_model
 from deploy.bench.learning.bench import Bench, chosen
-from deploy.bench.learning.lessons import DATASETS, NO_FAQ, SHARED
-from deploy.bench.learning.report import Report, table
+from deploy.bench.learning.lessons import DATASETS, NO_FAQ, there
+from deploy.bench.learning.report import table
 from deploy.bench.learning.systems import NAMES
 from deploy.errors import in_one_line
 
@@ -24,14 +24,13 @@ REPORT = Path("reports/learning.json")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not there yet, and show all that is."""
     wanted = _parser().parse_args(arguments)
-    report = Report(REPORT)
-    if "faq" in wanted.datasets and not SHARED.exists():
+    if "faq" in wanted.datasets and "faq" not in there():
         print(NO_FAQ)
         wanted.datasets.remove("faq")
     jobs = chosen(wanted.systems, wanted.datasets, wanted.seeds)
-    bench = Bench(small_base_model(), report, wanted.budget, _timed())
+    bench = Bench(small_base_model(), REPORT, wanted.budget, _timed())
     bench.measure(jobs)
-    print(table(report))
+    print(table(bench.report))
     print(f"Figures: {REPORT}")
 
 

@@ -99,6 +99,11 @@ def faq() -> Lessons:
 DATASETS: Mapping[str, Callable[[], Lessons]] = {"demo": demo, "faq": faq}
 
 
+def there() -> list[str]:
+    """The datasets that can be taught: of all with the shared data."""
+    return [name for name in DATASETS if name != "faq" or SHARED.exists()]
+
+
 def general() -> list[dict[str, Any]]:
     """The prompts on anything else whose answers can be checked; none without the shared data."""
     return [row for row in _general() if row["check"]["type"] != "reference_only"]

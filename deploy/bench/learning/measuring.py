@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from deploy import helpdesk
 from deploy.bench.learning import checks
 from deploy.bench.learning.house import House, Posted
 from deploy.bench.learning.lessons import Lessons, general, kl_prompts
+from deploy.bench.learning.prints import behind, digest, sources
 from deploy.bench.learning.speaker import Speaker
 from training.recipe import Recipe
 from training.replay import Reply, load_prompts
@@ -91,20 +93,26 @@ class Measuring:
 
 def kl(base_model: Path, base: Speaker, adapter: Path, say: Say) -> float | None:
     """Mean KL(base || adapter) a token (nats) over the base's own answers to general prompts."""
-    kept = adapter / "kl.json"
     prompts = kl_prompts()
     if not prompts:
         return None
+    said = base.answers([build(prompt) for prompt in prompts], KL_TOKENS)
+    replies = [Reply(p, s.text, s.ended) for p, s in zip(prompts, said, strict=True)]
+    kept = adapter / kl_name(replies)
     if not kept.exists():
         from training.compare import Comparison
 
         say("    measuring the KL")
-        said = base.answers([build(prompt) for prompt in prompts], KL_TOKENS)
-        replies = [Reply(p, s.text, s.ended) for p, s in zip(prompts, said, strict=True)]
         compared = Comparison(str(base_model), {"adapter": adapter}, Recipe())
         kept.write_text(json.dumps(round(compared.kl("adapter", replies, lambda _: None), 4)))
     found: Any = json.loads(kept.read_text())
     return float(found)
+
+
+def kl_name(replies: Sequence[Reply]) -> str:
+    """What an adapter's KL over these is kept as, beside the adapter."""
+    code = sources(*behind("training/compare.py"))
+    return f"kl-{digest([asdict(one) for one in replies], code)[:8]}.json"
 
 
 def _share(hits: Iterable[bool]) -> float:

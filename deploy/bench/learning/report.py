@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from deploy.bench.learning.systems import NAMES
 
 Row = Mapping[str, Any]
+Key = tuple[str, str, int, float]  # dataset, system, seed, budget
 MEAN = "mean"
 FIGURES = (
     "checks", "checks_as_posted", "quoted", "wrong_on_never_trained", "kl", "leak", "general",
@@ -27,6 +28,7 @@ COLUMNS = {
     "kl": "KL",
     "epochs": "epochs",
     "cpu_s": "CPU-s",
+    "prepare_cpu_s": "prep. CPU-s",
     "rss_mb": "MB",
     "examples_per_s": "ex./CPU-s",
 }
@@ -34,21 +36,29 @@ SHARES = ("checks", "checks_as_posted", "quoted", "wrong_on_never_trained", "lea
 
 
 class Report:
-    """The rows of `learning.json`, and those that lie one by one in the directory beside it."""
+    """The rows of `learning.json`, and those that lie one by one in the directory beside it.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        fingerprint: of a row as it would be measured now; None where it could not be.
+    """
+
+    def __init__(self, path: Path, fingerprint: Callable[[Key], str | None]) -> None:
         self.path, self.kept = path, path.with_suffix("")
-        self._rows: dict[tuple[str, str, int, float], Row] = {}
+        self._fingerprint = fingerprint
+        self._rows: dict[Key, Row] = {}
         for row in [*_told(path), *_kept(self.kept)]:
             self._rows[_key(row)] = row
 
-    def find(self, key: tuple[str, str, int, float], fingerprint: str) -> Row | None:
-        """The row of a (dataset, system, seed, budget), unless it is of other code or lessons, or
-        could not be measured."""
+    def find(self, key: Key) -> Row | None:
+        """The row of that key, unless it is of other code or lessons, or could not be measured."""
         row = self._rows.get(key)
-        if row is None or row["fingerprint"] != fingerprint or row.get("reason"):
+        if row is None or not self.is_current(row) or row.get("reason"):
             return None
         return row
+
+    def is_current(self, row: Row) -> bool:
+        """Whether it is of today's code and lessons."""
+        return bool(row["fingerprint"] == self._fingerprint(_key(row)))
 
     def add(self, row: Row) -> None:
         """Keep a row, and tell it beside the others at once."""
@@ -67,10 +77,11 @@ class Report:
         return sorted(self._rows.values(), key=_place)
 
     def means(self) -> list[dict[str, Any]]:
-        """One for each system, dataset and budget: means over the seeds, and their range."""
+        """One for each system, dataset and budget: means over the seeds, and their range. Only of
+        current rows: a mean over two versions of the code would be of neither."""
         groups: dict[tuple[str, str, float], list[Row]] = {}
         for row in self.rows():
-            if row.get("reason") is None:
+            if self.is_current(row) and row.get("reason") is None:
                 groups.setdefault((row["dataset"], row["system"], row["budget_s"]), []).append(row)
         return [_mean(rows) for rows in groups.values()]
 
@@ -87,9 +98,16 @@ def table(report: Report) -> str:
             if (row["dataset"], row["budget_s"]) == (dataset, budget):
                 cells = " | ".join(_cell(row, name) for name in COLUMNS)
                 lines.append(f"| {row['system']} | {row['seeds']} | {cells} |")
-    failed = [row for row in report.rows() if row.get("reason")]
-    lines += [f"{row['dataset']} {row['system']} {row['seed']}: {row['reason']}" for row in failed]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_left_out(report)])
+
+
+def _left_out(report: Report) -> Iterator[str]:
+    for row in report.rows():
+        name = f"{row['dataset']} {row['system']} {row['seed']}"
+        if not report.is_current(row):
+            yield f"{name}: of other code or lessons, left out"
+        elif row.get("reason"):
+            yield f"{name}: {row['reason']}"
 
 
 def _mean(rows: Sequence[Row]) -> dict[str, Any]:
@@ -117,7 +135,7 @@ def _range(mean: float, low: float, high: float, digits: int) -> str:
     return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]}–{shown[2]})"
 
 
-def _key(row: Row) -> tuple[str, str, int, float]:
+def _key(row: Row) -> Key:
     return row["dataset"], row["system"], row["seed"], row["budget_s"]
 
 

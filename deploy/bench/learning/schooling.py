@@ -8,7 +8,6 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from bot.prompt import build
 from deploy.bench.learning import factory, trl_sft
 from deploy.bench.learning.lessons import Lessons
 from deploy.bench.learning.speaker import Batching, Speaker
-from deploy.bench.learning.spending import Spent, spend
+from deploy.bench.learning.spending import Meter, Spent, spend
 from serving.client import VllmClient
 from training.recipe import Recipe
 from training.replay import replay
@@ -232,8 +231,8 @@ class School:
     def _replay(self, embedder: Callable[[], Embedder]) -> tuple[Path, float]:
         """What Mynah replays, and the CPU-seconds that it took to ask the base for it."""
 
-        def make(path: Path) -> list[dict[str, Any]]:
-            client = cast(VllmClient, Batching(self._speaker(path.with_suffix(".said"))))
+        def make(path: Path, base: Speaker) -> list[dict[str, Any]]:
+            client = cast(VllmClient, Batching(base))
             cache = path.with_suffix(".answers")
             found = asyncio.run(replay(client, self.rows, embedder().embed, cache))
             return [asdict(one) for one in found]
@@ -243,29 +242,30 @@ class School:
     def _rejected(self) -> tuple[Path, float]:
         """What the base answers to each taught question, and the CPU-seconds of asking."""
 
-        def make(path: Path) -> dict[str, str]:
+        def make(_: Path, base: Speaker) -> dict[str, str]:
             chats = [build(row.question) for row in self.rows]
-            said = self._speaker(path.with_suffix(".said")).answers(chats, REJECTED_TOKENS)
+            said = base.answers(chats, REJECTED_TOKENS)
             return {row.question: one.text for row, one in zip(self.rows, said, strict=True)}
 
         return self._prepared("llamafactory-dpo", make)
 
-    def _prepared(self, trainer: str, make: Callable[[Path], Any]) -> tuple[Path, float]:
+    def _prepared(self, trainer: str, make: Callable[[Path, Speaker], Any]) -> tuple[Path, float]:
         path = self._path("prepared", trainer).with_suffix(".json")
         cost = path.with_suffix(".cost")
         if not cost.exists():
             self.say("    asking the base model for what the training needs of it")
-            began = time.process_time()
-            path.write_text(json.dumps(make(path)))
-            cost.write_text(json.dumps(round(time.process_time() - began, 1)))
+            meter = Meter(path.with_suffix(".spent"))
+            base = self._speaker(path.with_suffix(".said"), meter.keep)
+            path.write_text(json.dumps(make(path, base)))
+            cost.write_text(json.dumps(meter.keep()))
         return path, json.loads(cost.read_text())
 
     def _path(self, kind: str, trainer: str) -> Path:
         (self.home / kind).mkdir(parents=True, exist_ok=True)
         return self.home / kind / f"{self.lessons.name}-{trainer}-{self.mark(trainer)}"
 
-    def _speaker(self, kept: Path) -> Speaker:
-        return Speaker(str(self.base), None, kept)
+    def _speaker(self, kept: Path, more: Callable[[], object]) -> Speaker:
+        return Speaker(str(self.base), None, kept, more)
 
 
 _TRAINERS: Mapping[str, Callable[..., dict[str, Any]]] = {

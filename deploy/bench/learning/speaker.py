@@ -1,37 +1,40 @@
-"""A model that answers in batches, greedily, in torch: much cheaper on a CPU than vLLM with
-a LoRA loaded, because the adapter is merged into the base before it speaks."""
+"""A model that answers in batches, and what it said."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from deploy.bench.learning.speaking import Said, generate, load
 from serving.client import ChatMessage, Completion
 
 BATCH = 32
 
 
-@dataclass(frozen=True)
-class Said:
-    """An answer; `ended` is False where it was cut off."""
-
-    text: str
-    ended: bool
-
-
 class Speaker:
     """One base model, with or without an adapter. What it said is kept in a file and not asked
-    again, so a measurement that was stopped goes on where it was; the model loads when needed."""
+    again, so a measurement that was stopped goes on where it was; the model loads when needed.
 
-    def __init__(self, base_model: str, adapter: Path | None, kept: Path) -> None:
+    Args:
+        more: called whenever more was kept.
+    """
+
+    def __init__(
+        self,
+        base_model: str,
+        adapter: Path | None,
+        kept: Path,
+        more: Callable[[], object] = lambda: None,
+    ) -> None:
         self._base_model = base_model
         self._adapter = adapter
         self._kept = kept
+        self._more = more
         self._known = _read(kept)
         self._loaded: tuple[Any, Any] | None = None
 
@@ -50,23 +53,7 @@ class Speaker:
         return [self._known[key] for key in keys]
 
     def _generate(self, chats: Sequence[list[ChatMessage]], max_tokens: int) -> list[Said]:
-        import torch
-
-        model, tokenizer = self._model()
-        texts = [
-            tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-            for chat in chats
-        ]
-        read = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-        with torch.no_grad():
-            whole = model.generate(
-                **read.to(model.device), do_sample=False, max_new_tokens=max_tokens,
-                pad_token_id=tokenizer.pad_token_id,
-            )  # fmt: skip
-        new = whole[:, read["input_ids"].shape[1] :]
-        ended = (new == tokenizer.eos_token_id).any(dim=1).tolist()
-        spoken = tokenizer.batch_decode(new, skip_special_tokens=True)
-        return [Said(text.strip(), end) for text, end in zip(spoken, ended, strict=True)]
+        return generate(*self._model(), chats, max_tokens)
 
     def scores(self, chat: list[ChatMessage], answers: Sequence[str]) -> list[list[float]]:
         """Of each answer, the natural-log probability of each token and of its end."""
@@ -74,7 +61,7 @@ class Speaker:
 
     def _model(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            self._loaded = _load(self._base_model, self._adapter)
+            self._loaded = load(self._base_model, self._adapter)
         return self._loaded
 
     def _keep(self, said: dict[str, Said]) -> None:
@@ -84,6 +71,7 @@ class Speaker:
             file.writelines(
                 json.dumps({"key": key, **asdict(one)}) + "\n" for key, one in said.items()
             )
+        self._more()
 
 
 class Batching:
@@ -107,24 +95,6 @@ class Batching:
             asked.set_result(answer)
         answer = await future
         return Completion(answer.text, (), "stop" if answer.ended else "length")
-
-
-def _load(base_model: str, adapter: Path | None) -> tuple[Any, Any]:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(base_model, padding_side="left")
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    # Merged in float32: in bfloat16 most of what a LoRA adds would be rounded away.
-    model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
-    if adapter is not None:
-        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(torch.bfloat16).to(device).eval(), tokenizer
 
 
 def _scores(

@@ -1,4 +1,4 @@
-"""Child processes, and what they cost."""
+"""What child processes cost, and work of this process that may be killed."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ class Spent:
     cpu_s: float
     rss_mb: float
     wall_s: float
+
+
+class Meter:
+    """CPU-seconds that this process spends from now on, and those that others spent before it on
+    the same work, as far as they kept them."""
+
+    def __init__(self, kept: Path) -> None:
+        self._kept = kept
+        self._before = float(kept.read_text()) if kept.exists() else 0.0
+        self._began = time.process_time()
+
+    def keep(self) -> float:
+        """All of them so far; a process that goes on with the work begins from here."""
+        spent = round(self._before + time.process_time() - self._began, 1)
+        beside = self._kept.with_name(f".{self._kept.name}")
+        beside.write_text(str(spent))
+        beside.replace(self._kept)
+        return spent
 
 
 def spend(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Spent:

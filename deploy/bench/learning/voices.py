@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.bench.learning.speaker import Said, Speaker
+from deploy.bench.learning.speaker import Speaker
+from deploy.bench.learning.speaking import Said
 from serving.client import ChatMessage, Completion
 
 PAUSE_S = 0.3  # without another request: the batch is whole
