@@ -124,6 +124,7 @@ class Answering:
         abstaining: Abstaining | None = None,
         cases: Cases | None = None,
         knowing: Knowing | None = None,
+        recognising: Recognising | None = None,
         quote: bool = True,
         max_tokens: int = 256,
         at_once: int = 4,
@@ -140,7 +141,7 @@ class Answering:
         self._abstaining = abstaining
         self._cases = cases
         self._knowing = knowing
-        self._recognising = Recognising(memory, router, knowing) if memory and knowing else None
+        self._recognising = recognising
         self._quote = quote
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none

@@ -15,6 +15,7 @@ from bot.answering import Answering
 from bot.cases import Cases
 from bot.knowing import Knowing
 from bot.memory import Memory
+from bot.recognising import Recognising
 from bot.routing import Router
 from bot.settings import BotSettings
 from bot.slack import blocks, case_card
@@ -96,13 +97,15 @@ class Desk:
             engine, roles, why, admin_channel=settings.admin_channel, said=shared.said,
             more=decisions.commands,
         )  # fmt: skip
+        knowing = Knowing(engine)
         self.answering = Answering(
             engine, shared.memory if settings.memory else None, shared.router,
             read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
             cite=Citing(engine, workspace, roles).link,
             show=Streams(engine, client, identity, pacing).of,
             abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
-            knowing=Knowing(engine), quote=settings.quote, max_tokens=settings.max_tokens,
+            knowing=knowing, recognising=Recognising(shared.memory, shared.router, knowing),
+            quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s

@@ -19,8 +19,10 @@ from bot import examples, feedback, releases
 from bot.answering import NO_WORDS, TOO_MUCH, Answering, Reply
 from bot.dispatcher import Later
 from bot.embedder import open_embedder
+from bot.knowing import Knowing
 from bot.memory import Memory
 from bot.prompt import Turn
+from bot.recognising import WITHIN_S, Recognising
 from bot.routing import Router
 from bot.store.database import reading, transaction
 from bot.store.schema import (
@@ -81,16 +83,24 @@ class Desk:
     """An Answering with its parts, and what a test asks of it."""
 
     def __init__(
-        self, engine: Engine, *servers: FakeVllm, embedder: str = "none", **settings: Any
+        self,
+        engine: Engine,
+        *servers: FakeVllm,
+        embedder: str = "none",
+        knowing: Knowing | None = None,
+        within_s: float = WITHIN_S,
+        **settings: Any,
     ) -> None:
         self.engine = engine
         self.said = 0
         self.turns: Sequence[Turn] = ()
         self.memory = Memory(engine, open_embedder(embedder))
         self.clients = [VllmClient(server.url, api_key=API_KEY) for server in servers]
+        self.router = Router(engine, self.clients, fresh_s=0)
+        recognising = knowing and Recognising(self.memory, self.router, knowing, within_s=within_s)
         self.answering = Answering(
-            engine, self.memory, Router(engine, self.clients, fresh_s=0), read_thread=self.read,
-            render=render, said=self.count, **settings,
+            engine, self.memory, self.router, read_thread=self.read, render=render, said=self.count,
+            knowing=knowing, recognising=recognising, **settings,
         )  # fmt: skip
         with transaction(engine) as session:
             releases.ensure_team(session, TEAM)

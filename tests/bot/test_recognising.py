@@ -35,13 +35,13 @@ SURELY, HARDLY = -0.02, -2.0
 class House:
     """Two facts, an adapter that was trained on them, and what each model says."""
 
-    def __init__(self, engine: Engine, vllm: NarrowVllm, *, quote: bool = True) -> None:
+    def __init__(self, engine: Engine, vllm: NarrowVllm, **settings: Any) -> None:
         self.vllm = vllm
         vllm.longest_chars = 10_000
         self.said: dict[tuple[str, bool], str] = {}  # by model, and whether the fact is in sight
         vllm.script = self.speak
         self.desk = Desk(
-            engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0), quote=quote
+            engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0), **settings
         )
         self.facts = [self.desk.teach(*fact) for fact in (CONSOLE, BACKUPS)]
         self.desk.promote()
@@ -83,7 +83,7 @@ class House:
         ]
 
 
-@pytest.fixture(params=[True])
+@pytest.fixture(params=[{}])
 async def house(
     store: Engine, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[House]:
@@ -92,7 +92,7 @@ async def house(
     base = make_base(tmp_path / "base")
     async with AsyncExitStack() as stack:
         vllm = stack.enter_context(NarrowVllm(adapters_dir=tmp_path / "adapters", base_dir=base))
-        made = House(store, vllm, quote=request.param)
+        made = House(store, vllm, **request.param)
         for client in made.desk.clients:
             stack.push_async_callback(client.aclose)
         yield made
@@ -281,17 +281,15 @@ async def test_a_question_that_the_model_cannot_read_switches_nothing_off(house:
     assert (await house.ask()).mode is AnswerMode.QUOTED
 
 
+@pytest.mark.parametrize("house", [{"within_s": 0.2}], indirect=True)
 async def test_who_waits_to_ask_them_waits_no_longer_than_for_them(house: House) -> None:
     """With the server busy for others the question is answered without; so is the next, at once."""
     house.trained(*house.facts)
     house.vllm.scores = {CONSOLE[1]: SURELY}
-    answering = house.desk.answering
-    assert answering._recognising is not None
-    answering._recognising._within_s = 0.2
     house.vllm.scoring_s = 60
     chat: list[ChatMessage] = [{"role": "user", "content": "?"}]
     others = [
-        asyncio.create_task(answering._router.scores(chat, ["!"], model=NAME))
+        asyncio.create_task(house.desk.router.scores(chat, ["!"], model=NAME))
         for _ in range(SCORED_AT_ONCE)
     ]
     assert (await house.ask()).mode is AnswerMode.CLOSED_BOOK
@@ -331,7 +329,7 @@ async def test_all_workspaces_together_ask_for_little_at_once(engine: Engine) ->
         assert client.most == SCORED_AT_ONCE
 
 
-@pytest.mark.parametrize("house", [False], indirect=True)
+@pytest.mark.parametrize("house", [{"quote": False}], indirect=True)
 async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House) -> None:
     """By heart where that is proved; else with the answer in the prompt; else by the base, which
     reads better than what was taught much; else the adapter's words stand."""
@@ -352,7 +350,7 @@ async def test_without_quoting_it_is_said_by_whoever_says_it_right(house: House)
     assert (answer.text, answer.mode) == ("Open port 8443.", AnswerMode.OPEN_BOOK)
 
 
-@pytest.mark.parametrize("house", [False], indirect=True)
+@pytest.mark.parametrize("house", [{"quote": False}], indirect=True)
 async def test_what_is_not_proved_is_not_said_by_heart(house: House) -> None:
     """Nor what staff found wrong since: recognising it is no proof that it is said right."""
     house.trained(*house.facts)

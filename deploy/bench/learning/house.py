@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from bot.embedder import Embedder
 from bot.knowing import Knowing
 from bot.memory import Match, Memory
 from bot.prompt import Turn
+from bot.recognising import Recognising
 from bot.routing import Router
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import (
@@ -85,9 +87,12 @@ class House:
         return asyncio.run(self._posted(questions, max_tokens, quote))
 
     async def _posted(self, questions: Sequence[str], max_tokens: int, quote: bool) -> list[Posted]:
+        router, knowing = cast(Router, Voices(self._speakers)), Taught(self._engine)
+        # All is asked at once, for larger batches: nothing is given up for having waited.
+        patient = Recognising(self._memory, router, knowing, within_s=math.inf)
         answering = Answering(
-            self._engine, self._memory, cast(Router, Voices(self._speakers)), read_thread=_alone,
-            render=_shown, said=lambda: None, knowing=Taught(self._engine), quote=quote,
+            self._engine, self._memory, router, read_thread=_alone, render=_shown,
+            said=lambda: None, knowing=knowing, recognising=patient, quote=quote,
             max_tokens=max_tokens, at_once=AT_ONCE,
         )  # fmt: skip
         ids = [self._ask(question) for question in questions]
