@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bot.grounding import says
+from bot.quality import refusal
 from bot.store.database import open_engine
 from bot.store.schema import Run, RunStatus
 from deploy import demo_report, helpdesk, watch
@@ -190,13 +191,19 @@ async def _judge(
     for (fact, wording), answer in zip(lesson, answers, strict=True):
         if answer is None:
             raise DemoFailed(f"no answer to {wording!r}: see {stage.local.home / 'logs'}")
-        # Staff read: the right number among invented ones is corrected, too.
-        if passes(answer.text, fact.checks) and says(answer.text, fact.answer, wording):
+        if reads_right(fact, wording, answer.text):
             await stage.people.approve(answer)
             approved += 1
         else:
             await stage.people.correct(answer, fact.answer)
     return approved
+
+
+def reads_right(fact: Fact, wording: str, answer: str) -> bool:
+    """Whether staff, who read it, approve an answer: the right number among invented ones is
+    corrected, and so is what stops in the middle."""
+    right = passes(answer, fact.checks) and says(answer, fact.answer, wording)
+    return right and refusal(wording, answer) is None
 
 
 async def _leak(stage: Stage) -> float:
