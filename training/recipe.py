@@ -72,8 +72,9 @@ class Recipe(BaseModel):
     @property
     def falls_over(self) -> int | None:
         """The epochs over which the loss has to fall. Self-distillation's need not: it is measured
-        on what the model says itself, which is another text at each step."""
-        return None if self.name == "sdft" else self.epochs
+        on what the model says itself, which is another text at each step. Nor must it within one
+        epoch, whose end holds other facts than its beginning."""
+        return None if self.name == "sdft" or self.epochs == 1 else self.epochs
 
 
 def named(names: str, *, seed: int = 0) -> list[Recipe]:

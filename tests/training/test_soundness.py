@@ -168,6 +168,14 @@ def test_an_adapter_that_changes_no_probability_is_named(
     assert len(of_effect(kl, prompts, gain)) == named
 
 
+def test_within_one_epoch_the_loss_need_not_fall(tmp_path: Path, tensors: Tensors) -> None:
+    """Nothing is read twice: its last rows may be harder than its first."""
+    rising = log(last=3.0)
+    soundness.check(left(tmp_path / "once", tensors, rising), Recipe(epochs=1).falls_over)
+    with pytest.raises(Unsound, match="did not fall"):
+        soundness.check(left(tmp_path / "twice", tensors, rising), Recipe(epochs=2).falls_over)
+
+
 def test_the_loss_of_self_distillation_need_not_fall(tmp_path: Path, tensors: Tensors) -> None:
     """It is on other words at each step; gradients and weights are looked at all the same."""
     rising = log(last=3.0)

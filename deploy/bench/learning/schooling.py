@@ -119,16 +119,16 @@ class School:
     def _mynah(self, seed: int, work: Path, embedder: Callable[[], Embedder]) -> dict[str, Any]:
         replies, prepare_s = self._replay(embedder)
 
-        def child(epochs: int, rows: Sequence[Row], place: Path, probe: bool) -> Spent:
+        def child(epochs: int, rows: Sequence[Row], place: Path) -> Spent:
             return self._python(
-                "mynah_sft", place, rows, seed=seed, epochs=epochs, replay=str(replies), probe=probe
+                "mynah_sft", place, rows, seed=seed, epochs=epochs, replay=str(replies)
             )
 
-        cost = self._cost("mynah", lambda _, rows, place: child(1, rows, place, True), work)
+        cost = self._cost("mynah", lambda _, rows, place: child(1, rows, place), work)
         plan = whole(cost.steps(self.budget_s), len(self.rows), Recipe().epochs)
         self._tell(plan)
         rows = _some(self.rows, plan.rows, seed)
-        spent = child(max(1, int(plan.epochs)), rows, work, False)
+        spent = child(max(1, int(plan.epochs)), rows, work)
         return {**_spent([spent], plan), "prepare_cpu_s": prepare_s}
 
     def _factory_sft(self, seed: int, work: Path, _: Callable[[], Embedder]) -> dict[str, Any]:
