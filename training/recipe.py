@@ -24,8 +24,9 @@ class Recipe(BaseModel):
     seed: int = 0
 
     # LoRA on every kind of linear layer, with about ten times the learning rate of full fine-tuning
-    # and small batches ("LoRA Without Regret"), but in the upper blocks alone: at the same KL as
-    # much is learned, for two thirds of the work, as nothing below needs a gradient.
+    # and small batches ("LoRA Without Regret"), but in the upper blocks alone: nothing below
+    # needs a gradient, so it takes two thirds of the time. On unseen wordings the demo's answers
+    # are as likely as with all blocks at the same KL (+3.97 nats a token, .108 and .104).
     blocks: float = Field(0.5, gt=0, le=1)  # share of them, from the top
     rank: int = Field(32, ge=1)
     alpha: int = Field(64, ge=1)
