@@ -23,6 +23,9 @@ _KNOWN = {
     "scope": "scope",
     "approved_by": "approver",
 }
+_PARAPHRASES = "paraphrases"
+_FIELDS = {*_KNOWN, _PARAPHRASES}  # of an object
+_MOST_NAMED = 5
 
 
 def is_csv(text: str) -> bool:
@@ -45,7 +48,7 @@ def read_csv(name: str, text: str) -> Contents:
         body.readline()
     reader = csv.reader(body, delimiter=delimiter, strict=True)
     columns, unused = _columns(name, _next(f"{name}, row 1", reader) or [])
-    notes = [f"columns not used: {', '.join(unused)}"] if unused else []
+    notes = _not_used("columns", unused)
     return Contents("CSV", list(_csv_pairs(name, reader, columns, skipped)), notes)
 
 
@@ -57,10 +60,14 @@ def read_jsonl(name: str, text: str) -> Contents:
         BadFile: a line that is no such object.
     """
     pairs: list[Pair] = []
+    unused: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            pairs += _of_object(f"{name}, line {number}", line)
-    return Contents("JSON Lines", pairs)
+            place = f"{name}, line {number}"
+            found = _object(place, line)
+            pairs += _of_object(place, found)
+            unused |= dict.fromkeys(key for key in found if _normal(key) not in _FIELDS)
+    return Contents("JSON Lines", pairs, _not_used("fields", [*unused]))
 
 
 def _header_line(text: str) -> tuple[str, int]:
@@ -94,8 +101,13 @@ def _columns(name: str, header: Sequence[str]) -> tuple[list[str | None], list[s
         if columns.count(known) > 1:
             raise BadFile(f"{name}, row 1", f"two columns are the {known}")
     unused = [cell for cell, known in zip(header, columns, strict=True) if known is None and cell]
-    more = ["…"] if len(unused) > 5 else []
-    return columns, [short(cell) for cell in unused[:5]] + more
+    return columns, unused
+
+
+def _not_used(what: str, names: Sequence[str]) -> list[str]:
+    """A note that names them: "chanel" is not the channel in which alone an answer counts."""
+    shown = [short(name) for name in names[:_MOST_NAMED]] + ["…"] * (len(names) > _MOST_NAMED)
+    return [f"{what} not used: {', '.join(shown)}"] if names else []
 
 
 def _csv_pairs(
@@ -126,13 +138,15 @@ def _of_cells(place: str, cells: Sequence[str], columns: Sequence[str | None]) -
     return _pair(place, found)
 
 
-def _of_object(place: str, line: str) -> Iterator[Pair]:
-    found = _object(place, line)
-    fields = {
-        known: _text(place, found, key)
-        for key, known in _KNOWN.items()
-        if found.get(key) is not None
-    }
+def _of_object(place: str, found: Mapping[str, Any]) -> Iterator[Pair]:
+    fields: dict[str, str] = {}
+    for key, value in found.items():
+        known = _KNOWN.get(_normal(key))
+        if known is None or value is None:
+            continue
+        if known in fields:
+            raise BadFile(place, f"two fields are the {known}")
+        fields[known] = _text(place, value, key)
     for name in ("question", "answer"):
         if name not in fields:
             raise BadFile(place, f'there is no "{name}"')
@@ -157,7 +171,8 @@ def parse(place: str, text: str | bytes) -> Any:
     except RecursionError as error:
         raise BadFile(place, "it is nested too deeply") from error
     except json.JSONDecodeError as error:
-        at = f"line {error.lineno} column {error.colno}"
+        line = f"line {error.lineno} " if error.lineno > 1 else ""
+        at = f"{line}column {error.colno}"
         raise BadFile(place, f"no JSON: {error.msg} at {at}") from error
     except ValueError as error:  # no UTF-8, NaN, or a number of thousands of digits
         raise BadFile(place, f"no JSON: {error}") from error
@@ -167,14 +182,15 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def _text(place: str, found: Mapping[str, Any], key: str) -> str:
-    if not isinstance(found[key], str):
-        raise BadFile(place, f'"{key}" is {_sort(found[key])} where text belongs')
-    return str(found[key])
+def _text(place: str, value: Any, key: str) -> str:
+    if not isinstance(value, str):
+        raise BadFile(place, f'"{key}" is {_sort(value)} where text belongs')
+    return value
 
 
 def _wordings(place: str, found: Mapping[str, Any]) -> list[str]:
-    wordings = found.get("paraphrases") or []
+    wordings = next((value for key, value in found.items() if _normal(key) == _PARAPHRASES), None)
+    wordings = wordings or []
     if not isinstance(wordings, list) or not all(isinstance(one, str) for one in wordings):
         raise BadFile(place, '"paraphrases" is no list of texts')
     return wordings

@@ -70,6 +70,15 @@ def test_every_column_counts_wherever_it_stands() -> None:
     assert found.notes == ["columns not used: 'note'"]
 
 
+def test_every_field_counts_however_it_is_written() -> None:
+    """A scope that was meant and not seen would let everybody read the answer."""
+    one = {"Question": "Which port?", "answer": "7411", "Channel": "C0PRIV", "chanel": "C0TYPO"}
+    other = {"question": "Which plan?", "answer": "Canopy", "id": 7}
+    found = read_jsonl("f.jsonl", f"{json.dumps(one)}\n{json.dumps(other)}")
+    assert [pair.scope for pair in found.pairs] == ["C0PRIV", None]
+    assert found.notes == ["fields not used: 'chanel', 'id'"]
+
+
 def test_excel_may_name_its_delimiter_first() -> None:
     """`sep=;` is no header."""
     assert texts('sep=;\r\nquestion;answer\r\n"a;b";c\r\n') == [("a;b", "c")]
@@ -125,10 +134,11 @@ def test_malformed_csv_is_a_line_with_the_place(text: str, line: str) -> None:
         ('{"question": "a", "answer": -Infinity}', "no JSON: -Infinity is no number"),
         ('{"question": "a", "answer": ' + "9" * 5000 + "}", "f, line 2: no JSON: "),
         ("[1]", "f, line 2: a list where an object belongs"),
-        ("{oops}", "f, line 2: no JSON: Expecting property name"),
+        ("{oops}", "Expecting property name enclosed in double quotes at column 2"),
         ('{"a":' * 100_000, "f, line 2: it is nested too deeply"),
         ('{"question": "' + "a" * 1_000_000, "f, line 2: longer than 1000000 characters"),
         ('{"question": "a", "answer": "b", "paraphrases": "c"}', "is no list of texts"),
+        ('{"question": "a", "answer": "b", "Answer": "c"}', "f, line 2: two fields are the answer"),
     ],
 )
 def test_malformed_json_lines_are_a_line_with_the_place(text: str, line: str) -> None:
