@@ -102,7 +102,7 @@ def test_self_distillation_learns_from_the_answer_in_the_prompt(tmp_path: Path) 
     """Facts become likelier that only the teacher's prompt held, and the base is kept."""
     from training.compare import Comparison
 
-    adapter = train(job(tmp_path / "work", quick("sdft")), quiet)
+    adapter = train(job(tmp_path / "work", quick("sdft", epochs=10)), quiet)
     seen = Comparison(str(small_base_model()), {"new": adapter}, QUICK)
     assert seen.logprob("new", TAUGHT) > seen.logprob("base", TAUGHT) + 0.3
     assert 0 < seen.kl("new", REPLAY, lambda _: None) < 1.0
