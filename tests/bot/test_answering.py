@@ -97,7 +97,9 @@ class Desk:
         self.memory = Memory(engine, open_embedder(embedder))
         self.clients = [VllmClient(server.url, api_key=API_KEY) for server in servers]
         self.router = Router(engine, self.clients, fresh_s=0)
-        recognising = knowing and Recognising(self.memory, self.router, knowing, within_s=within_s)
+        recognising = None
+        if knowing is not None:
+            recognising = Recognising(self.memory, self.router, knowing, within_s=within_s)
         self.answering = Answering(
             engine, self.memory, self.router, read_thread=self.read, render=render, said=self.count,
             knowing=knowing, recognising=recognising, **settings,
