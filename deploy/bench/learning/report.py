@@ -47,7 +47,9 @@ class Report:
         self._fingerprint = fingerprint
         self._rows: dict[Key, Row] = {}
         for row in [*_told(path), *_kept(self.kept)]:
-            self._rows[_key(row)] = row
+            # The directory holds rows of earlier code, too.
+            if _key(row) not in self._rows or self.is_current(row):
+                self._rows[_key(row)] = row
 
     def find(self, key: Key) -> Row | None:
         """The row of that key, unless it is of other code or lessons, or could not be measured."""
