@@ -38,10 +38,12 @@ PRIVATE = "C0PRIV"
 
 
 async def home(house: House, who: str) -> View:
-    """Open the Home tab and wait for what is published."""
+    """Open the Home tab and wait for what is published, and until its event is done with: a bot
+    that ends before has it published once more by the next one."""
     opened = await control(house.sandbox, "home", token=f"xoxp-{who}")
     view: View = opened["view"]
     assert view is not None, opened
+    await house.quiet()
     return view
 
 
@@ -53,10 +55,11 @@ async def press(house: House, who: str, view: View, action_id: str, value: str =
         for element in block.get("elements", ())
         if element.get("action_id") == action_id and value in ("", element["value"])
     )
-    await control(
+    pressed = await control(
         house.sandbox, "action", token=f"xoxp-{who}", view_id=view["id"], action_id=action_id,
         block_id=block,
     )  # fmt: skip
+    assert pressed["ok"], pressed
     await house.quiet()
     return await shown(house, who)
 
