@@ -36,9 +36,11 @@ __all__ = [
     "ReleaseView",
     "adapter_of",
     "add_candidate",
+    "canary",
     "desired_adapters",
     "discard",
     "earlier_live",
+    "end_canary",
     "ensure_team",
     "fallback",
     "for_thread",
@@ -81,6 +83,12 @@ def ensure_team(session: Session, team_id: str) -> Team:
 def live(session: Session, team_id: str) -> Release:
     """The release that answers new threads. Raises NoSuchRelease before `ensure_team`."""
     return _release(session, _live_row(session, team_id).release_id)
+
+
+def canary(session: Session, team_id: str) -> Release | None:
+    """The release that answers some new threads beside the live one, if any."""
+    row = rollouts.canary_row(session, _live_row(session, team_id))
+    return None if row is None else _release(session, row.release_id)
 
 
 def adapter_of(session: Session, release: Release) -> Adapter | None:
@@ -131,7 +139,9 @@ def add_candidate(session: Session, team_id: str, adapter_id: int, by: str) -> R
 def promote(
     session: Session, release: Release, *, by: str, reason: str = "", share: float = 1
 ) -> Rollout:
-    """Let the release answer `share` of new threads. Promoting what is live changes nothing.
+    """Let the release answer `share` of new threads: below 1 it is a canary.
+
+    Promoting what is live changes nothing, nor does a canary's share that it has already.
 
     Raises:
         NotProven: its adapter's newest evaluation did not pass or is missing, or the gate wants to
@@ -145,6 +155,9 @@ def promote(
     row = _live_row(session, release.team_id)
     if row.release_id == release.id:
         return row
+    out = rollouts.canary_row(session, row)
+    if out is not None and (out.release_id, out.share) == (release.id, share):
+        return out
     _check_proven(session, release, by)
     return _write(
         session, release, RolloutAction.PROMOTE, share, by=by, reason=reason, replaces=row
@@ -157,6 +170,22 @@ def discard(session: Session, release: Release, *, by: str, reason: str = "") ->
     if release not in rollouts.open_candidates(session, release.team_id):
         return None
     return _write(session, release, RolloutAction.DISCARD, 0, by=by, reason=reason)
+
+
+def end_canary(
+    session: Session, release: Release, *, by: str, reason: str = "", waits: bool
+) -> Rollout | None:
+    """Let the canary answer no new threads; None when the release is no canary.
+
+    What is live stays. That is not said against the release, which is what tells it from rolling
+    back: `waits` keeps it on the replicas as a candidate, else it is discarded.
+    """
+    lock_team(session, release.team_id)
+    row = rollouts.canary_row(session, _live_row(session, release.team_id))
+    if row is None or row.release_id != release.id:
+        return None
+    action = RolloutAction.CANDIDATE if waits else RolloutAction.DISCARD
+    return _write(session, release, action, 0, by=by, reason=reason)
 
 
 def roll_back(
