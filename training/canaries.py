@@ -40,19 +40,27 @@ class Canaries:
 
     def decide(self, team_id: str) -> Decision | None:
         """Decide on the team's canary; None where there is none, or nothing changed."""
+        judged = self.judge(team_id)
+        done = self.carry_out(*judged) if judged else None
+        return done.decision if done else None
+
+    def judge(self, team_id: str) -> tuple[Trial, Verdict] | None:
+        """The canary and what is to be done; None where there is none, or nothing is to be done."""
         with reading(self._engine) as session:
             found = canary.trial(session, team_id)
         if found is None:
             return None
         error, days = self._settings.canary_error, self._settings.canary_days
         verdict = canary.judge(found, error=error, days=days, at=now())
-        if verdict.decision is Decision.GO_ON:
-            return None
+        return None if verdict.decision is Decision.GO_ON else (found, verdict)
+
+    def carry_out(self, found: Trial, verdict: Verdict) -> Verdict | None:
+        """Do it; None where Mynah is paused, or what answers is another by now."""
         with transaction(self._engine) as session:
             done = _apply(session, found, verdict, self._settings.admin_channel)
         if done is not None:
             log.info("v%s: %s (%s)", found.number, done.decision, done.reason)
-        return done.decision if done else None
+        return done
 
     def _teams(self) -> list[str]:
         standing = select(Team.team_id).where(col(Team.removed_at).is_(None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +35,7 @@ class Threads:
         self.session = session
         self.at = now()
         self.made = 0
+        self._releases: dict[int, Release] = {}
 
     def ask(
         self,
@@ -106,28 +109,27 @@ class Threads:
             )
         )  # fmt: skip
 
-    def rated(
-        self, number: int, well: int, badly: int, users: tuple[str, ...] = ("U1", "U2", "U3", "U4")
-    ) -> None:
-        """So many threads of a release, in turn well and badly, rated by these people in turn."""
-        of = well + badly
-        for place in range(of):
-            good = (place + 1) * well // of > place * well // of
-            kind = FeedbackKind.APPROVE if good else FeedbackKind.REJECT
-            self.say(self.ask(number), kind, users[self.made % len(users)])
-
     def together(
-        self, first: tuple[int, int, int], second: tuple[int, int, int], **how: Any
+        self,
+        *sides: tuple[int, int, int],
+        users: Sequence[str] = ("U1", "U2", "U3", "U4"),
+        seed: int = 0,
     ) -> None:
-        """As `rated`, (release, well, badly) each, mixed: ten rounds of a tenth of each."""
-        for _ in range(10):
-            for number, well, badly in (first, second):
-                self.rated(number, well // 10, badly // 10, **how)
+        """Threads of several releases, (release, well, badly) each, mixed by chance, rated by these
+        people in turn."""
+        dealt = [(number, True) for number, well, _ in sides for _ in range(well)]
+        dealt += [(number, False) for number, _, badly in sides for _ in range(badly)]
+        random.Random(seed).shuffle(dealt)
+        for place, (number, good) in enumerate(dealt):
+            kind = FeedbackKind.APPROVE if good else FeedbackKind.REJECT
+            self.say(self.ask(number), kind, users[place % len(users)])
 
     def release(self, number: int) -> Release:
         """The release of this number."""
-        named = select(Release).where(Release.team_id == TEAM, Release.number == number)
-        return self.session.exec(named).one()
+        if number not in self._releases:
+            named = select(Release).where(Release.team_id == TEAM, Release.number == number)
+            self._releases[number] = self.session.exec(named).one()
+        return self._releases[number]
 
     def _save(self, row: Any) -> Any:
         self.session.add(row)
