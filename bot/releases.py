@@ -194,7 +194,7 @@ def roll_back(
     """Make an earlier release live again, at once and for all threads.
 
     Without a number: the newest earlier release that was never rolled back. With one: any release
-    that was live before. A canary counts as the release to go back from.
+    that was live before. A canary counts as the release to go back from, to what is live.
 
     Raises:
         NoSuchRelease: the number is unknown, or that release was never live.
@@ -203,7 +203,10 @@ def roll_back(
     lock_team(session, team_id)
     row = _live_row(session, team_id)
     leaving = rollouts.canary_row(session, row) or row
-    target = _target(session, _release(session, leaving.release_id), number)
+    if number is None and leaving is not row:
+        target = _release(session, row.release_id)
+    else:
+        target = _target(session, _release(session, leaving.release_id), number)
     return _write(
         session, target, RolloutAction.ROLL_BACK, 1, by=by, reason=reason, replaces=leaving
     )
@@ -212,8 +215,10 @@ def roll_back(
 def fallback(session: Session, team_id: str) -> Release | None:
     """Where a roll back without a number goes; None when nothing is earlier."""
     row = _live_row(session, team_id)
-    leaving = _release(session, (rollouts.canary_row(session, row) or row).release_id)
-    return rollouts.never_rolled_back(session, team_id, leaving.number)
+    live = _release(session, row.release_id)
+    if rollouts.canary_row(session, row) is not None:
+        return live
+    return rollouts.never_rolled_back(session, team_id, live.number)
 
 
 def desired_adapters(session: Session) -> list[Adapter]:

@@ -238,15 +238,22 @@ def rollback(
 
 @app.command()
 def promote(
-    release: Annotated[str | None, typer.Argument(help="E.g. v3; one waits at most.")] = None,
+    release: Annotated[
+        str | None, typer.Argument(help="E.g. v3; else what waits, or the canary.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=1, help="Of new threads, e.g. 0.25; else all.")
+    ] = 1,
     team: Team = None,
     json_: Json = False,
 ) -> None:
-    """Let what passed and waits for an admin answer (MYNAH_RELEASE=ask)."""
-    from bot import deciding
+    """Let a release answer: what passed and waits, a canary, or one that answered before."""
+    from deploy import promoting
 
-    name = _decide(deciding.promote, release, team)
-    _show({"live": name}, json_, f"{name} is live")
+    number, channel = _number(release), _store_settings().admin_channel
+    with _store(write=True) as session:
+        found = promoting.promote(session, team, number, share, admin_channel=channel)
+    _show(found, json_, promoting.line(found))
 
 
 @app.command()
