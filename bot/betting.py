@@ -87,4 +87,5 @@ def evidence(rows: Floats, margin: float = 0.0) -> Floats:
 
 def _before(counts: Floats) -> Floats:
     """How many there were in the blocks before each."""
-    return np.cumsum(counts) - counts
+    before: Floats = np.cumsum(counts) - counts
+    return before

@@ -112,9 +112,9 @@ def _answered(
     """Questions with an answer that says something about its release, oldest first."""
     earlier = aliased(Question, name="earlier")
     here = (
-        earlier.team_id == Question.team_id,
-        earlier.channel == Question.channel,
-        earlier.thread_ts == Question.thread_ts,
+        col(earlier.team_id) == Question.team_id,
+        col(earlier.channel) == Question.channel,
+        col(earlier.thread_ts) == Question.thread_ts,
     )
     began_before = exists().where(*here, col(earlier.asked_at) < since)
     dealt = (

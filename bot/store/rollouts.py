@@ -71,6 +71,12 @@ def was_live(session: Session, release: Release) -> bool:
     return session.exec(rows).first() is not None
 
 
+def answered(session: Session, release: Release) -> bool:
+    """Whether the release ever answered anybody, be it as a canary."""
+    rows = select(Rollout.id).where(Rollout.release_id == release.id, col(Rollout.share) > 0)
+    return session.exec(rows.limit(1)).first() is not None
+
+
 def ever_live() -> ColumnElement[bool]:
     """For a query over Release: it answered all new threads at some time."""
     return exists().where(col(Rollout.release_id) == Release.id, col(Rollout.share) == 1)

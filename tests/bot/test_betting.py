@@ -91,7 +91,8 @@ def test_a_canary_that_is_no_worse_is_hardly_ever_rolled_back(rate: float, share
 def test_a_rate_that_changes_with_time_fools_nobody() -> None:
     """Good mornings and bad evenings for both alike are no difference, and do not hide one."""
     made = np.random.default_rng(7)
-    wrong, found = [], []
+    wrong: list[bool] = []
+    found: list[bool] = []
     for _ in range(200):
         of_canary = made.random(600) < 0.5
         rate = 0.65 + 0.3 * np.sin(np.arange(600) / 40)

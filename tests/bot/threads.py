@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlmodel import Session, select
+from sqlmodel import Session, SQLModel, select
 
 from bot.store.schema import (
     Answer,
@@ -26,6 +26,7 @@ from bot.store.schema import (
 from tests.stores import TEAM
 
 CHANNEL = "C1"
+Row = TypeVar("Row", bound=SQLModel)
 
 
 class Threads:
@@ -131,7 +132,7 @@ class Threads:
             self._releases[number] = self.session.exec(named).one()
         return self._releases[number]
 
-    def _save(self, row: Any) -> Any:
+    def _save(self, row: Row) -> Row:
         self.session.add(row)
         self.session.flush()
         return row
