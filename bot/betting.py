@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 # Half of the stake each is bet on a difference of so much. It wins soonest where the difference is
 # near one of them, and is right whatever the difference is.
 DIFFERENCES = (0.12, 0.25)
-LEAST = 5  # outcomes in a block: smaller ones waste more of what they hold
+LEAST = 8  # outcomes in a block: smaller ones waste more of what they hold, larger ones wait
 _MOST = 0.5  # of the stake may be lost on one outcome: more loses too much where nearly all is good
 _GOOD, _ALL = 2, 3  # what is guessed before the first block: two of three are good
 

@@ -30,6 +30,7 @@ LONG = 2000  # feedbacks: for whoever is not wronged by then, few are left who w
 RATES = (0.6, 0.8, 0.9, 0.95)  # of the threads of what is live go well
 SHARES = (0.1, 0.2, 0.5, 0.8)
 DROP = 0.15
+BROKEN = 0.5  # the drop of a release that is no good at all
 DRIFTS = (0.05, 0.1)
 NEVER = 10**9
 
@@ -51,6 +52,10 @@ class Threads:
     of_canary: NDArray[np.bool_]
     good: NDArray[np.bool_]
     by: NDArray[np.int64]
+
+    def first(self, count: int) -> Threads:
+        """So many of them."""
+        return Threads(self.of_canary[:count], self.good[:count], self.by[:count])
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,12 @@ def play(threads: Threads, error: float = ERROR) -> Ends:
 def ends(world: World, repeats: int, length: int = LONG, seed: int = 0) -> Iterator[Ends]:
     """What becomes of so many canaries of one world."""
     made = np.random.default_rng(seed)
-    return (play(deal(world, length, made)) for _ in range(repeats))
+    for _ in range(repeats):
+        threads = deal(world, length, made)
+        found = play(threads.first(length // 4))
+        # A world with a drop is looked at until something is decided, any other to its end.
+        over = world.drop and min(found.worse, found.fine) < NEVER
+        yield found if over else play(threads)
 
 
 def figures(world: World, repeats: int, length: int = LONG) -> dict[str, Any]:
@@ -123,6 +133,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "error": ERROR, "margin": MARGIN, "people": PEOPLE, "repeats": repeats, "feedbacks": LONG,
         "same": [figures(World(rate, share=share), repeats) for rate, share in pairs],
         "worse": [figures(World(rate, DROP, share), repeats, most) for rate, share in pairs],
+        "broken": [figures(World(0.85, BROKEN, share), repeats) for share in SHARES],
         "grudge": [figures(World(0.9, share=share, grudge=True), repeats) for share in SHARES],
         "drift": [figures(World(0.85, drift, 0.5), repeats) for drift in DRIFTS],
     }  # fmt: skip
@@ -139,6 +150,11 @@ def table(found: dict[str, Any]) -> Iterator[str]:
             f"{_percent(same['rolled_back_by_all'])} {_number(same['promoted_80'])} "
             f"{_number(same['promoted_95'])} {_number(worse['rolled_back_80'])}  "
             f"{_number(worse['rolled_back_95'])} {_percent(worse['promoted'])}"
+        )
+    for one in found["broken"]:
+        yield (
+            f"{one['drop'] * 100:.0f} points worse than {one['live']:.0%}, {one['share']:.0%} of "
+            f"threads: back within {one['rolled_back_80']} (80%), {one['rolled_back_95']} (95%)"
         )
     grudge = max(one["rolled_back"] for one in found["grudge"])
     yield f"one of {PEOPLE} rejects every answer of a canary that is no worse: {grudge:.1%} back"
