@@ -74,9 +74,12 @@ def pin(
 
     with store(write=True) as session:
         team_id = facts.one_team(session, team)
-        found = facts.pin_facts(pinned.pin(session, team_id, question, must, by="operator"))
-        tell_admins(session, team_id, f"pinned a question: {_quoted(found)}")
-    show(found, json_, f"pin {found['pin']}: {_quoted(found)}")
+        row, changed = pinned.pin(session, team_id, question, must, by="operator")
+        found = facts.pin_facts(row) | {"changed": changed}
+        if changed:
+            tell_admins(session, team_id, f"pinned a question: {_quoted(found)}")
+    there = "" if changed else " is there already"
+    show(found, json_, f"pin {found['pin']}{there}: {_quoted(found)}")
 
 
 def pins(team: Team = None, json_: Json = False) -> None:

@@ -237,6 +237,9 @@ def test_questions_are_pinned_and_unpinned(mynah: Mynah, team: Engine) -> None:
     assert mynah("pin", "Which  port?", "--must", "7410")[0] == 0
     line = "“Which port?” must be answered with “7411”"
     assert mynah("pin", "Which port?", "--must", " 7411 ") == (0, f"pin 1: {line}\n", "")
+    again = mynah("pin", "Which port?", "--must", "7411", MYNAH_ADMIN_CHANNEL="C0ADMIN")
+    assert again == (0, f"pin 1 is there already: {line}\n", "")
+    assert told(team) == []
     assert mynah("pins")[1] == f"1  {line}, by operator\n"
     found = json.loads(mynah("pins", "--json")[1])
     assert [(one["pin"], one["question"], one["must"]) for one in found] == [
