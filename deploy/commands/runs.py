@@ -16,7 +16,7 @@ def train(team: Team = None, json_: Json = False) -> None:
     from bot.releases import Paused
     from bot.store import runs
     from bot.store.schema import RunTrigger
-    from deploy import facts
+    from deploy import facts, tables
 
     with store(write=True) as session:
         team_id = facts.one_team(session, team)
@@ -25,9 +25,9 @@ def train(team: Team = None, json_: Json = False) -> None:
         run, created = runs.request_run(
             session, team_id=team_id, trigger=RunTrigger.COMMAND, requested_by="operator", recipe={}
         )
-        found = facts.run_facts(session, run) | {"created": created}
-    queued = f"run {found['id']} is queued: `mynah status` shows how far it is"
-    show(found, json_, queued if created else f"run {found['id']} is {found['status']} already")
+        found = facts.run_facts(session, run)
+        found |= {"created": created, "worker_alive": facts.worker_alive(session)}
+    show(found, json_, tables.queued(found))
 
 
 def status(team: Team = None, json_: Json = False) -> None:

@@ -25,6 +25,7 @@ from bot import conflicts, examples, releases
 from bot.embedder import LexicalEmbedder
 from bot.memory import Memory
 from bot.slack import conflict_card, conflict_cards
+from bot.store import leases
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Adapter,
@@ -41,6 +42,7 @@ from tests.bot.measured import measure
 from tests.bot.slack.waiting import passed
 from tests.bot.taught import teach
 from tests.deploy.learned import answered
+from tests.stores import opened
 from tests.vllm_server import free_port
 
 TEAM = "T0MYNAH"
@@ -189,10 +191,33 @@ def test_trace_and_bisect_follow_an_answer(mynah: Mynah, team: Engine) -> None:
 @pytest.mark.usefixtures("url")
 def test_train_queues_one_run(mynah: Mynah, team: Engine) -> None:
     """Asked twice, there is one run."""
-    assert "run 1 is queued: `mynah status`" in mynah("train")[1]
+    at_work(team)
+    assert mynah("train")[1] == "run 1 is queued: `mynah status` shows how far it is\n"
     assert mynah("train")[1] == "run 1 is queued already\n"
     with reading(team) as session:
         assert len(session.exec(select(Run)).all()) == 1
+
+
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize("said_until_s", [None, -1])
+def test_without_a_worker_a_queued_run_waits(
+    mynah: Mynah, team: Engine, said_until_s: float | None
+) -> None:
+    """None was started, or it died: `train` and `status` say so, and what to do."""
+    if said_until_s is not None:
+        at_work(team, said_until_s)
+    line = "no worker is running, so nothing is trained: start `mynah worker`"
+    for queued in (
+        "run 1 is queued: `mynah status` shows how far it is",
+        "run 1 is queued already",
+    ):
+        assert mynah("train")[1].splitlines() == [queued, line]
+    assert f"worker    {line}" in mynah("status")[1].splitlines()
+    found = [json.loads(mynah(command, "--json")[1]) for command in ("train", "status")]
+    assert [one["worker_alive"] for one in found] == [False, False]
+    at_work(team)
+    assert line not in mynah("train")[1] + mynah("status")[1]
+    assert json.loads(mynah("status", "--json")[1])["worker_alive"]
 
 
 @pytest.mark.usefixtures("url")
@@ -315,6 +340,12 @@ def asking(engine: Engine) -> list[bool]:
     with reading(engine) as session:
         rows = session.exec(select(OutboxMessage).order_by(col(OutboxMessage.id))).all()
     return [conflict_card.is_open(row.payload) for row in rows]
+
+
+def at_work(engine: Engine, seconds: float = 60) -> None:
+    """A worker says that it acts, for so long."""
+    with transaction(engine) as session:
+        assert leases.acquire(session, leases.WORKER, "one", seconds)
 
 
 def told(engine: Engine) -> list[str]:
@@ -501,6 +532,8 @@ def test_a_worker_upgrades_sqlite_and_stops_on_sigterm(tmp_path: Path, fake_base
     process = subprocess.Popen([sys.executable, "-m", "deploy", "worker"], env=env, stderr=-1)
     try:
         _until_ready(f"http://127.0.0.1:{port}/readyz")
+        with opened(f"sqlite:///{tmp_path / 'mynah.db'}") as engine, reading(engine) as session:
+            assert leases.is_held(session, leases.WORKER)  # what `mynah status` looks at
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     finally:
