@@ -44,14 +44,15 @@ def trace(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="ANSWER|ADAPTER|MESSAGE",
-            help="An answer's id, a message's link or CHANNEL:TS, an adapter's name, or e.g. v3.",
+            metavar="ANSWER|ADAPTER|MESSAGE|EXAMPLE",
+            help="An answer's id, a message's link or CHANNEL:TS, an adapter's name, a release "
+            "(v3), or an example (example:7).",
         ),
     ],
     team: Team = None,
     json_: Json = False,
 ) -> None:
-    """Show what an answer or adapter was made from, or all that came of a message."""
+    """Show what an answer or adapter was made from, or all that came of a message or example."""
     from deploy import facts, trace_tables, tracing
 
     with store() as session:
