@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from deploy.commands.lineage import bisect, distrust, import_, trace, trust
+from deploy.commands.lineage import bisect, distrust, import_, restore, revoke, trace, trust
 from deploy.commands.processes import bot, demo, play, sandbox, serve, upgrade, worker
 from deploy.commands.releases import (
     discard,
@@ -37,7 +37,8 @@ app.add_typer(db, name="db")
 db.command()(upgrade)
 for command in (  # as `mynah --help` lists them
     serve, bot, worker, sandbox, train, import_, status, report, releases, rollback, promote,
-    discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, demo, play,
+    discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke, restore,
+    demo, play,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 

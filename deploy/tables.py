@@ -60,6 +60,29 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def taken_back(found: Mapping[str, Any]) -> str:
+    """`mynah revoke` for the eye: what it changed, and what it did not."""
+    number = found["example"]
+    again, same, trained = (
+        ", ".join(map(str, found[name]))
+        for name in ("counts_again", "says_the_same", "trained_into")
+    )
+    lines = [f"example {number} counts no more: `mynah restore {number}` undoes it"]
+    if again:
+        lines.append(f"counts again in its place: example {again}")
+    if same:
+        lines.append(f"says the same, and still counts: example {same}")
+    if trained:
+        lines.append(f"until the next run or a rollback these have learned it: {trained}")
+    return "\n".join(lines)
+
+
+def given_back(found: Mapping[str, Any]) -> str:
+    """`mynah restore` for the eye."""
+    why = f", {found['status']}: {found['reason']}" if found["reason"] else ""
+    return f"example {found['example']} {'does not count' if why else 'counts again'}{why}"
+
+
 def imported(found: Mapping[str, Any]) -> str:
     """`mynah import` for the eye."""
     counts, dry = found["counts"], found["dry_run"]

@@ -10,6 +10,9 @@ from bot.mrkdwn import IMPORTED
 from bot.store.schema import AnswerMode
 
 Facts = Mapping[str, Any]
+_DONE = {
+    "live": "learned", "hold": "held", "free": "freed", "revoke": "revoked", "restore": "restored",
+}  # fmt: skip
 LONG = 100  # characters of a text that are shown
 
 
@@ -148,7 +151,8 @@ def _example(one: Facts) -> list[str]:
 
 def _done(one: Facts) -> str:
     why = f": {one['why']}" if one["why"] else ""
-    return f"{_at(one['at'])} {one['what']} by {one['by'].removeprefix(IMPORTED)}{why}"
+    what = _DONE.get(one["what"], one["what"])
+    return f"{_at(one['at'])} {what} by {one['by'].removeprefix(IMPORTED)}{why}"
 
 
 def _gave(one: Facts) -> list[str]:

@@ -104,6 +104,37 @@ def trust(
     _judge(examples.trust, user, team, json_, "counts again", "trusted")
 
 
+def revoke(
+    example: Annotated[str, typer.Argument(help="Its number, as `mynah trace` shows it.")],
+    why: Annotated[str, typer.Option(help="Kept with it: `mynah trace` shows it.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Take one example back, at once; `mynah restore` undoes it."""
+    from deploy import facts, tables, taking_back
+
+    with store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        found = taking_back.take_back(session, team_id, example, why)
+        tell_admins(session, team_id, f"took example {found['example']} back: {found['why']}")
+    show(found, json_, tables.taken_back(found))
+
+
+def restore(
+    example: Annotated[str, typer.Argument(help="Its number, as it was revoked.")],
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Undo `mynah revoke`."""
+    from deploy import facts, tables, taking_back
+
+    with store(write=True) as session:
+        team_id = facts.one_team(session, team)
+        found = taking_back.give_back(session, team_id, example)
+        tell_admins(session, team_id, f"gave example {found['example']} back")
+    show(found, json_, tables.given_back(found))
+
+
 def _judge(
     change: Callable[[Session, str, str, str], list[Example]],
     user: str, team: str | None, json_: bool, what: str, verb: str,
