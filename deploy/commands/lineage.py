@@ -30,13 +30,17 @@ def import_(
     json_: Json = False,
 ) -> None:
     """Learn approved questions and answers from a file; the same file again adds nothing."""
-    from deploy import importing, tables
+    from bot.store.database import reading
+    from deploy import facts, importing, tables, teachers
     from deploy.settings import ImportSettings
     from serving.settings import read
 
     settings = read(ImportSettings)
     with store_engine() as engine:
         found = importing.bring_in(engine, path, settings, team=team, by=by, dry_run=dry_run)
+        with reading(engine) as session:
+            team_id = facts.one_team(session, team)
+            found["notes"] += teachers.import_notes(session, team_id, found["by"])
     show(found, json_, tables.imported(found))
 
 
@@ -140,12 +144,14 @@ def _judge(
     user: str, team: str | None, json_: bool, what: str, verb: str,
 ) -> None:  # fmt: skip
     from bot.slack import conflict_cards
-    from deploy import facts
+    from deploy import facts, teachers
 
     with store(write=True) as session:
         team_id = facts.one_team(session, team)
+        notes = teachers.check(session, team_id, user)
         # Where it is 0, too: what they say of others' answers counts no more, or again.
         count = len(change(session, team_id, user, "operator"))
         conflict_cards.follow(session, team_id)
         tell_admins(session, team_id, f"{verb} {user}: {count} examples")
-    show({"user": user, "examples": count}, json_, f"what {user} taught {what}: {count} examples")
+    found = {"user": user, "examples": count, "notes": list(notes)}
+    show(found, json_, "\n".join([f"what {user} taught {what}: {count} examples", *notes]))

@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
-from bot import conflicts, examples, releases
+from bot import conflicts, examples, feedback, releases
 from bot.embedder import LexicalEmbedder
 from bot.memory import Memory
 from bot.slack import conflict_card, conflict_cards
@@ -31,6 +31,7 @@ from bot.store.schema import (
     Adapter,
     Evaluation,
     Example,
+    FeedbackKind,
     OutboxMessage,
     Replica,
     Run,
@@ -317,13 +318,38 @@ def test_whose_word_took_no_example_is_distrusted_too(mynah: Mynah, team: Engine
     """It is no voice any more on what others taught, until it is trusted again."""
     assert mynah("distrust", "U0WRONG")[:2] == (
         0,
-        "what U0WRONG taught no longer counts: 0 examples\n",
+        "what U0WRONG taught no longer counts: 0 examples\n"
+        "U0WRONG taught and rated nothing so far; who did, with their examples: nobody yet\n",
     )
     with reading(team) as session:
         assert examples.distrusted_at(session, TEAM, "U0WRONG") is not None
-    assert mynah("trust", "U0WRONG")[:2] == (0, "what U0WRONG taught counts again: 0 examples\n")
+    assert mynah("trust", "U0WRONG")[1].startswith("what U0WRONG taught counts again: 0 examples\n")
     with reading(team) as session:
         assert examples.distrusted_at(session, TEAM, "U0WRONG") is None
+
+
+@pytest.mark.usefixtures("url")
+def test_who_can_be_nobody_is_not_distrusted(mynah: Mynah, team: Engine) -> None:
+    """A name is no user id: the line says whose word there is. A typing error in an id is told."""
+    memory = Memory(team, LexicalEmbedder())
+    for user, port in (("U0STAFF2", 80), ("U0STAFF", 81), ("U0STAFF", 82)):
+        teach(team, memory, f"Which port has the lamp {port}?", f"Port {port}.", user=user)
+    with transaction(team) as session:
+        feedback.record(
+            session, team_id=TEAM, channel="C0HELP", target_ts="1.000001", user="U0RATES",
+            kind=FeedbackKind.REJECT,
+        )  # fmt: skip
+    who = "who did, with their examples: U0STAFF (2), U0STAFF2 (1), U0RATES (0)"
+    for command in ("distrust", "trust"):
+        line = f"mynah: 'alice' is no Slack user id (U… or W…), and taught nothing; {who}\n"
+        assert mynah(command, "alice") == (2, "", line)
+    with reading(team) as session:
+        assert examples.distrusted_at(session, TEAM, "alice") is None
+    noted = f"U0STAF taught and rated nothing so far; {who}"
+    assert mynah("distrust", "U0STAF")[1].splitlines()[1:] == [noted]
+    assert json.loads(mynah("distrust", "U0STAF", "--json")[1])["notes"] == [noted]
+    assert mynah("distrust", "U0RATES")[1].splitlines()[1:] == []
+    assert mynah("distrust", "U0STAFF")[1] == "what U0STAFF taught no longer counts: 2 examples\n"
 
 
 def put_in_question(engine: Engine) -> None:

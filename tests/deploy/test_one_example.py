@@ -4,6 +4,7 @@ that; what was imported has no message to delete."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,24 @@ def test_giving_back_overrules_nobody(mynah: Mynah, imported: Engine) -> None:
     assert mynah("restore", "2")[1].startswith("example 2 does not count, held: an admin took")
     mynah("trust", "U0ADMIN")
     assert example(imported, 2).status == "live"
+
+
+def test_an_import_by_somebody_distrusted_says_so(
+    mynah: Mynah, imported: Engine, tmp_path: Path
+) -> None:
+    """What was taken back stays out, though the file has it again; what is new counts, as it would
+    in Slack."""
+    assert "distrusted" not in mynah("import", "faq.md")[1]
+    mynah("distrust", "U0ADMIN")
+    (tmp_path / "more.md").write_text(f"{FAQ}\n# Where is the lamp?\nIn the hall of the house.\n")
+    for words in (["--dry-run"], []):
+        out = mynah("import", "more.md", *words)[1]
+        assert re.search(r"^  U0ADMIN is distrusted since 20.*`mynah trust U0ADMIN`", out, re.M)
+    assert state(imported) == {1: "held", 2: "held", 3: "live"}
+    assert "distrusted" not in mynah("import", "more.md", "--by", "U0BOSS")[1]
+    mynah("trust", "U0ADMIN")
+    assert "distrusted" not in mynah("import", "more.md")[1]
+    assert state(imported) == {1: "live", 2: "live", 3: "live"}
 
 
 @pytest.mark.parametrize(
