@@ -82,7 +82,8 @@ def evidence(rows: Floats, margin: float = 0.0) -> Floats:
         + (n_a - good_a) * np.log1p(w * bet * centre)
     )
     stakes: Floats = np.logaddexp.reduce(np.cumsum(gain, axis=1), axis=0)
-    return stakes - np.log(len(DIFFERENCES))
+    stakes -= np.log(len(DIFFERENCES))
+    return stakes
 
 
 def _before(counts: Floats) -> Floats:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from bot import deciding, pausing, releases
+from bot import canary, deciding, pausing, releases
 from bot.canary import Decision
 from bot.store.database import reading
 from bot.store.schema import Rollout, ThreadRelease, now
@@ -37,23 +37,26 @@ def last(house: House) -> Rollout:
 
 async def test_what_people_do_rolls_a_canary_back(house: House, tmp_path: Path) -> None:
     """Real questions, each thread with one release; staff reject what the canary says and approve
-    the rest; the worker rolls it back, and the next question in its threads is v2's."""
+    the rest, as they did before; the worker rolls it back, and the next thread is v2's."""
     house.vllm.adapters.update({"mynah-live": "/nowhere", CANARY: "/nowhere"})
     canaries = Canaries(worker_settings(tmp_path, house.vllm.url, canary_error=0.2), house.engine)
     async with house.bot(MYNAH_STAFF="S0STAFF,U0ADMIN", MYNAH_MEMORY="off"):
         house.write(on_trial)
-        assert canaries.decide(TEAM) is None
-        for number in range(48):
+        house.write(lambda session: Threads(session).together((2, 30, 0), (3, 0, 30)))
+        before = counts(house)
+        for number in range(6):
             said = await house.asked(f"What is item {number} of list {number * 7}?")
             bad = dealt(house, said["thread_ts"]) == 3
             mark = "x" if bad else "white_check_mark"
             await house.react(PEOPLE[number % len(PEOPLE)], mark, said["ts"])
         await house.quiet()
+        after_all = counts(house)
         status = await reply(house, "status")
         board = words(await home(house, "admin"))
         decided = canaries.decide(TEAM)
         told = await message(house, number=-1)
         after = await house.asked("Once more?")
+    assert sum(after_all) == sum(before) + 6
     assert decided is Decision.ROLL_BACK, status
     assert "*Canary:* v3 (mynah-0123456789ab), 50% of new threads since 20" in status
     assert ": 0 of " in status
@@ -61,6 +64,16 @@ async def test_what_people_do_rolls_a_canary_back(house: House, tmp_path: Path) 
     assert "v3 was worse and is rolled back: v2 answers everybody." in told["text"]
     assert dealt(house, after["thread_ts"]) == live(house) == 2
     assert house.failed() == []
+
+
+def counts(house: House) -> tuple[int, int]:
+    """How many threads of v2 went well, and how many of v3's badly; no other was rated."""
+    with reading(house.engine) as session:
+        found = canary.trial(session, TEAM)
+    assert found is not None
+    live, trial = found.count(found.live.release_id), found.count(found.canary.release_id)
+    assert (live.well, trial.well) == (live.of, 0)
+    return live.of, trial.of
 
 
 def dealt(house: House, thread_ts: str) -> int:
