@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,12 +36,14 @@ from bot.store.schema import (
 __all__ = [
     "Draft", "add", "content_hash", "counts", "distrust", "distrusted_at", "draft",
     "forget_measured", "forget_message", "free", "hold", "made", "of_feedback", "plain", "put_back",
-    "redact", "retire", "retired_by", "revoke", "source_rows", "trust", "voices", "wrong",
+    "redact", "replaced_by", "retire", "retired_by", "revoke", "source_rows", "trust", "voices",
+    "wrong",
 ]  # fmt: skip
 
 
 # No text of more characters is looked at: the time that redacting takes grows with their square.
 _LONGEST = 12_000
+_REPLACED = re.compile(r"example:(\d+) answers the same question")
 # What counts, or may count again.
 _STANDING = (
     ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD, ExampleStatus.REJECTED,
@@ -404,6 +407,12 @@ def _rivals(session: Session, example: Example) -> list[Example]:
 def retired_by(example: Example) -> str:
     """Why an example is retired that this one took the place of."""
     return f"example:{example.id} answers the same question"
+
+
+def replaced_by(reason: str | None) -> int | None:
+    """The id of the example that took the place of one, by its reason; None if none did."""
+    found = _REPLACED.fullmatch(reason or "")
+    return int(found[1]) if found else None
 
 
 def _revive_retired(session: Session, example: Example) -> None:

@@ -155,6 +155,10 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be learned.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also what later files replaced since it was imported."),
+    ] = False,
     team: Team = None,
     json_: Json = False,
 ) -> None:
@@ -168,7 +172,9 @@ def import_(
     migrate.check(settings.database_url)
     engine = open_engine(settings.database_url)
     try:
-        found = importing.bring_in(engine, path, settings, team=team, by=by, dry_run=dry_run)
+        found = importing.bring_in(
+            engine, path, settings, team=team, by=by, dry_run=dry_run, again=again
+        )
     finally:
         engine.dispose()
     _show(found, json_, tables.imported(found))

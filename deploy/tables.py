@@ -9,6 +9,8 @@ from bot.importing.pairs import printable
 from bot.run_words import before_after, tried
 from bot.store.run_view import Tried
 
+SHOWN = 3  # answers of each kind
+
 
 def status(found: Mapping[str, Any]) -> str:
     """`mynah status` for the eye."""
@@ -61,6 +63,7 @@ def imported(found: Mapping[str, Any]) -> str:
         *_fate("refused", counts["refused"], found, "refused"),
         *_fate("overruled", counts["overruled"], found, "overruled"),
         *_fate("known already", counts["known"], found, "known"),
+        *_conflicts(found["answers"]["conflicts"]),
     ]
     return "\n".join(lines)
 
@@ -69,12 +72,27 @@ def _fate(title: str, count: int, found: Mapping[str, Any], name: str) -> list[s
     lines = [f"{title:<14}{count}"]
     if name == "refused":
         lines += [f"  {number} × {reason}" for reason, number in found["refused"].items()]
-    for one in found["preview"][name]:
+    for one in found["answers"][name][:SHOWN]:
         why = f" [{one['why']}]" if one["why"] else ""
-        lines.append(
-            f"  {one['place']}: {_line(one['question'], 44)} → {_line(one['answer'], 60)}{why}"
-        )
-    return lines
+        lines.append(f"  {_answer(one)}{why}")
+    return lines + _more(count)
+
+
+def _conflicts(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Answers that contradict each other; staff are asked of each."""
+    lines = [f"{'contradict':<14}{len(found)}"]
+    for one in found[:SHOWN]:
+        how = "takes the place of" if one["replaced"] else "counts beside"
+        lines += [f"  {_answer(one['newer'])}", f"    {how} {_answer(one['older'])}"]
+    return lines + _more(len(found))
+
+
+def _more(count: int) -> list[str]:
+    return [f"  … and {count - SHOWN} more: --json shows all"] if count > SHOWN else []
+
+
+def _answer(one: Mapping[str, str]) -> str:
+    return f"{one['place']}: {_line(one['question'], 44)} → {_line(one['answer'], 60)}"
 
 
 def _line(text: str, width: int) -> str:

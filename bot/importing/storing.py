@@ -14,13 +14,14 @@ from enum import StrEnum
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot import audit, examples, feedback
+from bot import audit, conflicts, examples, feedback
 from bot.embedder import Embedder
 from bot.examples import Draft
-from bot.importing.pairs import Pair, Tell
+from bot.importing.pairs import Mark, Pair, Tell
 from bot.mrkdwn import IMPORTED, plain
 from bot.store.schema import (
     RATINGS,
+    Audit,
     Example,
     ExampleSource,
     ExampleStatus,
@@ -40,7 +41,7 @@ class Fate(StrEnum):
     LEARNED = "learned"
     REFUSED = "refused"  # `why` says why; stored, so that the counts show it
     FORGOTTEN = "forgotten"  # its messages were deleted or edited in Slack: nothing of it is kept
-    OVERRULED = "overruled"  # a newer answer to the same question counts
+    OVERRULED = "overruled"  # another answer to the same question counts
     KNOWN = "known"
 
 
@@ -66,6 +67,7 @@ class Verdict:
     fate: Fate
     why: str = ""
     retires: tuple[int, ...] = ()  # ids of examples that answer the same question otherwise
+    example_id: int | None = None  # of what was stored of it
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,19 @@ class _Row:
     content_hash: str
     status: ExampleStatus
     by_feedback: bool
+    replaced_by: int | None  # the id of what took its place
     at: float  # when it was said, if anything that is imported has a time of its own
 
 
 @dataclass
 class _Known:
-    """What the store holds of a team."""
+    """What the store holds of a team, and what the file is to it."""
 
+    rows: dict[int, _Row] = field(default_factory=dict)
     by_question: dict[str, list[_Row]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)  # ids of what staff said is not the right one
+    file: set[str] = field(default_factory=set)  # content hashes of what the file says
+    was_stored: bool = False  # the file, as it is
     rated: set[tuple[str, str, str]] = field(default_factory=set)  # channel, ts, user
     forgotten: set[tuple[str, str]] = field(default_factory=set)  # channel, ts
 
@@ -99,10 +106,20 @@ def drafted(pairs: Sequence[Pair], tell: Tell) -> list[Item]:
     return items
 
 
-def judge(session: Session, team_id: str, items: Sequence[Item]) -> list[Verdict]:
-    """What becomes of each item, by what the store holds now. Changes nothing."""
+def judge(
+    session: Session, team_id: str, items: Sequence[Item], *, sha256: str, again: bool = False
+) -> list[Verdict]:
+    """What becomes of each item, by what the store holds now. Changes nothing.
+
+    Args:
+        sha256: of the file.
+        again: whether what another file has replaced since may come back, though this very file
+            was imported before.
+    """
     known = _known(session, team_id, dated=any(item.pair.sources for item in items))
     last = {_question(item): item for item in items if item.draft.refusal is None}
+    known.file = {item.content_hash for item in last.values()}
+    known.was_stored = not again and was_imported(session, team_id, sha256)
     seen: dict[tuple[str, str], Item] = {}
     verdicts = []
     for item in items:
@@ -110,6 +127,12 @@ def judge(session: Session, team_id: str, items: Sequence[Item]) -> list[Verdict
         seen.setdefault(item.key, item)
         verdicts.append(verdict)
     return verdicts
+
+
+def was_imported(session: Session, team_id: str, sha256: str) -> bool:
+    """Whether this very file was imported before."""
+    done = select(Audit.detail).where(Audit.team_id == team_id, Audit.action == "import")
+    return any(detail.get("sha256") == sha256 for detail in session.exec(done))
 
 
 def embedded(verdicts: Sequence[Verdict], embedder: Embedder, tell: Tell) -> dict[str, bytes]:
@@ -134,29 +157,26 @@ def store(
     origin: dict[str, str],
     vectors: dict[str, bytes],
     embedder: str,
+    again: bool = False,
 ) -> list[Verdict]:
     """Store what is new, in the caller's transaction, and return what became of each item.
 
     Args:
         by: the user who imports.
-        origin: what the audit table says of the file.
+        origin: what the audit table says of the file; "sha256" is known again.
         vectors: from `embedded`; what is missing is embedded when it is searched.
         embedder: the name of what made them.
+        again: as for `judge`.
     """
     lock_team(session, team_id)
-    verdicts = judge(session, team_id, items)
+    sha256 = origin["sha256"]
+    is_known = was_imported(session, team_id, sha256)
+    verdicts = judge(session, team_id, items, sha256=sha256, again=again)
     new = [one for one in verdicts if one.fate in (Fate.LEARNED, Fate.REFUSED)]
     rows = []
     for verdict in new:
-        draft = verdict.item.draft
-        vector = vectors.get(draft.question) if verdict.fate is Fate.LEARNED else None
-        rows.append(
-            examples.made(
-                draft, team_id=team_id, feedback_id=_recorded(session, team_id, verdict, by),
-                approved_by=_approver(verdict.item.pair, by), embedding=vector,
-                embedder=embedder if vector else None,
-            )
-        )  # fmt: skip
+        given = _recorded(session, team_id, verdict, by)
+        rows.append(_row(team_id, verdict, by, vectors, embedder, feedback_id=given))
     session.add_all(rows)
     session.flush()
     for verdict, row in zip(new, rows, strict=True):
@@ -165,11 +185,58 @@ def store(
             session, team_id, f"{IMPORTED}{by}", f"example.{row.status}", f"example:{row.id}"
         )
     _retire(session, list(zip(new, rows, strict=True)))
-    if new:
+    if new or not is_known:
         counts = {fate: sum(one.fate is fate for one in verdicts) for fate in Fate}
         audit.record(session, team_id, f"{IMPORTED}{by}", "import", f"team:{team_id}",
                      **origin, **{str(fate): count for fate, count in counts.items()})  # fmt: skip
-    return verdicts
+    ids = {id(verdict): row.id for verdict, row in zip(new, rows, strict=True)}
+    return [replace(one, example_id=ids.get(id(one))) for one in verdicts]
+
+
+def foreseen(
+    session: Session,
+    team_id: str,
+    verdicts: Sequence[Verdict],
+    *,
+    by: str,
+    vectors: dict[str, bytes],
+    embedder: str,
+) -> dict[int, tuple[Verdict, Example]]:
+    """What would be learned, as it would be stored, by the ids that it might have."""
+    first = (session.exec(select(func.max(Example.id))).one() or 0) + 1
+    learned = [one for one in verdicts if one.fate is Fate.LEARNED]
+    rows = {}
+    for key, verdict in enumerate(learned, first):
+        row = _row(team_id, verdict, by, vectors, embedder, feedback_id=None)
+        row.id = key
+        if (mark := verdict.item.pair.mark) is not None:
+            row.created_at = _said_at(mark)
+        rows[key] = (verdict, row)
+    return rows
+
+
+def older(session: Session, verdicts: Sequence[Verdict]) -> dict[int, Example]:
+    """What the items retire, by id."""
+    keys = [key for verdict in verdicts for key in verdict.retires]
+    found: dict[int, Example] = {}
+    # In slices: databases limit how many values one statement may carry.
+    for start in range(0, len(keys), 500):
+        wanted = col(Example.id).in_(keys[start : start + 500])
+        found |= {one.id or 0: one for one in session.exec(select(Example).where(wanted))}
+    return found
+
+
+def _row(
+    team_id: str, verdict: Verdict, by: str, vectors: dict[str, bytes], embedder: str, *,
+    feedback_id: int | None,
+) -> Example:  # fmt: skip
+    draft = verdict.item.draft
+    vector = vectors.get(draft.question) if verdict.fate is Fate.LEARNED else None
+    return examples.made(
+        draft, team_id=team_id, feedback_id=feedback_id,
+        approved_by=_approver(verdict.item.pair, by), embedding=vector,
+        embedder=embedder if vector else None,
+    )  # fmt: skip
 
 
 def _question(item: Item) -> str:
@@ -196,7 +263,11 @@ def _against(item: Item, known: _Known) -> Verdict:
         return Verdict(item, Fate.FORGOTTEN, FORGOTTEN)
     same_question = known.by_question.get(_question(item), [])
     live = [one for one in same_question if one.status is ExampleStatus.LIVE]
-    if mark is None and (twin := _twin(item, same_question)) is not None:
+    if mark is None and (twin := _twin(item, same_question, known)) is not None:
+        if twin.replaced_by is not None:
+            back = "" if _is_settled(twin, same_question, known) else "; --again brings it back"
+            newest = _newest(twin, known).id
+            return Verdict(item, Fate.OVERRULED, f"example:{newest} took its place since{back}")
         return Verdict(item, Fate.KNOWN, f"example:{twin.id} is {twin.status}")
     if item.draft.refusal is not None:
         return Verdict(item, Fate.REFUSED, item.draft.refusal)
@@ -207,37 +278,61 @@ def _against(item: Item, known: _Known) -> Verdict:
     return Verdict(item, Fate.LEARNED, retires=tuple(one.id for one in rivals))
 
 
-def _twin(item: Item, same_question: Sequence[_Row]) -> _Row | None:
+def _twin(item: Item, same_question: Sequence[_Row], known: _Known) -> _Row | None:
     """The stored example that says the same, if that settles it.
 
-    An approval that was taken back in Slack can be given anew by a file. An answer that an earlier
-    file replaced can come back; one that people replaced in Slack cannot: files grow old.
+    An approval that was taken back in Slack can be given anew by a file.
     """
-    standing = (ExampleStatus.LIVE, ExampleStatus.HELD)
-    by_people = any(one.by_feedback for one in same_question if one.status in standing)
-    for row in same_question:
-        if row.content_hash != item.content_hash:
-            continue
+    said = [one for one in same_question if one.content_hash == item.content_hash]
+    for row in sorted(said, key=lambda one: one.status is ExampleStatus.RETIRED):
         if row.status is ExampleStatus.REVOKED and row.by_feedback:
             continue
         if row.status is ExampleStatus.REFUSED and item.draft.refusal is None:
             continue  # by rules that have changed since
-        if row.status is ExampleStatus.RETIRED and not by_people:
+        if row.status is ExampleStatus.RETIRED and not _stays_retired(row, same_question, known):
             continue
         return row
     return None
+
+
+def _stays_retired(row: _Row, same_question: Sequence[_Row], known: _Known) -> bool:
+    """Whether an answer that was replaced cannot come back by the file: files grow old."""
+    return known.was_stored or _is_settled(row, same_question, known)
+
+
+def _is_settled(row: _Row, same_question: Sequence[_Row], known: _Known) -> bool:
+    """Whether people replaced it in Slack, or the file itself has what took its place."""
+    standing = (ExampleStatus.LIVE, ExampleStatus.HELD)
+    by_people = any(one.by_feedback for one in same_question if one.status in standing)
+    newest = _newest(row, known)
+    in_file = newest.content_hash in known.file - {row.content_hash}
+    return by_people or newest.by_feedback or row.id in known.lost or in_file
+
+
+def _newest(row: _Row, known: _Known) -> _Row:
+    """What took the place of an example, and of that in turn."""
+    seen = {row.id}
+    while row.replaced_by in known.rows and row.replaced_by not in seen:
+        seen.add(row.replaced_by)
+        row = known.rows[row.replaced_by]
+    return row
 
 
 def _known(session: Session, team_id: str, *, dated: bool) -> _Known:
     known = _Known()
     written = _written(session, team_id) if dated else {}
     stored = select(
-        col(Example.id), Example.content_hash, Example.status, col(Example.feedback_id)
-    ).where(Example.team_id == team_id, Example.content_hash != "")
-    for key, digest, status, feedback_id in session.exec(stored.order_by(col(Example.id))):
-        at = written.get(key or 0, 0.0)
-        row = _Row(key or 0, digest, ExampleStatus(status), feedback_id is not None, at)
+        col(Example.id), Example.content_hash, Example.status, col(Example.feedback_id),
+        col(Example.reason),
+    ).where(Example.team_id == team_id, Example.content_hash != "")  # fmt: skip
+    for key, digest, status, feedback_id, reason in session.exec(stored.order_by(col(Example.id))):
+        retired = ExampleStatus(status) is ExampleStatus.RETIRED
+        row = known.rows[key or 0] = _Row(
+            key or 0, digest, ExampleStatus(status), feedback_id is not None,
+            examples.replaced_by(reason) if retired else None, written.get(key or 0, 0.0),
+        )  # fmt: skip
         known.by_question.setdefault(digest[:32], []).append(row)
+    known.lost = conflicts.lost(session, team_id)
     if dated:
         known.rated = _rated(session, team_id)
         known.forgotten = _forgotten(session, team_id)
@@ -289,9 +384,13 @@ def _recorded(session: Session, team_id: str, verdict: Verdict, by: str) -> int 
     given, _ = feedback.record(
         session, team_id=team_id, channel=mark.channel, target_ts=mark.ts, user=mark.user,
         kind=FeedbackKind(mark.kind), correction=words,
-        given_at=datetime.fromtimestamp(float(mark.ts), UTC), by=f"{IMPORTED}{by}",
+        given_at=_said_at(mark), by=f"{IMPORTED}{by}",
     )  # fmt: skip
     return given.id
+
+
+def _said_at(mark: Mark) -> datetime:
+    return datetime.fromtimestamp(float(mark.ts), UTC)
 
 
 def _approver(pair: Pair, by: str) -> str:
@@ -300,12 +399,7 @@ def _approver(pair: Pair, by: str) -> str:
 
 
 def _retire(session: Session, made: Sequence[tuple[Verdict, Example]]) -> None:
-    keys = [key for verdict, _ in made for key in verdict.retires]
-    older: dict[int | None, Example] = {}
-    # In slices: databases limit how many values one statement may carry.
-    for start in range(0, len(keys), 500):
-        wanted = col(Example.id).in_(keys[start : start + 500])
-        older |= {one.id: one for one in session.exec(select(Example).where(wanted))}
+    replaced = older(session, [verdict for verdict, _ in made])
     for verdict, row in made:
         for key in verdict.retires:
-            examples.retire(older[key], row)
+            examples.retire(replaced[key], row)

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete, update
 from sqlmodel import col, select
 
+from bot.embedder import LexicalEmbedder
+from bot.memory import Memory
 from bot.mrkdwn import approver
-from bot.store.database import reading
-from bot.store.schema import Audit, Example, ExampleStatus
+from bot.store.database import reading, transaction
+from bot.store.schema import Audit, Conflict, Example, ExampleStatus, OutboxMessage
 from deploy.importing import Progress
 from tests.bot.importing.exports import ANSWER, QUESTION, answered, written
+from tests.bot.taught import teach
 
 Mynah = Callable[..., tuple[int, str, str]]
 CSV = """\
@@ -45,6 +48,12 @@ def stored(engine: Engine) -> list[Example]:
         return list(session.exec(select(Example).order_by(col(Example.id))))
 
 
+def said(engine: Engine) -> list[OutboxMessage]:
+    """What waits to be said in Slack."""
+    with reading(engine) as session:
+        return list(session.exec(select(OutboxMessage)))
+
+
 def test_a_dry_run_shows_everything_and_stores_nothing(
     mynah: Mynah, settled: Path, engine: Engine
 ) -> None:
@@ -66,6 +75,7 @@ def test_a_dry_run_shows_everything_and_stores_nothing(
         "  faq.csv, row 4 (line 5): Who pays? → The house. "
         "[faq.csv, row 5 (line 6) answers the same question]\n"
         "known already 0\n"
+        "contradict    0\n"
     )
     assert stored(engine) == []
     with reading(engine) as session:
@@ -77,7 +87,7 @@ def test_an_import_says_the_same_in_json(mynah: Mynah, settled: Path, engine: En
     (settled / "faq.csv").write_text(CSV)
     found = json.loads(mynah("import", "faq.csv", "--by", "U0BOSS", "--json")[1])
     assert found["counts"] == {
-        "learned": 2, "refused": 1, "overruled": 1, "known": 0, "retired": 0,
+        "learned": 2, "refused": 1, "overruled": 1, "known": 0, "retired": 0, "conflicts": 0,
     }  # fmt: skip
     assert (found["kind"], found["by"], found["dry_run"]) == ("CSV", "U0BOSS", False)
     assert {one.approved_by for one in stored(engine)} == {"import by U0BOSS"}
@@ -96,6 +106,130 @@ def test_what_will_be_retired_is_shown(mynah: Mynah, settled: Path, engine: Engi
     assert f"would retire  1\n{shown}" in mynah("import", "faq.md", "--dry-run")[1]
     assert f"retired       1\n{shown}" in mynah("import", "faq.md")[1]
     assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
+
+
+CONFLICT = """\
+question,answer
+How many chairs does the hall have?,Fifty chairs.
+"please tell me, how many chairs does the hall have?",Sixty chairs.
+"""
+SHOWN = """\
+contradict    1
+  faq.csv, row 3 (line 3): please tell me, how many chairs does the ha… → Sixty chairs.
+    takes the place of faq.csv, row 2 (line 2): How many chairs does the hall have? → Fifty chairs.
+"""
+
+
+def test_rows_that_contradict_each_other_are_shown_and_put_up_for_review(
+    mynah: Mynah, settled: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is stored, and afterwards: the later row counts, and staff get a card."""
+    monkeypatch.setenv("MYNAH_REVIEW_CHANNEL", "C0REVIEW")
+    (settled / "faq.csv").write_text(CONFLICT)
+    assert mynah("import", "faq.csv", "--dry-run")[1].endswith(SHOWN)
+    assert (stored(engine), said(engine)) == ([], [])
+    assert mynah("import", "faq.csv")[1].endswith(SHOWN)
+    assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
+    [card] = said(engine)
+    assert card.channel == "C0REVIEW"
+    assert all(number in str(card.payload) for number in ("Fifty", "Sixty"))
+    assert mynah("import", "faq.csv")[1].endswith("contradict    0\n")
+    assert len(said(engine)) == 1
+
+
+def test_what_contradicts_what_is_there_is_shown(
+    mynah: Mynah, settled: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever way it came; in JSON, too."""
+    monkeypatch.setenv("MYNAH_ADMIN_CHANNEL", "C0ADMIN")
+    teach(engine, Memory(engine, LexicalEmbedder()), "How many chairs does the hall have?", "50.")
+    row = {"question": "Hello, how many chairs does the hall have?", "answer": "60."}
+    (settled / "faq.jsonl").write_text(json.dumps(row))
+    foreseen = json.loads(mynah("import", "faq.jsonl", "--dry-run", "--json")[1])
+    found = json.loads(mynah("import", "faq.jsonl", "--json")[1])
+    [one] = found["answers"]["conflicts"]
+    assert foreseen["answers"]["conflicts"] == [one]
+    assert one == {
+        "newer": row | {"place": "faq.jsonl, line 1"},
+        "older": {
+            "place": "example:1", "question": "How many chairs does the hall have?",
+            "answer": "50.",
+        },
+        "replaced": True,
+    }  # fmt: skip
+    assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
+
+
+def test_where_nobody_can_be_told_nothing_is_replaced(
+    mynah: Mynah, settled: Path, engine: Engine
+) -> None:
+    """Both count, and who imports is told that nobody is asked."""
+    (settled / "faq.csv").write_text(CONFLICT)
+    for words in (["--dry-run"], []):
+        out = mynah("import", "faq.csv", *words)[1]
+        assert "    counts beside faq.csv, row 2 (line 2): " in out
+        assert "nobody is told of what contradicts itself: MYNAH_REVIEW_CHANNEL names" in out
+    assert {one.status for one in stored(engine)} == {ExampleStatus.LIVE}
+
+
+def test_an_import_that_was_stopped_is_compared_by_the_next(
+    mynah: Mynah, settled: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nothing is new in it."""
+    monkeypatch.setenv("MYNAH_REVIEW_CHANNEL", "C0REVIEW")
+    (settled / "faq.csv").write_text(CONFLICT)
+    mynah("import", "faq.csv")
+    with transaction(engine) as session:
+        session.execute(delete(Conflict))
+        never = update(Example).values(compared_at=None, status=ExampleStatus.LIVE)
+        session.execute(never)
+    mynah("import", "faq.csv")
+    assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
+
+
+def test_an_export_is_as_old_as_its_marks(
+    mynah: Mynah, settled: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said after them counts, though the export comes later."""
+    monkeypatch.setenv("MYNAH_REVIEW_CHANNEL", "C0REVIEW")
+    rows = [{"question": f"please tell me: {QUESTION}", "answer": "It has no port."}]
+    (settled / "faq.jsonl").write_text(json.dumps(rows[0]))
+    mynah("import", "faq.jsonl")
+    written(settled / "export.zip", {"help/2023-11-14.json": answered()})
+    message = "export.zip: help/2023-11-14.json, message 1700000001.000100"
+    place = f"    takes the place of {message}: {QUESTION}"
+    for words in (["--dry-run"], []):
+        assert place in mynah("import", "export.zip", *words)[1]
+    assert [one.status for one in stored(engine)] == [ExampleStatus.LIVE, ExampleStatus.RETIRED]
+
+
+def test_what_a_file_replaced_comes_back_when_it_is_asked_for(
+    mynah: Mynah, settled: Path, engine: Engine
+) -> None:
+    """Not by importing the older file by mistake."""
+    for number, answer in enumerate(("The house.", "The guest."), 1):
+        (settled / f"{number}.md").write_text(f"# Who pays?\n{answer}\n")
+        mynah("import", f"{number}.md")
+    out = mynah("import", "1.md")[1]
+    assert "[example:2 took its place since; --again brings it back]" in out
+    assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
+    mynah("import", "1.md", "--again")
+    assert [one.answer for one in stored(engine) if one.status is ExampleStatus.LIVE] == [
+        "The house."
+    ]
+
+
+def test_a_long_list_is_cut_for_the_eye_and_whole_in_json(mynah: Mynah, settled: Path) -> None:
+    """And it says how many more there are."""
+    things = ("keyboards", "chairs", "plants", "lamps", "badges")
+    lines = [f"Who orders the {thing}?,The {thing} people." for thing in things]
+    (settled / "faq.csv").write_text("\n".join(["question,answer", *lines]))
+    out = mynah("import", "faq.csv", "--dry-run")[1]
+    assert "plants" in out
+    assert "lamps" not in out
+    assert "  … and 2 more: --json shows all\n" in out
+    found = json.loads(mynah("import", "faq.csv", "--dry-run", "--json")[1])
+    assert len(found["answers"]["learned"]) == found["counts"]["learned"] == 5
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def bring_in(house: House, pairs: list[Pair]) -> list[str]:
     house.write(
         lambda session: made.extend(
             storing.store(
-                session, TEAM, items, by="U0ADMIN", origin={}, vectors={},
+                session, TEAM, items, by="U0ADMIN", origin={"sha256": "0"}, vectors={},
                 embedder=LexicalEmbedder.name,
             )
         )
