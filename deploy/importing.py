@@ -180,21 +180,22 @@ def _foresee(one: Import, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 
 def _compare(one: Import, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     """What contradicts what, now that it is stored: found, settled and told as after a lesson."""
+    places = {verdict.example_id: verdict for verdict in verdicts if verdict.example_id}
     with reading(one.engine) as session:
         is_due = conflicts.is_due(session, one.team_id)
+    shown: dict[int | None, dict[str, Any]] = {}
     while is_due and (found := conflicts.compare(one.engine, one.team_id, one.opened)):
         with transaction(one.engine) as session:
             new = conflicts.note(session, one.team_id, found, replaces=bool(one.channel))
             conflict_cards.tell(session, one.team_id, new, one.channel, {})
+            for each in conflicts.waiting(session, one.team_id, places.keys()):
+                is_over = each.status is ConflictStatus.REPLACED
+                shown[each.id] = _conflict(
+                    session, places, each.newer_id, each.older_id, replaced=is_over
+                )
     with transaction(one.engine) as session:
         conflict_cards.follow(session, one.team_id)
-    places = {verdict.example_id: verdict for verdict in verdicts if verdict.example_id}
-    with reading(one.engine) as session:
-        return [
-            _conflict(session, places, each.newer_id, each.older_id,
-                      replaced=each.status is ConflictStatus.REPLACED)
-            for each in conflicts.waiting(session, one.team_id, places.keys())
-        ]  # fmt: skip
+    return list(shown.values())
 
 
 def _conflict(

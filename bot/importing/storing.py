@@ -321,15 +321,15 @@ def _newest(row: _Row, known: _Known) -> _Row:
 def _known(session: Session, team_id: str, *, dated: bool) -> _Known:
     known = _Known()
     written = _written(session, team_id) if dated else {}
-    stored = select(
-        col(Example.id), Example.content_hash, Example.status, col(Example.feedback_id),
-        col(Example.reason),
-    ).where(Example.team_id == team_id, Example.content_hash != "")  # fmt: skip
-    for key, digest, status, feedback_id, reason in session.exec(stored.order_by(col(Example.id))):
-        retired = ExampleStatus(status) is ExampleStatus.RETIRED
-        row = known.rows[key or 0] = _Row(
-            key or 0, digest, ExampleStatus(status), feedback_id is not None,
-            examples.replaced_by(reason) if retired else None, written.get(key or 0, 0.0),
+    everything = select(
+        col(Example.id), Example.content_hash, Example.status, col(Example.feedback_id)
+    ).where(Example.team_id == team_id, Example.content_hash != "")
+    replaced = _replaced(session, team_id)
+    for number, digest, status, feedback_id in session.exec(everything.order_by(col(Example.id))):
+        key = number or 0
+        known.rows[key] = row = _Row(
+            key, digest, ExampleStatus(status), feedback_id is not None, replaced.get(key),
+            written.get(key, 0.0),
         )  # fmt: skip
         known.by_question.setdefault(digest[:32], []).append(row)
     known.lost = conflicts.lost(session, team_id)
@@ -337,6 +337,14 @@ def _known(session: Session, team_id: str, *, dated: bool) -> _Known:
         known.rated = _rated(session, team_id)
         known.forgotten = _forgotten(session, team_id)
     return known
+
+
+def _replaced(session: Session, team_id: str) -> dict[int, int | None]:
+    """What took the place of each example that is retired."""
+    retired = select(Example.id, Example.reason).where(
+        Example.team_id == team_id, Example.status == ExampleStatus.RETIRED
+    )
+    return {key or 0: examples.replaced_by(reason) for key, reason in session.exec(retired)}
 
 
 def _written(session: Session, team_id: str) -> dict[int, float]:

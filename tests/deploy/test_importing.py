@@ -160,6 +160,28 @@ def test_what_contradicts_what_is_there_is_shown(
     assert [one.status for one in stored(engine)] == [ExampleStatus.RETIRED, ExampleStatus.LIVE]
 
 
+def test_what_is_foreseen_is_what_comes(
+    mynah: Mynah, settled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one takes another's place that took a third's, or the very same question's."""
+    monkeypatch.setenv("MYNAH_REVIEW_CHANNEL", "C0REVIEW")
+    asked = "how many chairs does the hall have?"
+    (settled / "old.csv").write_text(f"question,answer\n{asked},Forty.\n")
+    mynah("import", "old.csv")
+    rows = [f"{asked},Fifty.", f"hello {asked},Sixty.", f"please {asked},Seventy."]
+    (settled / "new.csv").write_text("\n".join(["question,answer", *rows]))
+    foreseen, found = (
+        json.loads(mynah("import", "new.csv", "--json", *words)[1])["answers"]["conflicts"]
+        for words in (["--dry-run"], [])
+    )
+    assert foreseen == found
+    places = [(one["newer"]["place"], one["older"]["place"]) for one in found]
+    assert places == [
+        ("new.csv, row 3 (line 3)", "new.csv, row 2 (line 2)"),
+        ("new.csv, row 4 (line 4)", "new.csv, row 3 (line 3)"),
+    ]
+
+
 def test_where_nobody_can_be_told_nothing_is_replaced(
     mynah: Mynah, settled: Path, engine: Engine
 ) -> None:
