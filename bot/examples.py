@@ -76,7 +76,7 @@ def draft(
         answer: what staff approved, or wrote instead of `rejected`.
         rejected: the bot's answer that a correction replaced.
         scope: the only channel in which the example may be used; None for the whole workspace.
-        keep: contacts that the house publishes, never redacted.
+        keep: contacts that the house publishes, never redacted: see `bot.redaction.redact`.
     """
     texts = [plain(text) for text in (question, answer, rejected or "")]
     if len(texts[2]) > _LONGEST:
@@ -90,12 +90,12 @@ def draft(
     return Draft(clean_question, clean_answer, clean_rejected or None, scope, reason)
 
 
-def wrong(question: str, rejected: str) -> Draft:
+def wrong(question: str, rejected: str, *, keep: Collection[str] = ()) -> Draft:
     """Make a draft of what staff called wrong and put nothing in the place of.
 
     It is cleaned, redacted and refused as an answer would be.
     """
-    made = draft(question, rejected)
+    made = draft(question, rejected, keep=keep)
     return replace(made, answer="", rejected=made.answer or None)
 
 
@@ -295,7 +295,7 @@ def counts(session: Session, team_id: str, user: str, at: datetime) -> bool:
 
 def forget_message(
     session: Session, team_id: str, channel: str, ts: str, *,
-    reads: str | None = None, before: str = "",
+    reads: str | None = None, before: str = "", keep: Collection[str] = (),
 ) -> list[Example]:  # fmt: skip
     """Forget every example made from a message that was deleted or edited.
 
@@ -306,12 +306,13 @@ def forget_message(
         reads: the message's words as they are now. What was made of these very words stays: it was
             approved after the edit, which is only told of late.
         before: the words that this edit changed.
+        keep: as for `draft`.
     """
     wanted = _made_from(team_id, channel, ts)
     examples = [
         example
         for example in session.exec(wanted)
-        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before))
+        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before, keep))
     ]
     for example in examples:
         _blank(session, example)
@@ -454,12 +455,13 @@ def _is_blank(example: Example) -> bool:
 
 
 def _still_holds(
-    session: Session, example: Example, ts: str, reads: str | None, before: str
-) -> bool:
+    session: Session, example: Example, ts: str, reads: str | None, before: str,
+    keep: Collection[str],
+) -> bool:  # fmt: skip
     if reads is None or max(len(reads), len(before)) > _LONGEST:
         return False
     texts = (example.question, example.answer or example.rejected or "")
-    now, once = _versions(reads), _versions(before)
+    now, once = _versions(reads, keep), _versions(before, keep)
     if not any(_made_of(text, now, once) for text in texts):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
@@ -468,9 +470,10 @@ def _still_holds(
     return feedback.correction in (None, reads)
 
 
-def _versions(words: str) -> set[str]:
-    """A message as examples hold it."""
-    return {redact(words), redact(cut(words))} - {""}
+def _versions(words: str, keep: Collection[str]) -> set[str]:
+    """A message as examples hold it, also those from before there was something to keep."""
+    texts = (words, cut(words))
+    return {redact(text, kept) for text in texts for kept in ((), keep)} - {""}
 
 
 def _made_of(text: str, now: set[str], before: set[str]) -> bool:

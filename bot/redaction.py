@@ -32,8 +32,8 @@ def redact(text: str, keep: Collection[str] = ()) -> str:
 
     Args:
         text: plain text (see `bot.mrkdwn.plain`).
-        keep: what the house itself publishes (its support address, its hotline), exactly as
-            written; never redacted.
+        keep: what the house itself publishes, never redacted: an address or a number, exactly as
+            written, or a domain, for each address there.
     """
     return redact_together([text], keep)[0]
 
@@ -51,12 +51,19 @@ def _pass(texts: list[str], kept: set[str]) -> list[str]:
     found: dict[str, str] = {}
     for rule in RULES:
         for index, text in enumerate(texts):
-            spans = [span for span in rule.spans(text) if _at(text, span).casefold() not in kept]
+            spans = [span for span in rule.spans(text) if not _is_kept(_at(text, span), rule, kept)]
             found.update((_at(text, span), rule.placeholder) for span in spans)
             texts = [*texts[:index], _replace(text, spans, rule), *texts[index + 1 :]]
     for value, placeholder in sorted(found.items(), key=lambda item: -len(item[0])):
         texts = [_outside(text, _traces(value, placeholder), placeholder) for text in texts]
     return texts
+
+
+def _is_kept(value: str, rule: Rule, kept: Collection[str]) -> bool:
+    """Whether the house publishes it. A domain is that of an address: passwords hold @, too."""
+    whole = value.casefold()
+    domain = whole.rpartition("@")[2] if rule.placeholder == "[email]" else whole
+    return any(one in kept for one in (whole, domain, f"@{domain}"))
 
 
 def _at(text: str, span: Span) -> str:
@@ -105,6 +112,11 @@ def _respaced(value: str, placeholder: str) -> re.Pattern[str]:
         prefix = rf"\+?\(?(?:\d{_SEPARATORS}){{0,7}}"
     digits = _SEPARATORS.join(signs)
     return re.compile(rf"(?<![\w]){prefix}{digits}(?!\w)", re.IGNORECASE)
+
+
+def placeholders(*texts: str) -> list[str]:
+    """The placeholders in the texts, such as ``[email]``, each as often as it stands there."""
+    return [found for text in texts for found in PLACEHOLDER.findall(text)]
 
 
 def bare(text: str) -> str:

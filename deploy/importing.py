@@ -22,6 +22,7 @@ from bot.importing.pairs import BadFile, Contents, is_user
 from bot.importing.reading import read
 from bot.importing.slack_export import House
 from bot.importing.storing import Fate, Verdict
+from bot.redaction import placeholders
 from bot.slack import conflict_cards
 from bot.store.database import reading, transaction
 from bot.store.schema import ConflictStatus, Example, Team
@@ -117,7 +118,8 @@ def bring_in(
         contents = read(path, house, tell)
         if len(contents.pairs) > MOST:
             raise BadFile(path.name, f"more than {MOST} answers: import it in parts")
-        items = storing.drafted(contents.pairs, tell)
+        keep = names_of(team_id, settings.keep_contacts)
+        items = storing.drafted(contents.pairs, tell, keep)
         with reading(engine) as session:
             verdicts = storing.judge(session, team_id, items, sha256=one.sha256, again=again)
             retired = _retired(session, verdicts)
@@ -247,7 +249,8 @@ def _facts(
     answers: dict[str, Sequence[Any]] = {
         name: [_shown(each) for each in ones] for name, ones in of_kind.items()
     }
-    answers |= {"retired": retired, "conflicts": found}
+    redacted = [each for each in answers["learned"] if _taken_out(each)]
+    answers |= {"redacted": redacted, "retired": retired, "conflicts": found}
     return {
         "file": one.path.name,
         "kind": contents.kind,
@@ -257,8 +260,16 @@ def _facts(
         "notes": [*contents.notes, *_untold(one, found)],
         "counts": {name: len(ones) for name, ones in answers.items()},
         "refused": dict(Counter(each.why for each in of_kind["refused"]).most_common()),
+        "redacted": dict(
+            Counter(one for each in redacted for one in _taken_out(each)).most_common()
+        ),
         "answers": answers,
     }
+
+
+def _taken_out(shown: Mapping[str, str]) -> set[str]:
+    """What stands in an answer, or its question, in the place of secrets and personal data."""
+    return set(placeholders(shown["question"], shown["answer"]))
 
 
 def _untold(one: Import, found: Sequence[dict[str, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.importing.pairs import printable
+from bot.redaction import PLACEHOLDER
 from bot.run_words import before_after, tried
 from bot.store.run_view import Tried
 
@@ -59,6 +60,7 @@ def imported(found: Mapping[str, Any]) -> str:
         + (" (a dry run: nothing was stored)" if dry else ""),
         *[f"  {note}" for note in found["notes"]],
         *_fate("would learn" if dry else "learned", counts["learned"], found, "learned"),
+        *_redacted(found),
         *_fate("would retire" if dry else "retired", counts["retired"], found, "retired"),
         *_fate("refused", counts["refused"], found, "refused"),
         *_fate("overruled", counts["overruled"], found, "overruled"),
@@ -76,6 +78,30 @@ def _fate(title: str, count: int, found: Mapping[str, Any], name: str) -> list[s
         why = f" [{one['why']}]" if one["why"] else ""
         lines.append(f"  {_answer(one)}{why}")
     return lines + _more(count)
+
+
+def _redacted(found: Mapping[str, Any]) -> list[str]:
+    """What of all that is learned lacks what stood there; the words around that."""
+    kinds, shown = found["redacted"], found["answers"]["redacted"]
+    if not shown:
+        return []
+    lines = [f"{'… redacted':<14}{len(shown)}"]
+    for kind, number in kinds.items():
+        own = " (the house's own stay where MYNAH_KEEP_CONTACTS names them)"
+        lines.append(f"  {number} × {kind}{own if kind in ('[email]', '[phone]') else ''}")
+    lines += [
+        f"  {one['place']}: {_around(one['question'], one['answer'])}" for one in shown[:SHOWN]
+    ]
+    return lines + _more(len(shown))
+
+
+def _around(*texts: str) -> str:
+    """The words around the first placeholder."""
+    for text in texts:
+        if (found := PLACEHOLDER.search(text)) is not None:
+            start = max(0, found.start() - 40)
+            return ("…" if start else "") + _line(text[start:], 70)
+    return ""
 
 
 def _conflicts(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ reacting again, counts as if Mynah had been there. A file's word is its importer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -95,11 +95,17 @@ class _Known:
     forgotten: set[tuple[str, str]] = field(default_factory=set)  # channel, ts
 
 
-def drafted(pairs: Sequence[Pair], tell: Tell) -> list[Item]:
-    """Clean and redact the pairs, as what is said in Slack."""
+def drafted(pairs: Sequence[Pair], tell: Tell, keep: Collection[str] = ()) -> list[Item]:
+    """Clean and redact the pairs, as what is said in Slack.
+
+    Args:
+        keep: contacts that the house publishes, never redacted.
+    """
     items = []
     for done, pair in enumerate(pairs, 1):
-        draft = examples.draft(pair.question, pair.answer, rejected=pair.rejected, scope=pair.scope)
+        draft = examples.draft(
+            pair.question, pair.answer, rejected=pair.rejected, scope=pair.scope, keep=keep
+        )
         draft = replace(draft, refusal=pair.refusal or draft.refusal)
         items.append(Item(pair, draft, examples.content_hash(draft)))
         tell("checking", done, len(pairs))

@@ -216,6 +216,14 @@ def test_what_the_house_publishes_is_kept() -> None:
     assert redact(text, keep) == text.replace("jane@house.example", "[email]")
 
 
+@pytest.mark.parametrize("domain", ["house.example", "@House.example"])
+def test_a_domain_keeps_each_address_there(domain: str) -> None:
+    """And no other, nor a password that looks like one."""
+    text = "help@house.example, sales@HOUSE.example, help@my.house.example, jane@home.example"
+    assert redact(text, {domain}) == "help@house.example, sales@HOUSE.example, [email], [email]"
+    assert redact("password=p4ss@house.example", {domain}) == "password=[secret]"
+
+
 def test_forty_thousand_characters_take_no_time() -> None:
     """No pattern backtracks badly on long and repetitive text."""
     started = time.perf_counter()

@@ -66,6 +66,9 @@ def test_a_dry_run_shows_everything_and_stores_nothing(
         "would learn   2\n"
         "  faq.csv, row 2 (line 2): Which port does it use? → Port 7411. Ask [email].\n"
         "  faq.csv, row 5 (line 6): Who pays? → The guest.\n"
+        "… redacted    1\n"
+        "  1 × [email] (the house's own stay where MYNAH_KEEP_CONTACTS names them)\n"
+        "  faq.csv, row 2 (line 2): Port 7411. Ask [email].\n"
         "would retire  0\n"
         "refused       1\n"
         "  1 × the question is only a greeting, thanks or a yes or no\n"
@@ -88,6 +91,7 @@ def test_an_import_says_the_same_in_json(mynah: Mynah, settled: Path, engine: En
     found = json.loads(mynah("import", "faq.csv", "--by", "U0BOSS", "--json")[1])
     assert found["counts"] == {
         "learned": 2, "refused": 1, "overruled": 1, "known": 0, "retired": 0, "conflicts": 0,
+        "redacted": 1,
     }  # fmt: skip
     assert (found["kind"], found["by"], found["dry_run"]) == ("CSV", "U0BOSS", False)
     assert {one.approved_by for one in stored(engine)} == {"import by U0BOSS"}
@@ -239,6 +243,32 @@ def test_what_a_file_replaced_comes_back_when_it_is_asked_for(
     assert [one.answer for one in stored(engine) if one.status is ExampleStatus.LIVE] == [
         "The house."
     ]
+
+
+def test_what_is_taken_out_is_counted_and_the_houses_own_stays(
+    mynah: Mynah, settled: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By kind, and each with the words around it."""
+    row = {
+        "question": "Whom do I write to?",
+        "answer": "Write to help@house.example, or in the night, when nobody is there, to "
+        "jane@home.example or joe@home.example, and the PIN is 4711.",
+    }
+    (settled / "faq.jsonl").write_text(json.dumps(row))
+    out = mynah("import", "faq.jsonl", "--dry-run")[1]
+    assert "redacted    1\n" in out
+    assert "  1 × [email] (the house's own stay where MYNAH_KEEP_CONTACTS names them)\n" in out
+    monkeypatch.setenv("MYNAH_KEEP_CONTACTS", "house.example")
+    found = json.loads(mynah("import", "faq.jsonl", "--json")[1])
+    assert found["redacted"] == {"[email]": 1, "[secret]": 1}
+    assert [one.answer for one in stored(engine)] == [
+        "Write to help@house.example, or in the night, when nobody is there, to "
+        "[email] or [email], and the PIN is [secret]."
+    ]
+    monkeypatch.setenv("MYNAH_KEEP_CONTACTS", "home.example,house.example")
+    out = mynah("import", "faq.jsonl", "--dry-run")[1]
+    shown = "…e.example or joe@home.example, and the PIN is [secret]."
+    assert f"  1 × [secret]\n  faq.jsonl, line 1: {shown}\n" in out
 
 
 def test_a_long_list_is_cut_for_the_eye_and_whole_in_json(mynah: Mynah, settled: Path) -> None:
