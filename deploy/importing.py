@@ -237,19 +237,20 @@ def _facts(
     *,
     dry_run: bool,
 ) -> dict[str, Any]:
-    kinds = {
+    fates_of = {
         "learned": (Fate.LEARNED,),
         "refused": (Fate.REFUSED, Fate.FORGOTTEN),
         "overruled": (Fate.OVERRULED,),
         "known": (Fate.KNOWN,),
     }
     of_kind = {
-        name: [each for each in verdicts if each.fate in fates] for name, fates in kinds.items()
+        name: [each for each in verdicts if each.fate in fates] for name, fates in fates_of.items()
     }
     answers: dict[str, Sequence[Any]] = {
         name: [_shown(each) for each in ones] for name, ones in of_kind.items()
     }
     redacted = [each for each in answers["learned"] if _taken_out(each)]
+    kinds = [kind for each in redacted for kind in _taken_out(each)]
     answers |= {"redacted": redacted, "retired": retired, "conflicts": found}
     return {
         "file": one.path.name,
@@ -260,9 +261,7 @@ def _facts(
         "notes": [*contents.notes, *_untold(one, found)],
         "counts": {name: len(ones) for name, ones in answers.items()},
         "refused": dict(Counter(each.why for each in of_kind["refused"]).most_common()),
-        "redacted": dict(
-            Counter(one for each in redacted for one in _taken_out(each)).most_common()
-        ),
+        "redacted": dict(sorted(Counter(kinds).items())),
         "answers": answers,
     }
 

@@ -267,7 +267,7 @@ def test_what_is_taken_out_is_counted_and_the_houses_own_stays(
     ]
     monkeypatch.setenv("MYNAH_KEEP_CONTACTS", "home.example,house.example")
     out = mynah("import", "faq.jsonl", "--dry-run")[1]
-    shown = "…e.example or joe@home.example, and the PIN is [secret]."
+    shown = "…ple or joe@home.example, and the PIN is [secret]."
     assert f"  1 × [secret]\n  faq.jsonl, line 1: {shown}\n" in out
 
 
