@@ -1,10 +1,10 @@
 """Taking secrets and personal data out of text before it is learned.
 
-Known shapes only: e-mail addresses, phone numbers, bank and card numbers (checksums verified), and
-keys, tokens and passwords. Names and postal addresses are not recognised. Technical text (ports,
-versions, dates, hosts, paths, commands) is left alone. Libraries were weighed: detect-secrets
-reports secrets in quoted source code instead of replacing them in prose, and phonenumbers needs to
-know the country to see a national number.
+Known shapes only: e-mail addresses, phone numbers, US social security numbers, bank and card
+numbers (checksums verified), and keys, tokens and passwords. Names and postal addresses are not
+recognised. Technical text (ports, versions, dates, hosts, paths, commands) is left alone. Libraries
+were weighed: detect-secrets reports secrets in quoted source code instead of replacing them in
+prose, and phonenumbers needs to know the country to see a national number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bot.sensitive import RULES, Rule, Span
 
-PLACEHOLDER = re.compile(r"\[(?:email|phone|secret|iban|card)\]")
+PLACEHOLDER = re.compile(r"\[(?:email|phone|secret|ssn|iban|card)\]")
 # Shorter values are ordinary words and numbers too often to be hunted for everywhere.
 _SHORTEST_VALUE = 4
 _SEPARATORS = r"[ ()./\-]*"
@@ -96,7 +96,7 @@ def _traces(value: str, placeholder: str) -> re.Pattern[str] | None:
     """What `value` may look like elsewhere, or None where looking would do harm."""
     if len(value) < _SHORTEST_VALUE:
         return None
-    if placeholder in ("[phone]", "[card]", "[iban]"):
+    if placeholder in ("[phone]", "[card]", "[iban]", "[ssn]"):
         return _respaced(value, placeholder)
     forms = "|".join(re.escape(form) for form in sorted({value, quote(value, safe="")}, key=len))
     border = (r"(?<!\w)", r"(?!\w)") if len(value) < 6 else ("", "")

@@ -321,10 +321,13 @@ def pin(
     """Pin a question: what no longer answers it with the text does not go live."""
     from bot.store import pins as pinned
     from deploy import facts
+    from serving.settings import names_of
 
     with _store(write=True) as session:
         team_id = facts.one_team(session, team)
-        found = facts.pin_facts(pinned.pin(session, team_id, question, must, by="operator"))
+        keep = names_of(team_id, _store_settings().keep_contacts)
+        made = pinned.pin(session, team_id, question, must, by="operator", keep=keep)
+        found = facts.pin_facts(made)
         _tell_admins(session, team_id, f"pinned a question: {_quoted(found)}")
     _show(found, json_, f"pin {found['pin']}: {_quoted(found)}")
 
