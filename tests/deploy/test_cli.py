@@ -244,6 +244,7 @@ def test_no_secret_is_pinned(mynah: Mynah, team: Engine) -> None:
     assert mynah(*words, MYNAH_KEEP_CONTACTS="house.example")[0] == 0
 
 
+@pytest.mark.usefixtures("url")
 def test_questions_are_pinned_and_unpinned(mynah: Mynah, team: Engine) -> None:
     """Pinned once, however often; each list names them; what is not there is one clear line."""
     assert mynah("pins")[1] == 'none yet: `mynah pin "question" --must "text"`\n'

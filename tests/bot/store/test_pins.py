@@ -37,7 +37,7 @@ def test_no_secret_is_pinned(store: Engine, question: str, must: str, kind: str)
     """It would lie there in plain words, and no answer could ever hold it."""
     with (
         transaction(store) as session,
-        pytest.raises(SecretPin, match=f"^the {kind}, so no answer may hold it$"),
+        pytest.raises(SecretPin, match=rf"^the {kind}\), so no answer may hold it$"),
     ):
         pins.pin(session, TEAM, question, must, by="operator")
     with reading(store) as session:
