@@ -82,7 +82,8 @@ def draft(
     if len(texts[2]) > _LONGEST:
         texts[2] = ""
     if max(map(len, texts)) > _LONGEST:  # it was not redacted, so it is not kept either
-        return Draft("", "", None, scope, f"a text is longer than {_LONGEST} characters")
+        what = "question" if len(texts[0]) > _LONGEST else "answer"
+        return Draft("", "", None, scope, f"the {what} is longer than {_LONGEST} characters")
     clean_question, clean_answer, clean_rejected = redact_together(texts, keep)
     if same(clean_rejected, clean_answer):
         clean_rejected = ""

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot import conflicts
+from bot import conflicts, examples
 from bot.embedder import Embedder, open_embedder
 from bot.importing import storing
 from bot.importing.pairs import BadFile, Contents, is_user
@@ -281,5 +281,10 @@ def _shown(one: Verdict) -> dict[str, str]:
     gone = one.fate is Fate.FORGOTTEN
     draft = one.item.draft
     return _answer(
-        one.item.pair.place, "" if gone else draft.question, "" if gone else draft.answer
+        one.item.pair.place, "" if gone else _asked(one), "" if gone else draft.answer
     ) | {"why": "" if one.fate is Fate.LEARNED else one.why}
+
+
+def _asked(one: Verdict) -> str:
+    """The question; also of what is too long, of which nothing is kept."""
+    return one.item.draft.question or examples.draft(one.item.pair.question, "").question

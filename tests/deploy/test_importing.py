@@ -325,7 +325,12 @@ def test_an_export_counts_what_it_passes_over(mynah: Mynah, settled: Path) -> No
         (".", None, ".: this is a folder: give the export's zip, or one file"),
         ("a.csv", b"", "a.csv: the file is empty"),
         ("a.csv", b"question,answer\na\n", "a.csv, row 2 (line 2): 1 cells, but the header has 2"),
-        ("a.csv", b"x,y\n", "a.csv, row 1: the header names no question and no answer column"),
+        (
+            "a.csv",
+            b"x,y\n",
+            'a.csv, row 1: the header names no "question" and no "answer": it reads \'x,y\'',
+        ),
+        ("a.csv", b"question,answer\n", "a.csv: there is no row below the header"),
         (
             "a.md",
             b"# Q\n\xe9\n",
@@ -352,6 +357,27 @@ def test_a_file_that_is_too_large_is_not_read(mynah: Mynah, settled: Path) -> No
         file.truncate((64 << 20) + 1)
     assert mynah("import", "large.csv")[2].startswith("mynah: large.csv: larger than 64 MB")
     assert mynah("import", "/dev/zero")[2] == "mynah: /dev/zero: this is no file\n"
+
+
+@pytest.mark.parametrize("name", ["faq.csv", "faq.jsonl", "faq.md"])
+def test_an_answer_that_is_too_long_is_refused_by_itself(
+    mynah: Mynah, settled: Path, engine: Engine, name: str
+) -> None:
+    """In each kind of file, with its question; of which nothing is kept, and the rest counts."""
+    rows = [("What says jane@home.example?", "long " * 30_000), ("Who pays?", "The house.")]
+    text = {
+        "faq.csv": "question,answer\n" + "\n".join(",".join(row) for row in rows),
+        "faq.jsonl": "\n".join(json.dumps({"question": q, "answer": a}) for q, a in rows),
+        "faq.md": "\n".join(f"# {question}\n{answer}" for question, answer in rows),
+    }[name]
+    (settled / name).write_text(text)
+    found = json.loads(mynah("import", name, "--json")[1])
+    [refused] = found["answers"]["refused"]
+    assert (refused["question"], refused["answer"]) == ("What says [email]?", "")
+    assert refused["why"] == "the answer is longer than 12000 characters"
+    assert [(one.question, one.answer) for one in stored(engine)] == [
+        ("", ""), ("Who pays?", "The house."),
+    ]  # fmt: skip
 
 
 def test_a_file_of_too_many_answers_is_to_be_split(mynah: Mynah, settled: Path) -> None:
