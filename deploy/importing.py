@@ -17,11 +17,11 @@ from sqlmodel import Session
 
 from bot import conflicts, examples
 from bot.embedder import Embedder, open_embedder
-from bot.importing import storing
+from bot.importing import judging, storing
+from bot.importing.judging import Fate, Verdict
 from bot.importing.pairs import BadFile, Contents, is_user
 from bot.importing.reading import read
 from bot.importing.slack_export import House
-from bot.importing.storing import Fate, Verdict
 from bot.redaction import placeholders
 from bot.slack import conflict_cards
 from bot.store.database import reading, transaction
@@ -119,9 +119,9 @@ def bring_in(
         if len(contents.pairs) > MOST:
             raise BadFile(path.name, f"more than {MOST} answers: import it in parts")
         keep = names_of(team_id, settings.keep_contacts)
-        items = storing.drafted(contents.pairs, tell, keep)
+        items = judging.drafted(contents.pairs, tell, keep)
         with reading(engine) as session:
-            verdicts = storing.judge(session, team_id, items, sha256=one.sha256, again=again)
+            verdicts = judging.judge(session, team_id, items, sha256=one.sha256, again=again)
             retired = _retired(session, verdicts)
         if dry_run:
             found = _foresee(one, verdicts)

@@ -15,9 +15,9 @@ from sqlmodel import col, select
 
 from bot import conflicts, examples, feedback
 from bot.embedder import LexicalEmbedder
-from bot.importing import storing
+from bot.importing import judging, storing
+from bot.importing.judging import FORGOTTEN, Fate, Verdict
 from bot.importing.pairs import Pair, pair
-from bot.importing.storing import FORGOTTEN, Fate, Verdict
 from bot.memory import Memory
 from bot.store.database import reading, transaction
 from bot.store.schema import (
@@ -55,10 +55,10 @@ def bring_in(
     engine: Engine, pairs: Sequence[Pair], by: str = "U0ADMIN", *, again: bool = False
 ) -> list[Verdict]:
     """Import pairs as `mynah import` does; the same pairs are the same file."""
-    items = storing.drafted(pairs, silent)
+    items = judging.drafted(pairs, silent)
     sha256 = hashlib.sha256(repr(pairs).encode()).hexdigest()
     with reading(engine) as session:
-        verdicts = storing.judge(session, TEAM, items, sha256=sha256, again=again)
+        verdicts = judging.judge(session, TEAM, items, sha256=sha256, again=again)
         vectors = storing.embedded(verdicts, EMBEDDER, silent)
     with transaction(engine) as session:
         return storing.store(
@@ -255,7 +255,7 @@ def test_other_workspaces_know_nothing_of_it(store: Engine) -> None:
 
 def test_nothing_is_half_imported(store: Engine) -> None:
     """What fails at the very end, where the import itself is written down, leaves no row behind."""
-    items = storing.drafted([pair("1", QUESTION, ANSWER)], silent)
+    items = judging.drafted([pair("1", QUESTION, ANSWER)], silent)
     origin: dict[str, Any] = {"file": object(), "sha256": "0"}  # no JSON
     with pytest.raises((StatementError, TypeError)), transaction(store) as session:
         storing.store(

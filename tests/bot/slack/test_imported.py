@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.embedder import LexicalEmbedder
-from bot.importing import storing
+from bot.importing import judging, storing
+from bot.importing.judging import Verdict
 from bot.importing.pairs import Pair
 from bot.slack import conflict_card
 from bot.store.schema import Example, ExampleStatus, Feedback
@@ -41,8 +42,8 @@ async def exported(house: House, asked: str, path: Path) -> list[Pair]:
 
 def bring_in(house: House, pairs: list[Pair]) -> list[str]:
     """Import them, and say what became of each."""
-    items = storing.drafted(pairs, lambda *_: None)
-    made: list[storing.Verdict] = []
+    items = judging.drafted(pairs, lambda *_: None)
+    made: list[Verdict] = []
     house.write(
         lambda session: made.extend(
             storing.store(
