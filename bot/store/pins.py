@@ -32,8 +32,9 @@ class NoSuchPin(Exception):
 def pin(
     session: Session, team_id: str, question: str, must: str, *, by: str,
     keep: Collection[str] = (),
-) -> Pin:  # fmt: skip
-    """Pin a question. One that is pinned already keeps its number and gets the new text.
+) -> tuple[Pin, bool]:  # fmt: skip
+    """Pin a question; return it, and whether that changed anything. One that is pinned already
+    keeps its number and gets the new text.
 
     Args:
         keep: contacts that the house publishes: see `bot.redaction.redact`.
@@ -52,11 +53,13 @@ def pin(
     lock_team(session, team_id)
     same = select(Pin).where(Pin.team_id == team_id, Pin.question == question)
     row = session.exec(same).first() or Pin(team_id=team_id, question=question, by=by)
+    if row.id is not None and row.must == must:
+        return row, False
     row.must, row.by = must, by
     session.add(row)
     session.flush()
     audit.record(session, team_id, by, "pin.add", f"pin:{row.id}")
-    return row
+    return row, True
 
 
 def unpin(session: Session, team_id: str, number: int, *, by: str) -> Pin:
