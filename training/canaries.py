@@ -104,9 +104,7 @@ def _change(
         except releases.NotProven as error:
             verdict = Verdict(Decision.ROLL_BACK, reason := str(error))
     if verdict.decision is Decision.ROLL_BACK:
-        releases.roll_back(
-            session, release.team_id, by=CANARY, number=found.live_number, reason=reason
-        )
+        releases.roll_back(session, release.team_id, by=CANARY, reason=reason)
         if run is not None:
             deciding.take_back(session, run, by=CANARY, reason=reason)
     if verdict.decision is Decision.NOT_ENOUGH:
