@@ -1,4 +1,5 @@
-"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step.
+"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step,
+watches canaries.
 
 APScheduler only ticks. Whatever has to survive a restart is in the database, so another worker can
 go on at any moment: the worker's lease, the run's lease and fence, the Replica rows.
@@ -29,6 +30,7 @@ from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
 from training import health, schedule
+from training.canaries import Canaries
 from training.fleet import Fleet
 from training.runner import Runner
 from training.settings import WorkerSettings
@@ -47,6 +49,7 @@ class Pace:
     due_s: float = 2.0
     look_s: float = 0.5  # for queued runs, and for new wishes for the servers
     reconcile_s: float = 2.0
+    canary_s: float = 5.0
 
 
 async def run(
@@ -94,6 +97,7 @@ class Worker:
         self.figures = health.Figures()
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
         self.fleet = Fleet(settings, engine, pace.reconcile_s)
+        self.canaries = Canaries(settings, engine)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 
@@ -105,6 +109,7 @@ class Worker:
         self._every(self.pace.due_s, self._queue_due)
         self._every(self.pace.look_s, self.runner.look)
         self._every(self.pace.look_s, self.fleet.look)
+        self._every(self.pace.canary_s, self.canaries.look)
         self._every(self.pace.due_s, self._count, standing_by=True)
         self._scheduler.start()
 
