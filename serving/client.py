@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar
 
 import httpx
+
+from serving.signing import signed
 
 T = TypeVar("T")
 
@@ -212,14 +215,19 @@ class VllmClient:
         reply = await self._request("GET", "/v1/models", again=True)
         return {card["id"]: card.get("root") for card in reply.json()["data"]}
 
-    async def load_adapter(self, name: str, path: Path) -> None:
+    async def load_adapter(self, name: str, path: Path, sha256: str) -> None:
         """Load the adapter in `path` (as the server sees it). Nothing happens when it is loaded.
 
+        Args:
+            sha256: what the store says that it hashes to.
+
         Raises:
-            Refused: with the server's line: a bad adapter, a bad name, or another one of this name.
+            Refused: with the server's line: a bad adapter, files that are not what the store says,
+                a bad name, or another one of this name.
         """
+        body = signed(self._control_key or "", name, sha256, str(path), at=time.time())
         try:
-            await self._control(LOAD, lora_name=name, lora_path=str(path))
+            await self._control(LOAD, body)
         except Refused:
             if (await self.models()).get(name) != str(path):
                 raise
@@ -227,7 +235,7 @@ class VllmClient:
     async def unload_adapter(self, name: str) -> None:
         """Forget the adapter: answers under way finish, new requests get ModelMissing."""
         try:
-            await self._control("/v1/unload_lora_adapter", lora_name=name)
+            await self._control("/v1/unload_lora_adapter", {"lora_name": name})
         except ModelMissing:
             return
 
@@ -238,7 +246,7 @@ class VllmClient:
         except httpx.TransportError:
             return False
 
-    async def _control(self, path: str, **body: str) -> None:
+    async def _control(self, path: str, body: Mapping[str, Any]) -> None:
         key = self._control_key
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         await self._request("POST", path, body=body, headers=headers)

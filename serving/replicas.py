@@ -97,7 +97,7 @@ async def _make_ready(client: VllmClient, adapter: AdapterFile, served: set[str]
     began = time.monotonic()
     loads = adapter.name not in served
     if loads:
-        await client.load_adapter(adapter.name, adapter.path)
+        await client.load_adapter(adapter.name, adapter.path, adapter.sha256)
     try:
         await _probe(client, adapter.name)
     except BadProbe:

@@ -126,10 +126,11 @@ async def test_nan_never_loads(client: VllmClient, vllm: Vllm, tmp_path: Path) -
     tensors = random_tensors(vllm.base_dir)
     next(iter(tensors.values()))[0, 0] = np.nan
     staged = write_adapter(tmp_path / "nan", tensors)
-    name = f"mynah-{hash_of(staged, vllm.base_dir)[:12]}"
+    sha256 = hash_of(staged, vllm.base_dir)
+    name = f"mynah-{sha256[:12]}"
     target = staged.rename(vllm.adapters_dir / name)
     with pytest.raises(Refused, match="NaN"):
-        await client.load_adapter(name, target)
+        await client.load_adapter(name, target, sha256)
     assert list(await client.models()) == ["base"]
     assert (await client.complete(QUESTION, max_tokens=3)).text
 
