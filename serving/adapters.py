@@ -16,13 +16,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from serving.base import BaseSpec, base_spec
+
+if TYPE_CHECKING:  # the guard, inside vLLM, asks nobody
+    from serving.probes import Probe
 
 __all__ = [
     "MAX_RANK", "NAME", "AdapterFile", "BadAdapter", "BaseSpec", "base_spec", "fingerprint",
@@ -55,12 +58,16 @@ class BadAdapter(Exception):
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """A checked adapter on disk: `name` is mynah-<first 12 of sha256>, which is `fingerprint`'s."""
+    """A checked adapter on disk: `name` is mynah-<first 12 of sha256>, which is `fingerprint`'s.
+
+    `probe` is what tells that it is this one that answers, where that was measured.
+    """
 
     name: str
     sha256: str
     path: Path
     rank: int
+    probe: Probe | None = None
 
 
 def validate(

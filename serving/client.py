@@ -44,6 +44,14 @@ class Unavailable(ServingError):
     try another replica, or later."""
 
 
+class Unreachable(Unavailable):
+    """No connection, or it broke, or a time-out: nothing is known of the server."""
+
+
+class Broken(Unavailable):
+    """The server is there, and failed (HTTP 5xx)."""
+
+
 class ModelMissing(ServingError):
     """The server does not know this model (HTTP 404): another replica may."""
 
@@ -183,7 +191,7 @@ class VllmClient:
             self._token_ids([*messages, _assistant("")], model, open_end=False),
         )
         whole = ([*messages, _assistant(one)] for one in completions)
-        scored = await _all(*(self._scored(chat, model) for chat in whole))
+        scored = await _all(*(self.read(chat, model=model) for chat in whole))
         tail = empty[len(prompt) :]  # the end token, and what the template puts behind it
         found = []
         for tokens in scored:
@@ -194,8 +202,16 @@ class VllmClient:
             found.append([logprob for _, logprob in tokens[len(prompt) : end]])
         return found
 
-    async def _scored(self, messages: Sequence[ChatMessage], model: str) -> list[tuple[int, float]]:
-        """(token id, log-probability) of a whole chat; the first has none, and stands as 0."""
+    async def read(
+        self, messages: Sequence[ChatMessage], *, model: str = BASE
+    ) -> list[tuple[int, float]]:
+        """Of each token of a whole chat, as the server's template writes it: its id, and its
+        natural-log probability. The first has none, and stands as 0.
+
+        Raises:
+            NoScores: the server tells no log-probabilities of a prompt, or not as vLLM does.
+            Refused: one is impossible.
+        """
         request = _render(messages, model, open_end=False)
         reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
         first = self._ids(reply)[0]
@@ -209,6 +225,18 @@ class VllmClient:
         if not all(math.isfinite(logprob) for _, logprob in told):
             raise Refused(f"{self.url}: a log-probability is no number")
         return [(first, 0.0), *told]
+
+    async def figures(self) -> dict[str, float]:
+        """What the server counts, by name; the labels of one name are added up."""
+        # With the slash: vLLM answers without it with a redirect.
+        reply = await self._request("GET", "/metrics/", again=True)
+        found: dict[str, float] = {}
+        for line in reply.text.splitlines():
+            name, _, number = line.rpartition(" ")
+            if not line.startswith("#") and (value := _number(number)) is not None:
+                name = name.partition("{")[0]
+                found[name] = found.get(name, 0.0) + value
+        return found
 
     async def models(self) -> dict[str, str | None]:
         """Return every served name and its root path: the base, and the loaded adapters."""
@@ -293,8 +321,8 @@ class VllmClient:
             raise _refusal(response)
         return response
 
-    def _unreachable(self, error: httpx.TransportError) -> Unavailable:
-        return Unavailable(f"{self.url}: {type(error).__name__} {error}".rstrip())
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(f"{self.url}: {type(error).__name__} {error}".rstrip())
 
 
 async def _all(*asked: Coroutine[Any, Any, T]) -> list[T]:
@@ -328,6 +356,13 @@ def _render(messages: Sequence[ChatMessage], model: str, *, open_end: bool) -> d
         "temperature": 0.0,
         "add_generation_prompt": open_end,
     }
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _assistant(text: str) -> ChatMessage:
@@ -368,7 +403,7 @@ def _refusal(response: httpx.Response) -> ServingError:
     bad_adapter = response.status_code == 403 and response.url.path == LOAD  # the guard's word
     if response.status_code in ABOUT_REQUEST or bad_adapter:
         return Refused(line)
-    return Unavailable(line)
+    return Broken(line) if response.status_code >= 500 else Unavailable(line)
 
 
 def _message(body: Any) -> str:

@@ -56,8 +56,8 @@ class Guard:
     built, and refuses to be built without them: a server without its guard must not start.
 
     MYNAH_VLLM_API_KEY opens inference, models, health and metrics; MYNAH_CONTROL_KEY opens loading
-    and unloading, and is what a load is signed with; MYNAH_ADAPTERS_DIR holds what may be loaded; MYNAH_BASE_DIR is what it must fit;
-    MYNAH_MAX_RANK is the server's limit.
+    and unloading, and is what a load is signed with; MYNAH_ADAPTERS_DIR holds what may be loaded;
+    MYNAH_BASE_DIR is what it must fit; MYNAH_MAX_RANK is the server's limit.
     """
 
     def __init__(self, app: ASGIApp) -> None:

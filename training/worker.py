@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -48,6 +48,8 @@ class Pace:
     due_s: float = 2.0
     look_s: float = 0.5  # for queued runs, and for new wishes for the servers
     reconcile_s: float = 2.0
+    feel_s: float = 5.0  # for servers that answer /health and nobody else
+    linger_s: float = 60.0  # what no release needs any more stays loaded so long
 
 
 async def run(
@@ -94,7 +96,11 @@ class Worker:
         self.active = False
         self.figures = health.Figures()
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
-        self.fleet = Fleet(settings, engine, pace.reconcile_s)
+        self.fleet = Fleet(
+            settings, engine, pace.reconcile_s,
+            holds=lambda session: leases.holds(session, LEASE, self.owner),
+            linger=timedelta(seconds=pace.linger_s),
+        )  # fmt: skip
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 
@@ -106,6 +112,7 @@ class Worker:
         self._every(self.pace.due_s, self._queue_due)
         self._every(self.pace.look_s, self.runner.look)
         self._every(self.pace.look_s, self.fleet.look)
+        self._every(self.pace.feel_s, self.fleet.feel)
         self._every(self.pace.due_s, self._count, standing_by=True)
         self._scheduler.start()
 
@@ -179,6 +186,8 @@ class Worker:
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
             self.figures.adapters.labels(state.url).set(len(state.adapters))
+        for url, what, number in self.fleet.counts():
+            self.figures.counted[what].labels(url).set(number)
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:

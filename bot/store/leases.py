@@ -27,6 +27,12 @@ def acquire(session: Session, name: str, owner: str, ttl_s: float) -> bool:
     return session.execute(taken).first() is not None
 
 
+def holds(session: Session, name: str, owner: str) -> bool:
+    """Whether `owner` may still act: it may have slept through the end of its lease."""
+    lease = session.get(Lease, name)
+    return lease is not None and lease.owner == owner and lease.until >= now()
+
+
 def release(session: Session, name: str, owner: str) -> None:
     """Give the lease back at once, if `owner` holds it."""
     session.execute(delete(Lease).where(col(Lease.name) == name, col(Lease.owner) == owner))

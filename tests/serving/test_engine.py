@@ -22,8 +22,8 @@ from serving.base import base_spec
 from serving.client import VllmClient
 from serving.command import command, environment
 from serving.engine import Engine, EngineFailed, serve
-from serving.replicas import reconcile
 from tests.lora_files import make_adapter, make_base
+from tests.serving.reconciling import reconcile
 from tests.serving.test_keeper import gone
 from tests.vllm_server import API_KEY, CONTROL_KEY, free_port, server_settings
 

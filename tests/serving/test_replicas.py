@@ -11,9 +11,10 @@ import pytest
 from serving.adapters import WEIGHTS, AdapterFile, publish
 from serving.base import base_spec
 from serving.client import VllmClient
-from serving.replicas import Ready, ReplicaState, choose, reconcile
+from serving.replicas import Ready, ReplicaState, choose
 from tests.fake_vllm import FakeVllm
 from tests.lora_files import make_adapter, random_tensors, write_adapter
+from tests.serving.reconciling import reconcile
 
 
 @pytest.fixture

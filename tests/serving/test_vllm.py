@@ -14,8 +14,8 @@ import pytest
 from serving.adapters import AdapterFile, publish, validate
 from serving.base import base_spec
 from serving.client import ChatMessage, Delta, ModelMissing, Refused, Unavailable, VllmClient
-from serving.replicas import reconcile
 from tests.lora_files import hash_of, make_adapter, random_tensors, write_adapter
+from tests.serving.reconciling import reconcile
 from tests.torch_logprobs import torch_logprobs
 from tests.vllm_server import Vllm, real_vllm
 
