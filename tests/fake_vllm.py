@@ -53,7 +53,7 @@ class FakeVllm:
     "no json"), `scoring_s` (before it says how likely a text is), `tell` (makes what it says of a
     prompt's tokens from what the real server says), `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
-    the stream ends without a word), `voices` (by model: by whose weights it answers in truth),
+    the stream ends without a word), `voices` (by model: the path of the weights that answer in truth, or "base"),
     `poisoned` (NaN has got into the cache: everybody is answered with nothing), `deaf` (nobody is
     answered, and /health is fine) and `load_status` (of every load) may be changed at any time.
     `asked` lists every chat request's body, `loads` every accepted load, `figures` what /metrics
@@ -247,8 +247,8 @@ class FakeVllm:
         yield "data: [DONE]\n\n"
 
     def _said_by(self, model: str) -> float:
-        path = self.adapters.get(self.voices.get(model, model))
-        return LOGPROB if path is None else voice(Path(path))
+        path = self.voices.get(model, self.adapters.get(model, BASE))
+        return LOGPROB if path == BASE else voice(Path(path))
 
     def _failure(self, status: int | None = None) -> Response | None:
         status = self.fail_status or status

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from bot import outbox, releases
+from bot import mrkdwn, outbox, releases
 from bot.store import rollouts
 from bot.store.database import reading, transaction
 from bot.store.schema import Replica, Team, now
@@ -108,5 +108,4 @@ def _is_new(session: Session, one: Alarm) -> bool:
 
 def _plain(text: str) -> str:
     """As it stands between backticks."""
-    shown = text[:MOST_CHARS].replace("`", "'")
-    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return mrkdwn.escape(text[:MOST_CHARS].replace("`", "'"))

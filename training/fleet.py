@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 from bot import releases
 from bot.store import fleet
 from bot.store.database import reading, transaction
-from bot.store.schema import Replica, now
+from bot.store.schema import Adapter, Replica, now
 from serving.adapters import AdapterFile
 from serving.client import VllmClient
 from serving.command import MAX_CPU_LORAS
@@ -177,16 +177,7 @@ class Fleet:
 
     def _read_wanted(self) -> tuple[list[AdapterFile], datetime | None]:
         with reading(self._engine) as session:
-            files = [
-                AdapterFile(
-                    adapter.name,
-                    adapter.sha256,
-                    Path(adapter.path),
-                    adapter.rank,
-                    restored(adapter.probe),
-                )  # fmt: skip
-                for adapter in releases.desired_adapters(session)
-            ]
+            files = [_file(adapter) for adapter in releases.desired_adapters(session)]
             return files, fleet.wish(session)
 
     def _read_states(self) -> dict[str, ReplicaState]:
@@ -199,3 +190,8 @@ class Fleet:
     def _write(self, state: ReplicaState) -> None:
         with transaction(self._engine) as session:
             fleet.write(session, state)
+
+
+def _file(adapter: Adapter) -> AdapterFile:
+    probe = restored(adapter.probe)
+    return AdapterFile(adapter.name, adapter.sha256, Path(adapter.path), adapter.rank, probe)
