@@ -113,6 +113,8 @@ def publish(staging: Path, adapters_dir: Path, base: BaseSpec) -> AdapterFile:
             _rename(beside, target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+    else:
+        os.utime(target)  # wanted again: whoever removes what is old leaves it
     return validate(target, base, sha256=found.sha256)
 
 

@@ -60,6 +60,7 @@ class Keeping:
 
     Attributes:
         state: what `look` last returned.
+        named: the adapters that it said it has when it was last looked at; None: it said nothing.
         counts: how often it loaded, unloaded, found an adapter that failed its proof, and found
             that the server had forgotten what it had: "loads", "unloads", "failed_probes",
             "forgotten".
@@ -75,6 +76,7 @@ class Keeping:
     ) -> None:
         self.client = client
         self.state = before or ReplicaState(client.url, healthy=False)
+        self.named: set[str] | None = None
         self.counts: Counter[str] = Counter()
         self._may_unload = may_unload
         self._clock = clock
@@ -99,10 +101,12 @@ class Keeping:
         return self.state
 
     async def _looked(self, desired: Sequence[AdapterFile], trouble: str | None) -> ReplicaState:
+        self.named = None
         try:
             served = await self._served(desired)
         except ServingError as error:
             return self._down(str(error))
+        self.named = {*served, *_names(desired)}
         if trouble is not None:
             # Nothing is proved on it, and no adapter is blamed for what the server does.
             return self._down(f"answers /health, but not questions: {trouble}")

@@ -53,11 +53,13 @@ class FakeVllm:
     "no json"), `scoring_s` (before it says how likely a text is), `tell` (makes what it says of a
     prompt's tokens from what the real server says), `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
-    the stream ends without a word), `voices` (by model: the path of the weights that answer in truth, or "base"),
-    `poisoned` (NaN has got into the cache: everybody is answered with nothing), `deaf` (nobody is
-    answered, and /health is fine) and `load_status` (of every load) may be changed at any time.
-    `asked` lists every chat request's body, `loads` every accepted load, `figures` what /metrics
-    says.
+    the stream ends without a word), `voices` (by model: the path of the weights that answer in
+    truth, or "base"), `poisoned` (NaN has got into the cache: everybody is answered with nothing),
+    `deaf` (nobody is answered, and /health is fine) and `load_status` (of every load) may be
+    changed at any time.
+
+    `asked` lists every chat request's body, `loads` every accepted load, `figures` what
+    /metrics says.
 
     What it finds of a text by an adapter depends on the adapter's weights, which it reads from disk
     at each request: `voice`.

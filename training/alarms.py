@@ -20,8 +20,6 @@ from bot.store.schema import Replica, Team, now
 from serving.settings import name_of
 from training.settings import WorkerSettings
 
-DOWN = timedelta(seconds=60)  # a server that is started again is back by then, or soon after
-MISSING = timedelta(seconds=120)
 MOST_CHARS = 500  # of what a server said
 
 
@@ -35,10 +33,18 @@ class Alarm(NamedTuple):
 
 
 class Alarms:
-    """Looks at what is in trouble, and since when."""
+    """Looks at what is in trouble, and since when.
 
-    def __init__(self, settings: WorkerSettings, engine: Engine) -> None:
+    Args:
+        down: how long a server may answer nothing at all; one that is started again is back soon.
+        missing: how long a live adapter may be on none of the servers that answer.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, engine: Engine, down: timedelta, missing: timedelta
+    ) -> None:
         self._settings, self._engine = settings, engine
+        self._down, self._longest = down, missing
         self._missing: dict[int, datetime] = {}  # by rollout: since when no server has its adapter
 
     def tell(self, silent: Mapping[str, str]) -> None:
@@ -64,7 +70,7 @@ class Alarms:
         for team_id in session.exec(select(Team.team_id)).all():
             channel = name_of(team_id, self._settings.admin_channel)
             if channel:
-                texts = [*_servers(rows, silent), *self._adapter(session, team_id, rows)]
+                texts = [*self._servers(rows, silent), *self._adapter(session, team_id, rows)]
                 yield from (Alarm(team_id, channel, key, text) for key, text in texts)
 
     def _adapter(
@@ -80,7 +86,7 @@ class Alarms:
             self._missing.pop(live.id or 0, None)
             return
         since = self._missing.setdefault(live.id or 0, now())
-        if now() - since >= MISSING:
+        if now() - since >= self._longest:
             why = next((row.error for row in healthy if row.error), None) or "it is not loaded"
             yield (
                 f"not-ready:{live.id}:{now().date()}",
@@ -89,17 +95,19 @@ class Alarms:
                 "`/mynah rollback` puts the release before it back.",
             )
 
-
-def _servers(rows: Sequence[Replica], silent: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for row in rows:
-        since = row.trouble_since
-        if since is None or (row.url not in silent and now() - since < DOWN):
-            continue
-        yield (
-            f"server:{row.url}:{since.isoformat()}",
-            f"A model server is in trouble since {since:%H:%M} UTC: `{_plain(row.error or '')}`. "
-            "`mynah serve` starts it again by itself if it runs there.",
-        )
+    def _servers(
+        self, rows: Sequence[Replica], silent: Mapping[str, str]
+    ) -> Iterator[tuple[str, str]]:
+        for row in rows:
+            since = row.trouble_since
+            if since is None or (row.url not in silent and now() - since < self._down):
+                continue
+            yield (
+                f"server:{row.url}:{since.isoformat()}",
+                f"A model server is in trouble since {since:%H:%M} UTC: "
+                f"`{_plain(row.error or '')}`. "
+                "`mynah serve` starts it again by itself if it runs there.",
+            )
 
 
 def _is_new(session: Session, one: Alarm) -> bool:

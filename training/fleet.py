@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,15 +21,24 @@ from serving.adapters import AdapterFile
 from serving.client import VllmClient
 from serving.command import MAX_CPU_LORAS
 from serving.probes import restored
-from serving.pulse import Pulse
+from serving.pulse import ANSWER_S, Pulse
 from serving.replicas import Keeping, ReplicaState
 from training.alarms import Alarms
 from training.settings import WorkerSettings
 
 log = logging.getLogger("mynah.fleet")
-LINGER = timedelta(seconds=60)  # what no release needs is kept loaded so long, and …
-LONGEST_LINGER = timedelta(minutes=15)  # … up to this while somebody may still name it
-ALARM_S = 5.0  # how often it is asked whether admins must hear of something
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long what is waited for."""
+
+    linger: timedelta = timedelta(seconds=60)  # what no release needs stays loaded so long, and …
+    longest_linger: timedelta = timedelta(minutes=15)  # … up to this while it may still be named
+    answer_s: float = ANSWER_S  # for one word
+    alarm_s: float = 5.0  # between two looks for what admins must hear of
+    down: timedelta = timedelta(seconds=60)  # of a server, until they do
+    missing: timedelta = timedelta(seconds=120)  # of a live adapter, until they do
 
 
 class Fleet:
@@ -39,7 +49,6 @@ class Fleet:
     Args:
         holds: whether this process may still act, in a session of `reading`. Asked before anything
             is unloaded: two workers that both think so take nothing from each other.
-        linger: how long at least what no release needs stays loaded.
     """
 
     def __init__(
@@ -49,13 +58,13 @@ class Fleet:
         every_s: float,
         *,
         holds: Callable[[Session], bool] = lambda session: True,
-        linger: timedelta = LINGER,
+        patience: Patience | None = None,
     ) -> None:
-        self._alarms = Alarms(settings, engine)
+        self._patience = patience or Patience()
+        self._alarms = Alarms(settings, engine, self._patience.down, self._patience.missing)
         self._engine = engine
         self._every_s = every_s
         self._holds = holds
-        self._linger = linger
         self._clients = [
             VllmClient(
                 url,
@@ -64,7 +73,9 @@ class Fleet:
             )
             for url in settings.vllm_urls
         ]
-        self._pulses = {client.url: Pulse(client) for client in self._clients}
+        self._pulses = {
+            client.url: Pulse(client, answer_s=self._patience.answer_s) for client in self._clients
+        }
         self._keepings: dict[str, Keeping] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._wanted: list[AdapterFile] | None = None
@@ -76,6 +87,13 @@ class Fleet:
     def states(self) -> Mapping[str, ReplicaState]:
         """Each server as it was last seen."""
         return {url: keeping.state for url, keeping in self._keepings.items()}
+
+    @property
+    def named(self) -> set[str] | None:
+        """Every adapter that some server has; None while one of them does not say."""
+        found = [keeping.named for keeping in self._keepings.values()]
+        told = [names for names in found if names is not None]
+        return set().union(*told) if found and len(told) == len(found) else None
 
     async def look(self) -> None:
         """Reconcile the servers if it is time, or at once if the releases want something else or
@@ -91,7 +109,7 @@ class Fleet:
         self._due = time.monotonic() + self._every_s
         await self._go_through(wanted)
         if time.monotonic() >= self._alarm_due:
-            self._alarm_due = time.monotonic() + ALARM_S
+            self._alarm_due = time.monotonic() + self._patience.alarm_s
             await asyncio.to_thread(self._alarms.tell, self._silent())
 
     async def feel(self) -> None:
@@ -157,7 +175,7 @@ class Fleet:
     async def _may_unload(self, name: str) -> bool:
         """Whether nobody can name the adapter any more."""
         left = self._left.setdefault(name, now())
-        if now() - left < self._linger:
+        if now() - left < self._patience.linger:
             return False
         return await asyncio.to_thread(self._is_free, name, left)
 
@@ -169,7 +187,8 @@ class Fleet:
             if name in {adapter.name for adapter in releases.desired_adapters(session)}:
                 return False
             claimed = fleet.oldest_claim(session)
-        return claimed is None or claimed > left or now() - left > LONGEST_LINGER
+        is_late = now() - left > self._patience.longest_linger
+        return claimed is None or claimed > left or is_late
 
     def _silent(self) -> Mapping[str, str]:
         """The servers that answer /health and nobody else, and how that shows."""

@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -28,7 +28,7 @@ from bot.store import leases
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
-from training import health, schedule
+from training import health, schedule, tidying
 from training.fleet import Fleet
 from training.runner import Runner
 from training.settings import WorkerSettings
@@ -49,7 +49,7 @@ class Pace:
     look_s: float = 0.5  # for queued runs, and for new wishes for the servers
     reconcile_s: float = 2.0
     feel_s: float = 5.0  # for servers that answer /health and nobody else
-    linger_s: float = 60.0  # what no release needs any more stays loaded so long
+    tidy_s: float = 3600.0  # for files that nothing wants
 
 
 async def run(
@@ -99,7 +99,6 @@ class Worker:
         self.fleet = Fleet(
             settings, engine, pace.reconcile_s,
             holds=lambda session: leases.holds(session, LEASE, self.owner),
-            linger=timedelta(seconds=pace.linger_s),
         )  # fmt: skip
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
@@ -113,6 +112,7 @@ class Worker:
         self._every(self.pace.look_s, self.runner.look)
         self._every(self.pace.look_s, self.fleet.look)
         self._every(self.pace.feel_s, self.fleet.feel)
+        self._every(self.pace.tidy_s, self._tidy)
         self._every(self.pace.due_s, self._count, standing_by=True)
         self._scheduler.start()
 
@@ -177,6 +177,11 @@ class Worker:
     async def _queue_due(self) -> None:
         for run in await asyncio.to_thread(self._due):
             log.info("run %s queued (%s)", run.id, run.trigger.value)
+
+    async def _tidy(self) -> None:
+        named = self.fleet.named
+        if named is not None:
+            await asyncio.to_thread(tidying.tidy, self.engine, self.settings.adapters_dir, named)
 
     async def _count(self) -> None:
         self.figures.active.set(self.active)

@@ -25,7 +25,7 @@ from tests.fake_vllm import API_KEY, CONTROL_KEY, probe_of
 from tests.lora_files import make_adapter
 from training.asked import Measured
 from training.exam import Pinned
-from training.fleet import Fleet
+from training.fleet import Fleet, Patience
 from training.parts import Parts
 from training.recipe import Recipe
 from training.replay import Reply
@@ -165,7 +165,7 @@ def parts(settings: WorkerSettings, engine: Engine, base: Path, **others: Any) -
 @asynccontextmanager
 async def kept(settings: WorkerSettings, engine: Engine) -> AsyncIterator[Fleet]:
     """A real Fleet that keeps the servers in step meanwhile, as the worker does."""
-    fleet = Fleet(settings, engine, every_s=0.2, linger=timedelta(0))
+    fleet = Fleet(settings, engine, every_s=0.2, patience=Patience(linger=timedelta(0)))
 
     async def keep() -> None:
         while True:
