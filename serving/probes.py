@@ -49,8 +49,13 @@ def restored(stored: Mapping[str, Any] | None) -> Probe | None:
     """What `stored` gave; None where nothing was measured."""
     if stored is None:
         return None
-    return Probe(**{key: tuple(value) if isinstance(value, list) else value
-                    for key, value in stored.items()})  # fmt: skip
+    return Probe(
+        messages=tuple(stored["messages"]),
+        answer=stored["answer"],
+        ids=tuple(stored["ids"]),
+        logprobs=tuple(stored["logprobs"]),
+        base=tuple(stored["base"]),
+    )
 
 
 async def prove(

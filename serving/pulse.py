@@ -85,7 +85,7 @@ class Pulse:
         # Some models begin with a token that is no text; who once spoke does not fall silent.
         if self._spoke and not answer.text:
             raise BadProbe(f"{self._client.url} answers without a word")
-        self._spoke = bool(answer.text)
+        self._spoke = self._spoke or bool(answer.text)
 
     def _well(self) -> None:
         self._sick, self.trouble = 0, None

@@ -55,8 +55,8 @@ class FakeVllm:
     `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
     the stream ends without a word), `voices` (by model: the path of the weights that answer in
     truth, or "base"), `poisoned` (NaN has got into the cache: everybody is answered with nothing),
-    `deaf` (nobody is answered, and /health is fine) and `load_status` (of every load) may be
-    changed at any time.
+    `deaf` (nobody is answered, and /health is fine), `mute` (its tokens are no text) and
+    `load_status` (of every load) may be changed at any time.
 
     `asked` lists every chat request's body, `loads` every accepted load, `figures` what
     /metrics says.
@@ -90,6 +90,7 @@ class FakeVllm:
         self.voices: dict[str, str] = {}
         self.poisoned = False
         self.deaf = False
+        self.mute = False
         self.load_status: int | None = None
         self.figures = {"process_start_time_seconds": 1.0, "vllm:generation_tokens_total": 0.0}
         self.asked: list[dict[str, Any]] = []
@@ -219,6 +220,8 @@ class FakeVllm:
             lines = self._lines(body["model"], tokens[:limit], reason)
             return StreamingResponse(lines, media_type="text/event-stream")
         reply = _whole(body, tokens[:limit], reason, self.logprob)
+        if self.mute:
+            reply["choices"][0]["message"]["content"] = ""
         if body.get("prompt_logprobs") == 0:
             reply["prompt_logprobs"] = self.tell(self._scored(body))
         # Not JSONResponse, which has no NaN.

@@ -122,7 +122,7 @@ class Trying:
                 base_sha256=spec.sha256,
                 rank=published.rank,
             )
-            adapter.probe = published.probe and published.probe.stored()
+            adapter.probe = None if published.probe is None else published.probe.stored()
             if adapter.team_id != self.held.team_id:
                 raise TrainingFailed("another workspace has this very adapter")
             session.add(adapter)

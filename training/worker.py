@@ -191,8 +191,8 @@ class Worker:
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
             self.figures.adapters.labels(state.url).set(len(state.adapters))
-        for url, what, number in self.fleet.counts():
-            self.figures.counted[what].labels(url).set(number)
+        for url, what, count in self.fleet.counts():
+            self.figures.counted[what].labels(url).set(count)
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:

@@ -25,9 +25,12 @@ TIMES = 20  # each fault
 
 @pytest.fixture
 async def client(fake_vllm: FakeVllm) -> AsyncIterator[VllmClient]:
-    keys = {"api_key": fake_vllm.api_key, "control_key": fake_vllm.control_key}
-    async with VllmClient(fake_vllm.url, timeout_s=2, **keys) as client:
+    async with _client(fake_vllm) as client:
         yield client
+
+
+def _client(fake: FakeVllm) -> VllmClient:
+    return VllmClient(fake.url, api_key=fake.api_key, control_key=fake.control_key, timeout_s=2)
 
 
 @pytest.fixture
@@ -292,18 +295,17 @@ async def test_a_load_that_fails_on_one_server_of_three(
     fake_vllm: FakeVllm, proven: list[AdapterFile], tmp_path: Path, time: int
 ) -> None:
     """The other two have it; the one says why it has not, and gets it once it can load again."""
-    keys = {"api_key": fake_vllm.api_key, "control_key": fake_vllm.control_key}
+    adapters, base = fake_vllm.adapters_dir, tmp_path / "base-model"
     with ExitStack() as servers:
-        for_adapters = {"adapters_dir": fake_vllm.adapters_dir, "base_dir": tmp_path / "base-model"}
-        others = [servers.enter_context(FakeVllm(**for_adapters)) for _ in range(2)]
+        others = [
+            servers.enter_context(FakeVllm(adapters_dir=adapters, base_dir=base)) for _ in range(2)
+        ]
         fakes = [*others[: time % 3], fake_vllm, *others[time % 3 :]]
         fake_vllm.load_status = 500
         async with AsyncExitStack() as clients:
             clock = Clock()
             keepings = [
-                Keeping(
-                    await clients.enter_async_context(VllmClient(fake.url, **keys)), clock=clock
-                )
+                Keeping(await clients.enter_async_context(_client(fake)), clock=clock)
                 for fake in fakes
             ]
             states = [await keeping.look(proven[:1]) for keeping in keepings]
