@@ -74,7 +74,7 @@ async def prove(
     if probe is None:
         check_sane(await client.complete(HELLO, model=name, max_tokens=1), f"{client.url}: {name}")
         return
-    found = await _measured(client, name, probe)
+    found = await measured(client, name, probe)
     likes = {BASE: probe.base} | {
         other: rival.logprobs
         for other, rival in rivals.items()
@@ -104,7 +104,13 @@ def check_sane(answer: Completion, who: str) -> None:
         raise BadProbe(f"{who} answers without sane log-probabilities")
 
 
-async def _measured(client: VllmClient, name: str, probe: Probe) -> list[float]:
+async def measured(client: VllmClient, name: str, probe: Probe) -> list[float]:
+    """How likely the server finds each token of the probe's answer.
+
+    Raises:
+        BadProbe: a number is none, or it reads other tokens.
+        ServingError: the server did not answer.
+    """
     chat: list[ChatMessage] = [*probe.messages, {"role": "assistant", "content": probe.answer}]
     try:
         tokens = (await client.read(chat, model=name))[-len(probe.ids) :]
