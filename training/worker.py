@@ -35,7 +35,6 @@ from training.settings import WorkerSettings
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 log = logging.getLogger("mynah.worker")
-LEASE = "worker"
 STOP_S = 10.0  # for what is just being looked at; a server that hangs is not waited for
 TRAINER = (sys.executable, "-m", "training.cycle")
 
@@ -98,7 +97,7 @@ class Worker:
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
         self.fleet = Fleet(
             settings, engine, pace.reconcile_s,
-            holds=lambda session: leases.holds(session, LEASE, self.owner),
+            holds=lambda session: leases.holds(session, leases.WORKER, self.owner),
         )  # fmt: skip
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
@@ -196,11 +195,11 @@ class Worker:
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:
-            return leases.acquire(session, LEASE, self.owner, self.pace.lease_s)
+            return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
 
     def _release(self) -> None:
         with transaction(self.engine) as session:
-            leases.release(session, LEASE, self.owner)
+            leases.release(session, leases.WORKER, self.owner)
 
     def _due(self) -> list[Run]:
         with transaction(self.engine) as session:

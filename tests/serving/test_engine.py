@@ -248,7 +248,6 @@ async def test_a_poisoned_server_is_started_again(
         assert set(state.adapters) == {one.name for one in adapters[1:]}
         assert adapters[0].name in str(state.error)
         await pulse.beat()
-        assert pulse.restarts == 1
-        assert pulse.trouble is None
+        assert (str(pulse.trouble), pulse.restarts) == ("None", 1)
     process.terminate()
     read_until(process, "vLLM has stopped")
