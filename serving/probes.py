@@ -14,9 +14,9 @@ from typing import Any
 
 from serving.client import BASE, ChatMessage, Completion, NoScores, Refused, VllmClient
 
-# Mean difference a token, in nats. Torch and vLLM in bfloat16, alone and in batches, were never
-# further apart than NOISE; an adapter is trained until it is much further from its base.
-NOISE = 0.06
+# Mean difference a token, in nats. Torch and vLLM in bfloat16 are 0.05 to 0.06 apart, alone and
+# beside other answers; a trained adapter is 0.6 to 3 from its base, and as far from another one.
+NOISE = 0.1
 LIMIT = 0.25
 
 
@@ -83,7 +83,8 @@ async def prove(
     own = distance(found, probe.logprobs)
     nearest = min(likes, key=lambda other: distance(found, likes[other]))
     line = f"{client.url}: {name} does not answer as it was trained to, by {own:.2f} nats a token"
-    if distance(found, likes[nearest]) + NOISE < own:
+    # Half as far: what lies between the two is the noise of both.
+    if own > NOISE and 2 * distance(found, likes[nearest]) < own:
         raise BadProbe(f"{line}: it answers as {nearest} does")
     if own > LIMIT:
         raise BadProbe(line)

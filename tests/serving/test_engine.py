@@ -24,7 +24,7 @@ from serving.base import base_spec
 from serving.client import ServingError, VllmClient
 from serving.command import MAX_CPU_LORAS, command, environment
 from serving.engine import Engine, EngineFailed, serve
-from serving.probes import HELLO
+from serving.probes import HELLO, NOISE, distance, measured
 from serving.pulse import Pulse
 from serving.replicas import Keeping
 from tests.lora_files import make_adapter, make_base, random_tensors, write_adapter
@@ -187,9 +187,11 @@ async def test_a_life(serving: tuple[subprocess.Popen[str], str], tmp_path: Path
     staging = make_adapter(tmp_path / "staging", base_dir)
     adapter = publish(staging, tmp_path / "adapters", base_spec(base_dir))
     adapter = replace(adapter, probe=expect(str(base_dir), adapter.path))
+    assert adapter.probe is not None
     async with VllmClient(url, api_key=API_KEY, control_key=CONTROL_KEY) as client:
         before = await reconcile(client, [adapter], None)
         assert list(before.adapters) == [adapter.name]
+        first = await measured(client, adapter.name, adapter.probe)
         processes = family(process.pid)
         os.kill(pid_of(processes, "api_server"), signal.SIGKILL)
         assert "vLLM ended (exit code 137)" in read_until(process, "Starting it again")
@@ -200,6 +202,9 @@ async def test_a_life(serving: tuple[subprocess.Popen[str], str], tmp_path: Path
         again = await reconcile(client, [adapter], down)
         assert (again.healthy, list(again.adapters)) == (True, [adapter.name])
         assert again.error is None
+        second = await measured(client, adapter.name, adapter.probe)
+        print("two processes are apart by", distance(first, second))
+        assert distance(first, second) < NOISE
     processes = family(process.pid)
     process.terminate()
     read_until(process, "vLLM has stopped")
