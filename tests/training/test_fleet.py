@@ -279,6 +279,28 @@ async def test_a_live_adapter_that_no_server_can_load_is_told_of(
         assert len(session.exec(select(Rollout)).all()) == 5
 
 
+async def test_servers_come_and_go(
+    engine: Engine, settings: WorkerSettings, fake_vllm: FakeVllm, files: list[AdapterFile],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """A server that is named anew gets what the others have; one that is not named any more has no
+    row, so that nobody is sent there."""
+    live(engine, files[0])
+    async with opened(settings, engine) as fleet:
+        await look(fleet, engine)
+    with FakeVllm(adapters_dir=fake_vllm.adapters_dir, base_dir=tmp_path / "base-model") as added:
+        both = settings.model_copy(update={"vllm_urls": (fake_vllm.url, added.url)})
+        async with opened(both, engine) as fleet:
+            await look(fleet, engine)
+        assert sorted(_ready(engine, files[0])) == sorted([fake_vllm.url, added.url])
+        one = settings.model_copy(update={"vllm_urls": (added.url,)})
+        async with opened(one, engine) as fleet:
+            await look(fleet, engine)
+        assert _ready(engine, files[0]) == [added.url]
+        assert replica(engine).url == added.url
+    assert (fake_vllm.loads, added.loads) == ([files[0].name], [files[0].name])
+
+
 async def test_a_slow_server_holds_up_nobody(
     engine: Engine, settings: WorkerSettings, fake_vllm: FakeVllm, files: list[AdapterFile],
     tmp_path: Path,
