@@ -49,9 +49,10 @@ class FakeVllm:
     score, by the answer or else by model), `trouble` (with scoring: "refused", "gone" or
     "no json"), `scoring_s` (before it says how likely a text is), `tell` (makes what it says of a
     prompt's tokens from what the real server says), `delay_s` (before the first token),
-    `token_delay_s`, `fail_status` (every answer has this status) and `break_after` (tokens, then
-    the stream ends without a word) may be changed at any time. `asked` lists every chat request's
-    body, `loads` every accepted load.
+    `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
+    the stream ends without a word) and `reset_after` (tokens, then the connection breaks) may be
+    changed at any time. `asked` lists every chat request's body, `loads` every accepted load, and
+    `most_at_once` is how many answers were under way at a time.
     """
 
     def __init__(
@@ -76,6 +77,9 @@ class FakeVllm:
         self.token_delay_s = 0.0
         self.fail_status: int | None = None
         self.break_after: int | None = None
+        self.reset_after: int | None = None
+        self.most_at_once = 0
+        self._under_way = 0
         self.asked: list[dict[str, Any]] = []
         self.loads: list[str] = []
         self.adapters: dict[str, str] = {}
@@ -183,7 +187,8 @@ class FakeVllm:
             return failure
         if body["model"] != BASE and body["model"] not in self.adapters:
             return _error(404, f"The model `{body['model']}` does not exist.")
-        await asyncio.sleep(self.delay_s)
+        with self._counted():
+            await asyncio.sleep(self.delay_s)
         answer = await asyncio.to_thread(self.script, body["messages"], body["model"])
         tokens = _tokens(answer)
         limit = body.get("max_tokens", 256)
@@ -215,11 +220,24 @@ class FakeVllm:
         for index, token in enumerate(tokens):
             if index == self.break_after:
                 return
-            await asyncio.sleep(self.token_delay_s)
+            if index == self.reset_after:
+                raise ConnectionResetError("told to break the connection")
+            with self._counted():
+                await asyncio.sleep(self.token_delay_s)
             delta, said = {"content": token}, _logprobs([token], self.logprob)
             yield _event(model, {"index": 0, "delta": delta, "logprobs": said})
         yield _event(model, {"index": 0, "delta": {"content": ""}, "finish_reason": reason})
         yield "data: [DONE]\n\n"
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Wherever an answer takes time, it counts as under way."""
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     def _failure(self) -> Response | None:
         return None if self.fail_status is None else _error(self.fail_status, "told to fail")
