@@ -23,7 +23,7 @@ class Breaker:
     """
 
     def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+        self.limit = limit
         self._clock = clock
         self._most = limit
         self._failures = 0
@@ -53,14 +53,14 @@ class Breaker:
     @property
     def is_closed(self) -> bool:
         """Whether all is well."""
-        return self.is_proved and self._most == self._limit
+        return self.is_proved and self._most == self.limit
 
     def succeeded(self) -> None:
         """It gave an answer."""
         self._failures = 0
         self._rest_s = REST_S
         self._until = float("-inf")
-        self._most = min(2 * self._most, self._limit)
+        self._most = min(2 * self._most, self.limit)
 
     def failed(self, *, gone: bool = False) -> None:
         """It gave none. `gone`: nobody listens there, which a second try would not tell better."""

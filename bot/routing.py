@@ -179,6 +179,12 @@ class Router:
         return self.room + more
 
     @property
+    def pace_s(self) -> float:
+        """The seconds from one answer to the next, while servers answer all they can."""
+        usual = sum(server.breaker.limit for server in self._servers)
+        return self.answer_s / (self.room or usual)
+
+    @property
     def next_probe_s(self) -> float:
         """When `probe` has something to do again; infinite where all is well."""
         rests = [one.breaker.rest_s for one in self._unproved()]
