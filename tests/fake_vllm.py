@@ -50,9 +50,10 @@ class FakeVllm:
     "no json"), `scoring_s` (before it says how likely a text is), `tell` (makes what it says of a
     prompt's tokens from what the real server says), `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
-    the stream ends without a word) and `reset_after` (tokens, then the connection breaks) may be
-    changed at any time. `asked` lists every chat request's body, `loads` every accepted load, and
-    `most_at_once` is how many answers were under way at a time.
+    the stream ends without a word), `reset_after` (tokens, then the connection breaks) and
+    `poison` (a question with these words is answered with 500) may be changed at any time. `asked`
+    lists every chat request's body, `loads` every accepted load, and `most_at_once` is how many
+    answers were under way at a time.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class FakeVllm:
         self.fail_status: int | None = None
         self.break_after: int | None = None
         self.reset_after: int | None = None
+        self.poison = ""
         self.most_at_once = 0
         self._under_way = 0
         self.asked: list[dict[str, Any]] = []
@@ -183,6 +185,8 @@ class FakeVllm:
             return _error(400, complaint)
         if (failure := self._failure()) is not None:
             return failure
+        if self.poison and self.poison in body["messages"][-1]["content"]:
+            return _error(500, "told to fail at this")
         if "prompt_logprobs" in body and (failure := await self._no_scores()) is not None:
             return failure
         if body["model"] != BASE and body["model"] not in self.adapters:
