@@ -94,7 +94,8 @@ class Router:
     Args:
         at_once: so many answers one server writes at a time.
         silence_s: how long a server may say nothing. In all an answer may take so long and
-            `PACE_S` for each of its tokens; then another server is asked.
+            `PACE_S` for each of its tokens; then another server is asked, unless the question has
+            been at it for twice as long already.
     """
 
     def __init__(
@@ -172,13 +173,6 @@ class Router:
         return sum(one.breaker.room for one in self._servers if one.breaker.is_proved)
 
     @property
-    def capacity(self) -> int:
-        """So many questions are to be had here: one more for each that is answered where all is
-        well, so that no server waits for the next one."""
-        more = sum(one.breaker.room for one in self._servers if one.breaker.is_closed)
-        return self.room + more
-
-    @property
     def pace_s(self) -> float:
         """The seconds from one answer to the next, while servers answer all they can."""
         usual = sum(server.breaker.limit for server in self._servers)
@@ -219,8 +213,10 @@ class Router:
         await self._read_again()
         tried: set[str] = set()
         missing = failed = False
+        asked_s = 0.0
         while (server := await self._turn(model, tried, waits=waits)) is not None:
             tried.add(server.url)
+            began = time.monotonic()
             try:
                 reply = await ask(server.client)
             except ModelMissing:
@@ -237,8 +233,11 @@ class Router:
                 server.breaker.succeeded()
                 return reply
             finally:
+                asked_s += time.monotonic() - began
                 if waits:
                     self._left(server)
+            if asked_s >= 2 * self._silence_s:
+                break
         kind = NoModel if missing else Failed if failed else NoServer
         raise kind(kind.__doc__)
 

@@ -93,12 +93,16 @@ class Waiting:
     async def run(self) -> None:
         """Work until stopped."""
         async with asyncio.TaskGroup() as tasks:
+            probes: list[asyncio.Task[None]] = []
             while not self._stopping:
                 self._router.changed.clear()
                 if self._router.next_probe_s <= 0:
-                    tasks.create_task(self._router.probe())
+                    probes = [one for one in probes if not one.done()]
+                    probes.append(tasks.create_task(self._router.probe()))
                 await self._call()
                 await self._rest()
+            for probe in probes:  # a hung server is not waited for
+                probe.cancel()
 
     async def _rest(self) -> None:
         try:
@@ -108,7 +112,7 @@ class Waiting:
             pass
 
     async def _call(self) -> None:
-        room = self._router.capacity - self._in_hand
+        room = self._router.room - self._in_hand
         try:
             if room > 0 and await asyncio.to_thread(self._call_now, room):
                 self._called()

@@ -52,7 +52,7 @@ async def route(engine: Engine) -> AsyncIterator[Make]:
                 await stack.enter_async_context(VllmClient(one.url, api_key=API_KEY))
                 for one in servers
             ]
-            return Router(engine, clients, fresh_s=0, **settings)
+            return Router(engine, clients, **{"fresh_s": 0} | settings)
 
         yield made
 
@@ -104,7 +104,8 @@ async def test_a_slow_server_holds_up_only_what_it_was_given(
 async def test_who_waits_is_served_in_order(servers: list[FakeVllm], route: Make) -> None:
     """One place: the questions are asked one by one, as they came."""
     [server, *_] = servers
-    router = await route(server, at_once=1)
+    router = await route(server, at_once=1, fresh_s=60)
+    await ask(router)  # it has read the rows: nothing else changes the order
     server.delay_s = 0.02
     order: list[int] = []
 
@@ -173,6 +174,18 @@ async def test_a_server_that_says_nothing_is_given_up(servers: list[FakeVllm], r
     hung.delay_s = 3600
     assert await ask(router) == HEARD
     assert asked([hung, other]) == [1, 1]
+
+
+async def test_a_question_is_not_passed_round_for_ever(
+    servers: list[FakeVllm], route: Make
+) -> None:
+    """After two hung servers it goes back to the queue; the third has to wait for the next try."""
+    router = await route(*servers, silence_s=0.2)
+    for server in servers:
+        server.delay_s = 3600
+    with pytest.raises(Failed):
+        await ask(router)
+    assert asked(servers) == [1, 1, 0]
 
 
 async def test_a_server_that_drips_is_given_up(
