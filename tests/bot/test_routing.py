@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def servers(tmp_path: Path) -> Iterator[list[FakeVllm]]:
         ]
 
 
-Make = Callable[..., Router]
+Make = Callable[..., Awaitable[Router]]
 
 
 @pytest.fixture
