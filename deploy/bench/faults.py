@@ -242,8 +242,10 @@ def _release(session: Session, urls: Sequence[str]) -> None:
     run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND)
     session.add_all([adapter, run])
     session.flush()
-    ids = {"run_id": run.id or 0, "adapter_id": adapter.id or 0}
-    session.add(Evaluation(team_id=TEAM, passed=True, enough=True, **ids))
+    passed = Evaluation(
+        team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, passed=True, enough=True
+    )
+    session.add(passed)
     session.flush()
     release = releases.add_candidate(session, TEAM, adapter.id or 0, by="gate")
     releases.promote(session, release, by="gate")

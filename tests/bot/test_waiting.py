@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import Engine, select
-from sqlmodel import Session, col
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
 
 from bot import inbox
 from bot.routing import Busy, Router
@@ -34,12 +34,9 @@ def line_up(store: Engine, *names: str, team: str = TEAM, delay_s: float = 60) -
 
 def free(session: Session, teams: str = TEAM) -> list[str]:
     """Who may be claimed now, in the order in which they would be."""
-    rows = select(InboxEvent.event_id).where(
-        InboxEvent.team_id == teams,
-        InboxEvent.status == Status.WAITING,
-        col(InboxEvent.not_before) <= now(),
-    )
-    return list(session.scalars(rows.order_by(col(InboxEvent.id))))
+    here = (InboxEvent.team_id == teams, InboxEvent.status == Status.WAITING)
+    rows = select(InboxEvent.event_id).where(*here, col(InboxEvent.not_before) <= now())
+    return list(session.exec(rows.order_by(col(InboxEvent.id))))
 
 
 def called(store: Engine, most: int) -> Sequence[str]:
@@ -91,7 +88,7 @@ async def test_nobody_overtakes(store: Engine) -> None:
         router = Router(store, [client])
         waiting = Waiting(store, router, teams=TEAM, called=lambda: None)
         with reading(store) as session:
-            first, second = session.scalars(select(InboxEvent).order_by(col(InboxEvent.id)))
+            first, second = session.exec(select(InboxEvent).order_by(col(InboxEvent.id)))
         waiting.join(first)
         with pytest.raises(Busy):
             waiting.join(second)
