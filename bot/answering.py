@@ -321,8 +321,10 @@ class Answering:
         try:
             return await self._complete(prompts, task.adapter or BASE, grew), False
         except NoModel as error:
-            if task.adapter is None or _waited_s(task) < self._patience_s:
-                raise Later(f"release v{task.release.number} is not ready") from error
+            waited_s = _waited_s(task)
+            if task.adapter is None or waited_s < self._patience_s:
+                why = f"release v{task.release.number} is not ready"
+                raise Later(why, max(1.0, waited_s / 8)) from error
         try:
             return await self._complete(prompts, BASE, grew), True
         except NoModel as error:
@@ -332,18 +334,23 @@ class Answering:
         """Whether the approved answer is given as it is, for no server answers."""
         if self._memory is None or not self._quote or isinstance(why, Busy):
             return False
-        return _waited_s(task) >= self._grace_s and self._memory.stands_in(match)
+        return self._lasts(task, why) and self._memory.stands_in(match)
+
+    def _lasts(self, task: _Task, why: Exception) -> bool:
+        """Whether it is more than a moment's trouble: what broke off once is tried again first."""
+        once = isinstance(why, Failed) and not _failures(task.event)
+        return not once and _waited_s(task) >= self._grace_s
 
     async def _put_off(self, task: _Task, why: Exception) -> Later:
         """What hands the question back: in line, or for a while where servers failed at it, so that
         what they cannot bear holds up nobody else. Whoever has waited for a while is told."""
-        left_s = self._grace_s - _waited_s(task)
-        if left_s <= 0:
+        if self._lasts(task, why):
             await asyncio.to_thread(self._notify, task, isinstance(why, NoServer))
         if isinstance(why, Failed):
             count = _failures(task.event) + 1
             delay_s = min(2.0 ** (count - 1), LONGEST_WAIT_S)
             return Later(f"try {count} failed: {why}", delay_s)
+        left_s = self._grace_s - _waited_s(task)
         return InLine(str(why), left_s) if left_s > 0 else InLine(str(why))
 
     def _notify(self, task: _Task, is_away: bool) -> None:
