@@ -192,6 +192,7 @@ class AnswerMode(StrEnum):
     KNOWN = "known"  # the same, where they say what was approved, as they have proved to know it
     UNSURE = "unsure"  # Mynah said that it is not sure; what it would have said was not shown
     CORRECTED = "corrected"  # what staff put in the place of an answer
+    QUOTED_AWAY = "quoted_away"  # as QUOTED, but of a question less alike: no model could answer
 
 
 _CURRENT = text("replaced_at IS NULL")
@@ -218,7 +219,7 @@ class Answer(SQLModel, table=True):
     mode: AnswerMode = _choice(AnswerMode)
     release_id: int = Field(foreign_key="release.id")
     adapter: str | None = None  # None: the base model answered
-    # Quoted: cosine similarity; generated, or withheld: mean token log-probability.
+    # Quoted (away too): cosine similarity; generated, or withheld: mean token log-probability.
     confidence: float | None = None
     # Of a withheld answer: the mean log-probability that it would have needed to be shown.
     threshold: float | None = None
