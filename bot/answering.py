@@ -35,6 +35,7 @@ from bot.store.schema import (
     Release,
     now,
 )
+from serving import logs, tracing
 from serving.client import BASE, ChatMessage, Completion, Refused
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Answering:
         quote: bool = True,
         max_tokens: int = 256,
         at_once: int = 4,
+        recalled: Callable[[str], None] = lambda _: None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._engine = engine
@@ -146,6 +148,7 @@ class Answering:
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
         self._patience_s = patience_s
+        self._recalled = recalled  # hears what memory was good for
 
     async def handle(self, event: InboxEvent) -> None:
         """Answer the question that an inbox row of kind "question" names."""
@@ -158,6 +161,7 @@ class Answering:
             Later: no model can answer now.
         """
         while (task := await asyncio.to_thread(self._open, question_id)) is not None:
+            logs.note(release=f"v{task.release.number}", adapter=task.adapter or BASE)
             reply = await self._compose(task)
             if await asyncio.to_thread(self._commit, task, reply):
                 self._said()
@@ -178,7 +182,9 @@ class Answering:
             return _Task(question, release, adapter.name if adapter else None)
 
     async def _compose(self, task: _Task) -> Reply:
-        match, use = await self._recall(task)
+        with tracing.span("recall"):
+            match, use = await self._recall(task)
+        self._recalled(use)
         if match is None or use == "none":
             return await self._generate(task, None)
         source = await self._cite(task.question, match) if self._cite else None
@@ -353,6 +359,9 @@ class Answering:
         )  # fmt: skip
         session.add(answer)
         session.flush()
+        # What stands in for the release's adapter answers by another release.
+        release, adapter = f"v{reply.release.number}", reply.adapter or BASE
+        logs.note(answer=answer.id, mode=str(reply.mode), release=release, adapter=adapter)
         if reply.match is not None:
             used = AnswerExample(
                 answer_id=_id(answer), example_id=reply.match.example_id,

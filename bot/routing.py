@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from bot.store import fleet
 from bot.store.database import reading
+from serving import tracing
 from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
 from serving.replicas import ReplicaState, choose
 
@@ -19,6 +21,16 @@ T = TypeVar("T")
 
 SCORED_AT_ONCE = 2  # of all workspaces: what is asked so may not hold up what is being said
 Grew = Callable[[Completion], Awaitable[None]]  # the answer so far
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An answer that a server generated, in seconds from the request on."""
+
+    model: str
+    first_s: float
+    whole_s: float
+    tokens: int
 
 
 class NoServer(Exception):
@@ -37,11 +49,17 @@ class Router:
     """
 
     def __init__(
-        self, engine: Engine, clients: Sequence[VllmClient], *, fresh_s: float = 1.0
+        self,
+        engine: Engine,
+        clients: Sequence[VllmClient],
+        *,
+        fresh_s: float = 1.0,
+        generated: Callable[[Generated], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._clients: Mapping[str, VllmClient] = {client.url: client for client in clients}
         self._fresh_s = fresh_s
+        self._generated = generated
         self._states: list[ReplicaState] = []
         self._read_at = float("-inf")
         self._scoring = asyncio.Semaphore(SCORED_AT_ONCE)
@@ -63,9 +81,14 @@ class Router:
             NoServer, NoModel: nobody can answer now.
             serving.client.Refused: the request itself is wrong, e.g. too long.
         """
-        return await self._first(
-            model, lambda client: _gather(client, messages, model, max_tokens, grew)
-        )
+
+        async def ask(client: VllmClient) -> Completion:
+            with tracing.span("generate", adapter=model, server=client.url):
+                whole, timed = await _gather(client, messages, model, max_tokens, grew)
+            self._generated(timed)
+            return whole
+
+        return await self._first(model, ask)
 
     async def scores(
         self, messages: Sequence[ChatMessage], completions: Sequence[str], *, model: str
@@ -110,15 +133,20 @@ async def _gather(
     model: str,
     max_tokens: int,
     grew: Grew | None,
-) -> Completion:
+) -> tuple[Completion, Generated]:
+    began = time.monotonic()
+    first_s = None
     text, reason = "", "stop"
     logprobs: list[float] = []
     # Streamed: the read time-out is about silence, and a cancelled question stops the engine.
     async with aclosing(client.stream(messages, model=model, max_tokens=max_tokens)) as stream:
         async for delta in stream:
+            first_s = time.monotonic() - began if first_s is None else first_s
             text += delta.text
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
             if grew is not None:
                 await grew(Completion(text, tuple(logprobs), ""))
-    return Completion(text, tuple(logprobs), reason)
+    whole_s = time.monotonic() - began
+    timed = Generated(model, whole_s if first_s is None else first_s, whole_s, len(logprobs))
+    return Completion(text, tuple(logprobs), reason), timed

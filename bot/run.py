@@ -40,9 +40,11 @@ from bot.slack.workspaces import OneWorkspace, Workspaces
 from bot.store.database import open_engine, transaction
 from bot.store.queue import Teams
 from bot.store.schema import OutboxMessage
-from serving import http
+from bot.watching import Watch
+from serving import http, tracing
 from serving.client import VllmClient
 from serving.settings import BadSettings
+from serving.tracing import Tracing
 
 log = logging.getLogger(__name__)
 DELIVERED = ("event", "command", "action", "view", "shortcut")  # kinds that need no model
@@ -83,6 +85,7 @@ async def run(settings: BotSettings) -> None:
         listener = stack.enter_context(http.listen(settings.host, settings.port))
         engine = open_engine(settings.database_url)
         stack.callback(engine.dispose)
+        watch = Watch(engine, traces=_traces(stack, settings))
         memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
         clients = [await stack.enter_async_context(client) for client in _clients(settings)]
         wakes, owner = Wakes(), _owner()
@@ -97,14 +100,14 @@ async def run(settings: BotSettings) -> None:
             workspaces = await _introduce(settings, engine)
         app = build_app(settings, engine, wakes.events, workspaces, oauth)
         shared = Shared(
-            settings, engine, memory, Router(engine, clients), owner=owner,
-            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget,
+            settings, engine, memory, _router(engine, clients, watch), owner=owner,
+            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget, watch=watch,
         )  # fmt: skip
         _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
         routes = [*line.routes, *(installing.routes(oauth) if oauth else ())]
-        page = health.build(engine, line.is_open, routes)
+        page = health.build(engine, line.is_open, routes, watch.figures)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
@@ -126,7 +129,7 @@ def _pumps(
     dispatchers = [
         Dispatcher(
             shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
-            lease_s=lease_s, give_up=give_up,
+            lease_s=lease_s, give_up=give_up, watch=shared.watch,
         )
         for kinds, wake, give_up in (
             (DELIVERED, wakes.events, None),
@@ -193,6 +196,14 @@ def _line(settings: BotSettings, app: AsyncApp, socket_url: str) -> Line:
 def _clients(settings: BotSettings) -> list[VllmClient]:
     key = settings.vllm_api_key.get_secret_value()
     return [VllmClient(url, api_key=key) for url in settings.vllm_urls]
+
+
+def _traces(stack: AsyncExitStack, settings: BotSettings) -> Tracing | None:
+    return stack.enter_context(tracing.opened(settings.otlp_endpoint, "mynah-bot"))
+
+
+def _router(engine: Engine, clients: Sequence[VllmClient], watch: Watch) -> Router:
+    return Router(engine, clients, generated=watch.figures.generated)
 
 
 async def _connect(settings: BotSettings) -> str:

@@ -14,6 +14,8 @@ from typing import Any, Self, TypedDict, TypeVar
 
 import httpx
 
+from serving import tracing
+
 T = TypeVar("T")
 
 BASE = "base"  # the name under which every server serves the base model
@@ -93,6 +95,7 @@ class VllmClient:
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
             trust_env=False,  # a proxy from the environment must not see questions or keys
+            event_hooks={"request": [tracing.carry]},
         )
 
     async def __aenter__(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -43,6 +43,7 @@ from bot.slack.why import Why
 from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
 from bot.store.schema import Case, InboxEvent
+from bot.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Shared:
     stored: Callable[[], None]  # something was stored for any queue
     said: Callable[[], None]  # something was stored for the outbox
     forget: Callable[[Session, str], None]  # erases a workspace's token
+    watch: Watch = field(default_factory=Watch)
 
 
 class Desk:
@@ -106,10 +108,12 @@ class Desk:
             abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
             knowing=knowing, recognising=Recognising(shared.memory, shared.router, knowing),
             quote=settings.quote, max_tokens=settings.max_tokens,
+            recalled=shared.watch.figures.recalled,
         )  # fmt: skip
         self.poster = Poster(
-            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
-        )
+            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s,
+            watch=shared.watch,
+        )  # fmt: skip
         self.listeners = Listeners()
         why.register(self.listeners)
         correcting = Correcting(
