@@ -199,7 +199,10 @@ def _clients(settings: BotSettings) -> list[VllmClient]:
 
 
 def _traces(stack: AsyncExitStack, settings: BotSettings) -> Tracing | None:
-    return stack.enter_context(tracing.opened(settings.otlp_endpoint, "mynah-bot"))
+    found = tracing.open_tracing(settings.otlp_endpoint, "mynah-bot")
+    if found is not None:
+        stack.push_async_callback(asyncio.to_thread, found.close)
+    return found
 
 
 def _router(engine: Engine, clients: Sequence[VllmClient], watch: Watch) -> Router:

@@ -63,23 +63,17 @@ async def carry(request: httpx.Request) -> None:
         tracing.carry(request.headers)
 
 
-@contextmanager
-def opened(endpoint: str, service: str) -> Iterator[Tracing | None]:
-    """Tracing to an OTLP endpoint meanwhile; None, and nothing imported, where there is none.
+def open_tracing(endpoint: str, service: str) -> Tracing | None:
+    """Tracing to an OTLP endpoint; None, and nothing imported, where there is none.
 
     Raises:
         BadSettings: the packages for it are not installed.
     """
     if not endpoint:
-        yield None
-        return
+        return None
     try:
         from serving.otel import to_endpoint
     except ImportError as error:
         why = "traces need packages that are not installed: pip install 'mynah[otel]'"
         raise BadSettings(f"OTEL_EXPORTER_OTLP_ENDPOINT: {why}") from error
-    tracing = to_endpoint(endpoint, service)
-    try:
-        yield tracing
-    finally:
-        tracing.close()
+    return to_endpoint(endpoint, service)
