@@ -35,6 +35,7 @@ from bot.store.schema import (
     Release,
     Replica,
     Rollout,
+    RolloutAction,
     Team,
     now,
 )
@@ -249,7 +250,10 @@ def _ready(shares: Count, servers: Mapping[str, Sequence[Replica]]) -> Count:
 
 def _rollouts(session: Session, known: _Known) -> Count:
     columns = (col(Rollout.team_id), col(Rollout.action))
-    summed: Counter[Labels] = Counter()
+    # From the start at 0: a first roll back is a rise, too.
+    summed: Counter[Labels] = Counter(
+        {(team, str(action)): 0 for team in known.teams for action in RolloutAction}
+    )
     for team, action, count in session.execute(select(*columns, func.count()).group_by(*columns)):
         summed[known.team(team), _name(action)] += count
     return summed

@@ -8,6 +8,7 @@ a third one meet in one trace.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ import httpx
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_TIMEOUT
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -27,13 +29,16 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from serving.tracing import Value
 
+SEND_S = 3.0
 _chosen: ContextVar[tuple[int, int] | None] = ContextVar("chosen", default=None)
 
 
 def to_endpoint(endpoint: str, service: str) -> OtelTracing:
     """Traces that go to an OTLP/HTTP endpoint; what else OpenTelemetry's own variables say
     (headers, time-outs, sampling) is read by its SDK."""
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    # A collector that is away must not hold up the end of a process.
+    within_s = None if OTEL_EXPORTER_OTLP_TIMEOUT in os.environ else SEND_S
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=within_s)
     return OtelTracing(service, BatchSpanProcessor(exporter))
 
 

@@ -115,8 +115,10 @@ def test_workspaces_beyond_the_first_are_summed(store: Engine, counting: Census)
             session.flush()
             releases.ensure_team(session, f"T{number:03}")
     found = counted(counting, "rollouts")
-    assert len(found) == TEAMS + 1
+    assert len({team for team, _ in found}) == TEAMS + 1
     assert found["other", "promote"] == 3
+    assert found["T000", "promote"] == 1
+    assert found["T000", "roll_back"] == 0
 
 
 def test_feedback_is_counted_by_what_it_rated(store: Engine, counting: Census) -> None:
