@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
-from deploy.checkups.finding import NotLooked, Said, bad, fine, otherwise, warning
+from deploy.checkups.finding import Level, NotLooked, Said, bad, fine, otherwise, warning
 from deploy.checkups.patient import Patient
 
 GB = 1e9
@@ -19,6 +20,7 @@ DISK_BAD, DISK_LOW = 1 * GB, 5 * GB
 MEMORY_BAD, MEMORY_LOW = 0.5 * GB, 2 * GB
 PYTHON = (3, 11)
 LOCK = Path(__file__).parents[2] / "requirements-cpu.lock"
+LOADS_S = 9.0  # torch alone takes seconds
 NAMED = 5  # packages, before "and so many more"
 
 
@@ -74,15 +76,30 @@ def embedder(patient: Patient) -> Sequence[Said]:
     """What memory is searched with."""
     if patient.bot is None:
         raise NotLooked("settings")
+    spec = patient.bot.embedder
+    if spec.startswith(("/", ".", "~")) and not Path(spec).expanduser().exists():
+        return [_no_embedder(f"there is no {spec}")]
+    said: list[Said] = []
+    loading = threading.Thread(target=lambda: said.append(_loaded(spec)), daemon=True)
+    loading.start()
+    loading.join(LOADS_S)
+    slow = f"{spec} is not loaded within {LOADS_S:g} s"
+    return said or [warning(slow, "nothing, if this machine is busy: a bot waits for it")]
+
+
+def _loaded(spec: str) -> Said:
     from bot.embedder import BadEmbedder, open_embedder
 
-    spec = patient.bot.embedder
     try:
         rows = open_embedder(spec).embed(["Is anybody there?"])
     except BadEmbedder as error:
-        mend = "install it, or set MYNAH_EMBEDDER to another one; `none` needs nothing"
-        return [bad(f"MYNAH_EMBEDDER: {error}", mend)]
-    return fine(f"{spec} gives vectors of {rows.shape[1]} numbers")
+        return _no_embedder(str(error))
+    return Said(Level.OK, f"{spec} gives vectors of {rows.shape[1]} numbers")
+
+
+def _no_embedder(why: str) -> Said:
+    mend = "install it, or set MYNAH_EMBEDDER to another one; `none` needs nothing"
+    return bad(f"MYNAH_EMBEDDER: {why}", mend)
 
 
 def _others(lock: Path) -> Iterator[tuple[str, str, str]]:

@@ -89,7 +89,7 @@ def index(patient: Patient) -> Sequence[Said]:
         others = session.scalar(live.where(col(Example.embedder).is_distinct_from(name))) or 0
         size = func.length(Example.embedding)
         sizes = select(size, func.count()).where(_is_live(), col(Example.embedder) == name)
-        lengths = dict(session.execute(sizes.group_by(size)).tuples().all())
+        lengths = dict(session.execute(sizes.group_by(size)).all())
     troubles = [*_of_others(others, count, name), *_broken(lengths)]
     return otherwise(troubles, f"{count} examples, searched with {name}")
 
@@ -126,14 +126,18 @@ def _stuck(session: Session) -> Iterator[Said]:
         rows = select(func.count(), func.min(born)).select_from(table).where(waiting)
         count, oldest = session.execute(rows).one()
         if oldest is not None and oldest < now() - STUCK:
-            minutes = (now() - oldest) / timedelta(minutes=1)
             why = session.scalar(
                 select(table.error).where(waiting, born == oldest).limit(1)
             )  # fmt: skip
             found = (
-                f"{name}: {count} open, the oldest for {minutes:.0f} minutes ({why or 'untried'})"
+                f"{name}: {count} open, the oldest for {_long(now() - oldest)} ({why or 'untried'})"
             )
             yield bad(found, "see that `mynah bot` runs and that the checks above are fine")
+
+
+def _long(time: timedelta) -> str:
+    hours, minutes = time // timedelta(hours=1), time // timedelta(minutes=1)
+    return f"{hours} hours" if hours > 1 else f"{minutes} minutes"
 
 
 def _given_up(session: Session) -> Iterator[Said]:

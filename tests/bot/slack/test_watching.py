@@ -60,7 +60,7 @@ async def test_each_line_about_a_question_has_the_ids_of_its_receipt(house: Hous
     await house.react("staff", "white_check_mark", first["ts"])
     house.vllm.fail_status = 500
     second = await house.ask("Where does the wombat sleep?")
-    await house.sandbox.faults(rate_limit={"method": "chat.postMessage", "count": 1})
+    await house.sandbox.faults(rate_limit={"method": "chat.postMessage"})
     house.vllm.fail_status = None
     await house.answer(second)
     await house.client("asker").chat_update(
