@@ -14,16 +14,6 @@ class StoreSettings(ServingSettings):
     """What every process with a database needs."""
 
     database: SecretStr = Field(SecretStr(""), alias="DATABASE_URL")
-    log: Literal["text", "json"] = Field("text", alias="MYNAH_LOG")
-    # Where traces go by OTLP over HTTP; "": nowhere.
-    otlp_endpoint: str = Field("", alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-
-    @field_validator("otlp_endpoint")
-    @classmethod
-    def _otlp_url(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("must be an http:// or https:// URL")
-        return url
 
     @property
     def database_url(self) -> str:

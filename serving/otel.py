@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from serving.tracing import Value
+from serving.tracing import PATH, Value
 
 SEND_S = 3.0
 _chosen: ContextVar[tuple[int, int] | None] = ContextVar("chosen", default=None)
@@ -38,7 +38,7 @@ def to_endpoint(endpoint: str, service: str) -> OtelTracing:
     (headers, time-outs, sampling) is read by its SDK."""
     # A collector that is away must not hold up the end of a process.
     within_s = None if OTEL_EXPORTER_OTLP_TIMEOUT in os.environ else SEND_S
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=within_s)
+    exporter = OTLPSpanExporter(endpoint=endpoint + PATH, timeout=within_s)
     return OtelTracing(service, BatchSpanProcessor(exporter))
 
 

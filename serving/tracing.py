@@ -12,6 +12,7 @@ import httpx
 
 from serving.settings import BadSettings
 
+PATH = "/v1/traces"  # below an OTLP/HTTP endpoint
 Value = str | int | float | bool
 
 
