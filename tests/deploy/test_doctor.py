@@ -26,7 +26,7 @@ from bot.store.schema import Adapter, Example, InboxEvent, Lease, OutboxMessage,
 from deploy import doctor
 from deploy.checkups import machine, slack, store
 from deploy.checkups.finding import Level, Said, fine
-from deploy.checkups.patient import Patient
+from deploy.checkups.patient import Patient, look
 from deploy.checkups.process import Process
 from serving.adapters import WEIGHTS, AdapterFile, publish
 from serving.base import base_spec
@@ -372,7 +372,7 @@ def test_another_base_model_is_named(well: Well, mynah: Mynah, tmp_path: Path) -
 
 def test_disk_and_memory(monkeypatch: pytest.MonkeyPatch, well: Well) -> None:
     """By how much there is: too little to go on, little, or enough."""
-    patient = doctor.look(list(Process))
+    patient = look(list(Process))
     for low, poor, check in (
         ("DISK_LOW", "DISK_BAD", machine.disk),
         ("MEMORY_LOW", "MEMORY_BAD", machine.memory),
