@@ -132,7 +132,6 @@ class Answering:
         quote: bool = True,
         max_tokens: int = 256,
         at_once: int = 4,
-        recalled: Callable[[str], None] = lambda _: None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._engine = engine
@@ -151,7 +150,6 @@ class Answering:
         self._max_tokens = max_tokens
         self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
         self._patience_s = patience_s
-        self._recalled = recalled  # hears what memory was good for
 
     async def handle(self, event: InboxEvent) -> None:
         """Answer the question that an inbox row of kind "question" names."""
@@ -187,7 +185,7 @@ class Answering:
     async def _compose(self, task: _Task) -> Reply:
         with tracing.span("recall"):
             match, use = await self._recall(task)
-        self._recalled(use)
+        logs.note(memory=use)
         if match is None or use == "none":
             return await self._generate(task, None)
         source = await self._cite(task.question, match) if self._cite else None

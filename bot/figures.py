@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from bot.routing import Generated
+from bot.timing import Generated
 from serving.client import BASE
 
 TEAMS = 20
@@ -43,7 +43,7 @@ class Figures:
             "generation_seconds", "From the request to vLLM to its last token", WHOLE_S, "adapter"
         )
         self._tokens = self._counter("tokens", "Tokens that vLLM generated", "adapter")
-        self._recalls = self._counter("recalls", "Questions by what memory was good for", "use")
+        self._recalls = self._counter("recalls", "Answers by what memory was good for", "use")
         self._handled = self._counter(
             "handled", "Rows of a queue that were worked on, by what came of it", "queue", "outcome"
         )
@@ -65,7 +65,7 @@ class Figures:
         self._tokens.labels(adapter).inc(one.tokens)
 
     def recalled(self, use: str) -> None:
-        """Memory was asked, and was good for this: see `bot.memory.Memory.decide`."""
+        """An answer was made, and memory was good for this: see `Memory.decide`."""
         self._recalls.labels(use).inc()
 
     def handled(self, queue: str, outcome: str) -> None:

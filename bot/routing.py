@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from bot.store import fleet
 from bot.store.database import reading
+from bot.timing import Generated, Stopwatch
 from serving import tracing
 from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
 from serving.replicas import ReplicaState, choose
@@ -21,16 +21,6 @@ T = TypeVar("T")
 
 SCORED_AT_ONCE = 2  # of all workspaces: what is asked so may not hold up what is being said
 Grew = Callable[[Completion], Awaitable[None]]  # the answer so far
-
-
-@dataclass(frozen=True)
-class Generated:
-    """An answer that a server generated, in seconds from the request on."""
-
-    model: str
-    first_s: float
-    whole_s: float
-    tokens: int
 
 
 class NoServer(Exception):
@@ -83,9 +73,10 @@ class Router:
         """
 
         async def ask(client: VllmClient) -> Completion:
+            timed = Stopwatch(model, grew)
             with tracing.span("generate", adapter=model, server=client.url):
-                whole, timed = await _gather(client, messages, model, max_tokens, grew)
-            self._generated(timed)
+                whole = await _gather(client, messages, model, max_tokens, timed.grew)
+            self._generated(timed.stop(whole))
             return whole
 
         return await self._first(model, ask)
@@ -133,20 +124,15 @@ async def _gather(
     model: str,
     max_tokens: int,
     grew: Grew | None,
-) -> tuple[Completion, Generated]:
-    began = time.monotonic()
-    first_s = None
+) -> Completion:
     text, reason = "", "stop"
     logprobs: list[float] = []
     # Streamed: the read time-out is about silence, and a cancelled question stops the engine.
     async with aclosing(client.stream(messages, model=model, max_tokens=max_tokens)) as stream:
         async for delta in stream:
-            first_s = time.monotonic() - began if first_s is None else first_s
             text += delta.text
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
             if grew is not None:
                 await grew(Completion(text, tuple(logprobs), ""))
-    whole_s = time.monotonic() - began
-    timed = Generated(model, whole_s if first_s is None else first_s, whole_s, len(logprobs))
-    return Completion(text, tuple(logprobs), reason), timed
+    return Completion(text, tuple(logprobs), reason)

@@ -68,6 +68,7 @@ class Watch:
         elif row.kind == "question" and "answer" in ids:
             seconds = _since(row)
             self.figures.answered(row.team_id, str(ids.get("mode", "")), seconds)
+            self.figures.recalled(str(ids.get("memory", "none")))
             log.info("answered", extra={"seconds": round(seconds, 3)})
 
     def _is_whole(self, row: OutboxMessage, question: Question | None) -> None:

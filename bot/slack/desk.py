@@ -108,7 +108,6 @@ class Desk:
             abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
             knowing=knowing, recognising=Recognising(shared.memory, shared.router, knowing),
             quote=settings.quote, max_tokens=settings.max_tokens,
-            recalled=shared.watch.figures.recalled,
         )  # fmt: skip
         self.poster = Poster(
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s,

@@ -15,7 +15,6 @@ from bot.census import Census
 from bot.embedder import LexicalEmbedder
 from bot.figures import TEAMS, Figures
 from bot.memory import Memory
-from bot.routing import Generated
 from bot.store.database import transaction
 from bot.store.schema import (
     AnswerMode,
@@ -28,6 +27,7 @@ from bot.store.schema import (
     Team,
     now,
 )
+from bot.timing import Generated
 from tests.bot.taught import teach
 from tests.deploy.learned import answered, base_release, trained
 from tests.stores import TEAM, opened
