@@ -13,13 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from bot.embedder import LEXICAL, LexicalEmbedder
+from bot.store import leases
 from bot.store.database import BadDatabaseUrl, open_engine, reading
 from bot.store.schema import Example, ExampleStatus, InboxEvent, Lease, OutboxMessage, now
 from deploy import migrate
 from deploy.checkups.finding import NotLooked, Said, bad, fine, otherwise, warning
 from deploy.checkups.patient import Patient
 from deploy.migrate import StoreNotReady
-from training.worker import LEASE
 
 STUCK = timedelta(minutes=5)
 LATELY = timedelta(days=1)
@@ -69,7 +69,7 @@ def worker(patient: Patient) -> Sequence[Said]:
     """Whether one is active."""
     mend = "start `mynah worker`: without one nothing is trained, and servers get no adapters"
     with opened(patient) as engine, reading(engine) as session:
-        lease = session.get(Lease, LEASE)
+        lease = session.get(Lease, leases.WORKER)
     if lease is None:
         return [bad("no worker is active", mend)]
     if lease.until < now():

@@ -9,15 +9,18 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
+from sqlmodel import select
 
 from bot import census, health, releases
 from bot.census import Census
 from bot.embedder import LexicalEmbedder
 from bot.figures import TEAMS, Figures
 from bot.memory import Memory
+from bot.store import tallies
 from bot.store.database import transaction
 from bot.store.schema import (
     AnswerMode,
+    Evaluation,
     Feedback,
     FeedbackKind,
     InboxEvent,
@@ -28,6 +31,7 @@ from bot.store.schema import (
     now,
 )
 from bot.timing import Generated
+from tests.bot.released import candidate, evaluate
 from tests.bot.taught import teach
 from tests.deploy.learned import answered, base_release, trained
 from tests.stores import TEAM, opened
@@ -185,6 +189,19 @@ def test_a_release_tells_its_share_and_its_servers(store: Engine, counting: Cens
     assert counted(counting, "release_share") == {live: 0.75, canary: 0.25}
     assert counted(counting, "release_replicas") == {live: 1, canary: 0}
     assert counted(counting, "replicas") == {("up",): 1, ("down",): 1, ("stale",): 1}
+
+
+def test_verdicts_are_counted(store: Engine) -> None:
+    """Of the gate: passed, failed, and where too little was asked."""
+    with transaction(store) as session:
+        for number, passed in enumerate((True, False, False)):
+            evaluate(session, candidate(session, f"mynah-00000000000{number}"), passed=passed)
+        one = session.exec(select(Evaluation)).first()
+        assert one is not None
+        one.passed, one.enough = False, False
+        session.add(one)
+        session.flush()
+        assert tallies.verdicts(session) == {"pass": 0, "fail": 2, "unclear": 1}
 
 
 async def test_a_page_of_figures_is_whole_without_the_store(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -400,6 +402,35 @@ def test_clocks_that_differ(seconds: float, level: str) -> None:
     [said] = store.skewed(seconds, 30, "Slack's")
     assert said.level == level
     assert ("ahead of" if seconds > 0 else "behind") in said.found
+
+
+class _LateSlack(BaseHTTPRequestHandler):
+    """Answers `auth.test` as if it were ten minutes ago."""
+
+    def do_POST(self) -> None:
+        body = json.dumps({"ok": True, "team_id": TEAM, "user_id": "U0MYNAH"}).encode()
+        self.send_response_only(200)
+        self.send_header("Date", format_datetime(now() - timedelta(minutes=10), usegmt=True))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def test_slacks_clock_is_compared(well: Well, mynah: Mynah) -> None:
+    """By the time that its answers tell."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _LateSlack) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _, found = findings(
+            mynah, "bot", SLACK_API_URL=f"http://127.0.0.1:{server.server_port}/api/"
+        )
+        server.shutdown()
+    one = next(one for one in found if one["check"] == "slack clock")
+    assert "ahead of Slack's clock" in one["found"]
+    assert "NTP" in one["mend"]
 
 
 def test_postgresql_is_looked_at(well: Well, mynah: Mynah, pg_url: str) -> None:
