@@ -18,6 +18,15 @@ HINT = "(from the store, the same in each worker: take max)"
 Ready = Callable[[], Mapping[str, Any] | None]
 
 
+COUNTED = {
+    "loads": "Adapters loaded",
+    "unloads": "Adapters unloaded",
+    "failed_probes": "Adapters that did not answer as they were trained to",
+    "restarts": "Times that vLLM was found to have been started again",
+    "corrupted": "Requests that vLLM answered with NaN",
+}
+
+
 class Figures:
     """The worker's Prometheus figures, in a registry of their own."""
 
@@ -30,6 +39,11 @@ class Figures:
         self.healthy = self._gauge("replica_healthy", "1 while the vLLM server answers", "url")
         self.adapters = self._gauge("replica_adapters", "Adapters ready on the server", "url")
         self._disk(data_dir)
+        # Since this worker started, and `corrupted` since the server did.
+        self.counted = {
+            what: self._gauge(f"replica_{what}", f"{about} on the server", "url")
+            for what, about in COUNTED.items()
+        }
 
     def _disk(self, data_dir: Path) -> None:
         """Asked at each scrape; where adapters, runs and SQLite's file lie."""

@@ -71,6 +71,13 @@ CASES = {
             'mynah_replica_healthy{url="http://a",instance="b"}': "1x60",
         },
     ),
+    "MynahServerCorrupted": Case(
+        {'mynah_replica_corrupted{url="http://a"}': "0x20 1x40"},
+        {
+            'mynah_replica_corrupted{url="http://a"}': "0x60",
+            'mynah_replica_failed_probes{url="http://a"}': "1x60",
+        },
+    ),
     "MynahReleaseWithoutServer": Case(
         {f"{STORE}_release_replicas{LIVE}": "0x60", f"{STORE}_release_share{LIVE}": "1x60"},
         {f"{STORE}_release_replicas{LIVE}": "0x60", f"{STORE}_release_share{LIVE}": "0x60"},
