@@ -38,6 +38,7 @@ from bot.store.schema import (
     now,
 )
 from bot.waiting import Delay, Waiting
+from serving import logs, tracing
 from serving.client import BASE, ChatMessage, Completion, Refused
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class Answering:
             Later: no model can answer now.
         """
         while (task := await asyncio.to_thread(self._open, question_id, event)) is not None:
+            logs.note(release=f"v{task.release.number}", adapter=task.adapter or BASE)
             reply = await self._compose(task)
             if await asyncio.to_thread(self._commit, task, reply):
                 self._said()
@@ -197,7 +199,9 @@ class Answering:
             return _Task(question, release, adapter.name if adapter else None, event)
 
     async def _compose(self, task: _Task) -> Reply:
-        match, use = await self._recall(task)
+        with tracing.span("recall"):
+            match, use = await self._recall(task)
+        logs.note(memory=use)
         source = None
         if match is not None and use != "none" and self._cite is not None:
             source = await self._cite(task.question, match)
@@ -428,6 +432,9 @@ class Answering:
         )  # fmt: skip
         session.add(answer)
         session.flush()
+        # What stands in for the release's adapter answers by another release.
+        release, adapter = f"v{reply.release.number}", reply.adapter or BASE
+        logs.note(answer=answer.id, mode=str(reply.mode), release=release, adapter=adapter)
         if reply.match is not None:
             used = AnswerExample(
                 answer_id=_id(answer), example_id=reply.match.example_id,

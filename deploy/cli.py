@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from deploy.commands.doctor import doctor
 from deploy.commands.lineage import bisect, distrust, import_, restore, revoke, trace, trust
 from deploy.commands.processes import bot, demo, play, sandbox, serve, upgrade, worker
 from deploy.commands.releases import (
@@ -36,9 +37,9 @@ db = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db, name="db")
 db.command()(upgrade)
 for command in (  # as `mynah --help` lists them
-    serve, bot, worker, sandbox, train, import_, status, report, releases, rollback, promote,
-    discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke, restore,
-    demo, play,
+    serve, bot, worker, sandbox, train, import_, status, doctor, report, releases, rollback,
+    promote, discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke,
+    restore, demo, play,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 

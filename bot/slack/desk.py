@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -44,6 +44,7 @@ from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
 from bot.store.schema import Case, InboxEvent
 from bot.waiting import Waiting
+from bot.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Shared:
     stored: Callable[[], None]  # something was stored for any queue
     said: Callable[[], None]  # something was stored for the outbox
     forget: Callable[[Session, str], None]  # erases a workspace's token
+    watch: Watch = field(default_factory=Watch)
 
 
 class Desk:
@@ -112,8 +114,9 @@ class Desk:
             quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(
-            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
-        )
+            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s,
+            watch=shared.watch,
+        )  # fmt: skip
         self.listeners = Listeners()
         why.register(self.listeners)
         correcting = Correcting(

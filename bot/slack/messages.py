@@ -22,6 +22,7 @@ from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.once import insert_once
 from bot.store.schema import Answer, Example, InboxEvent, Question, now
+from serving import logs
 
 EMPTY = "Ask me something, and I will answer here. `/mynah help` says what else I can do."
 
@@ -139,6 +140,7 @@ def _enqueue(session: Session, team_id: str, question: Question) -> None:
     if not insert_once(session, question):
         return
     stored = session.exec(_question(team_id, question.channel, question.ts)).one()
+    logs.note(question=stored.id)
     _queue_answering(session, stored, f"question:{stored.id}")
 
 

@@ -123,6 +123,8 @@ class Status(StrEnum):
 
 # The queues look only at rows that are still to be done, however many done ones are kept.
 _OPEN = text("status IN ('waiting', 'claimed')")
+# How many were given up is asked every few seconds.
+_FAILED = text("status = 'failed'")
 
 
 class InboxEvent(SQLModel, table=True):
@@ -137,6 +139,7 @@ class InboxEvent(SQLModel, table=True):
         UniqueConstraint("team_id", "event_id"),
         Index("inbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("inbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("inbox_failed", "id", sqlite_where=_FAILED, postgresql_where=_FAILED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -273,6 +276,7 @@ class OutboxMessage(SQLModel, table=True):
         UniqueConstraint("team_id", "key"),
         Index("outbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("outbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("outbox_failed", "id", sqlite_where=_FAILED, postgresql_where=_FAILED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -583,6 +587,11 @@ class Trial(SQLModel, table=True):
     created_at: datetime = _time()
 
 
+def verdict(passed: bool, enough: bool) -> str:
+    """See `Evaluation.verdict`."""
+    return "pass" if passed else "fail" if enough else "unclear"
+
+
 class Evaluation(SQLModel, table=True):
     """A candidate against the live adapter and the base, on held-out examples, and the verdict."""
 
@@ -603,7 +612,7 @@ class Evaluation(SQLModel, table=True):
     @property
     def verdict(self) -> str:
         """ "pass", "fail" or "unclear": too little was asked to tell."""
-        return "pass" if self.passed else "fail" if self.enough else "unclear"
+        return verdict(self.passed, self.enough)
 
 
 class EvaluationQuestion(SQLModel, table=True):
