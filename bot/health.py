@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from bot.store.database import reading
 from bot.store.schema import Answer, AnswerExample, InboxEvent, OutboxMessage, Status
@@ -21,7 +21,7 @@ OPEN = (Status.WAITING, Status.CLAIMED)
 Connected = Callable[[], Awaitable[bool]]
 
 
-def build(engine: Engine, connected: Connected, routes: Sequence[Route] = ()) -> Starlette:
+def build(engine: Engine, connected: Connected, routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The app.
 
     Args:

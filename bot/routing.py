@@ -29,6 +29,10 @@ class NoModel(Exception):
     """Servers answer, but none of them has this adapter."""
 
 
+class Enough(Exception):
+    """Nobody reads on: what was generated so far is the answer."""
+
+
 class Router:
     """Sends a chat to the first replica that can answer it.
 
@@ -57,7 +61,8 @@ class Router:
         """Generate an answer.
 
         Args:
-            grew: is told what the answer says so far; after a broken server it begins anew.
+            grew: is told what the answer says so far; after a broken server it begins anew. It may
+                raise Enough, which ends the answer there and stops the engine.
 
         Raises:
             NoServer, NoModel: nobody can answer now.
@@ -120,5 +125,8 @@ async def _gather(
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
             if grew is not None:
-                await grew(Completion(text, tuple(logprobs), ""))
+                try:
+                    await grew(Completion(text, tuple(logprobs), ""))
+                except Enough:
+                    return Completion(text, tuple(logprobs), "length")
     return Completion(text, tuple(logprobs), reason)

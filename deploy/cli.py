@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy import api_keys
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlmodel import Session
@@ -32,6 +34,7 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db, name="db")
+app.add_typer(api_keys.app, name="api-key")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Team = Annotated[str | None, typer.Option(help="The workspace, where there are several.")]

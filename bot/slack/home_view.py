@@ -23,6 +23,7 @@ from slack_sdk.models.views import View
 from bot import confidence
 from bot.slack import board
 from bot.slack.pieces import QUESTION, Linked, bullets, button, cut, linked, section, text
+from bot.store.callers import is_caller, name_of
 from bot.store.review import Pending
 from bot.store.schema import AnswerMode, CaseStatus
 
@@ -109,12 +110,17 @@ def _item(waiting: Pending, link: str | None) -> list[Block]:
     ]
 
 
+def _place(channel: str) -> str:
+    """Where a question was asked."""
+    return f"API: {name_of(channel)}" if is_caller(channel) else f"<#{channel}>"
+
+
 def _standing(waiting: Pending, link: str | None) -> str:
     """The line under an answer: where it is, how sure, and why it waits."""
     answer = waiting.answer
     unsure = answer.mode is AnswerMode.UNSURE
     parts = [
-        f"<#{answer.channel}>",
+        _place(answer.channel),
         f"*{waiting.held}*" if waiting.held else "",
         "not sure, so it was not answered" if unsure else answer.mode.value.replace("_", " "),
         confidence.word(answer.mode, answer.confidence),
