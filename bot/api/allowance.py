@@ -13,7 +13,7 @@ from sqlmodel import Session
 from bot.api.errors import ApiError, bad_key
 from bot.store.schema import ApiKey, now
 
-BURST_S = 10.0  # what is not used of the allowance is kept for so long
+BURST_S = 20.0  # what is not used of the allowance is kept for so long
 AT_ONCE = 16  # requests of one key that one bot works on
 
 

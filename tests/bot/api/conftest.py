@@ -55,3 +55,9 @@ async def caller(house: House) -> AsyncIterator[Caller]:
     found = Caller(house)
     yield found
     await found.close()
+
+
+def receipt(said: Any) -> dict[str, Any]:
+    """What Mynah says of an answer, as OpenAI's client passes it through."""
+    found: dict[str, Any] = said.model_extra["mynah"]
+    return found

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from bot.store.schema import Answer, OutboxMessage, Question
-from tests.bot.api.conftest import Caller, asks
-from tests.bot.slack.house import House
+import logging
+
+import pytest
+
+from bot.api.calls import UNSURE
+from bot.embedder import open_embedder
+from bot.memory import Memory
+from bot.store.schema import Answer, AnswerExample, AnswerMode, OutboxMessage, Question
+from tests.bot.api.conftest import Caller, asks, receipt
+from tests.bot.released import promoted
+from tests.bot.slack.house import HELP, House
+from tests.bot.taught import teach
+
+PORT = "Which port does the console listen on?"
+LONG = "It is port 9443, and it has been so since version 2 of the console, in all regions."
+
+
+def memory(house: House) -> Memory:
+    """The memory of the house's bots."""
+    return Memory(house.engine, open_embedder("none"))
 
 
 async def test_a_question_is_answered_recorded_and_said_nowhere_else(
@@ -15,13 +32,14 @@ async def test_a_question_is_answered_recorded_and_said_nowhere_else(
         client = caller.client()
         said = await client.chat.completions.create(**asks("Which port?", user="visitor 7"))
         names = [one.id async for one in client.models.list()]
+        one = await client.models.retrieve("mynah")
     [question], [answer] = house.rows(Question), house.rows(Answer)
     assert said.choices[0].message.content == "base heard: Which port?" == answer.text
     assert (said.choices[0].finish_reason, said.model, names) == ("stop", "mynah", ["mynah"])
     assert said.id == f"chatcmpl-{question.id}"
+    assert one.id == "mynah"
     assert (question.channel, question.user) == ("api:web", "api:web/visitor 7")
-    assert said.model_extra is not None
-    assert said.model_extra["mynah"] == {
+    assert receipt(said) == {
         "answer": answer.id, "release": "v1", "adapter": None, "mode": "closed_book",
         "confidence": answer.confidence, "source": None, "ignored": [],
     }  # fmt: skip
@@ -31,8 +49,7 @@ async def test_a_question_is_answered_recorded_and_said_nowhere_else(
 async def test_an_answer_is_streamed_as_it_is_written(house: House, caller: Caller) -> None:
     """Role, words, the end with the receipt, usage where it is asked for; all of it is the answer
     that is stored."""
-    text = "It is port 9443, and it has been so since version 2 of the console, in all regions."
-    house.vllm.script = lambda messages, model: text
+    house.vllm.script = lambda messages, model: LONG
     house.vllm.logprob = -0.01
     async with house.bot():
         options = {"include_usage": True}
@@ -43,11 +60,131 @@ async def test_an_answer_is_streamed_as_it_is_written(house: House, caller: Call
     *words, usage = chunks
     deltas = [chunk.choices[0].delta for chunk in words]
     assert deltas[0].role == "assistant"
-    assert "".join(delta.content or "" for delta in deltas) == text
+    assert "".join(delta.content or "" for delta in deltas) == LONG
     assert len([delta for delta in deltas if delta.content]) > 1
     assert [chunk.choices[0].finish_reason for chunk in words][-2:] == [None, "stop"]
-    assert words[-1].model_extra is not None
-    assert words[-1].model_extra["mynah"]["mode"] == "closed_book"
+    assert receipt(words[-1])["mode"] == "closed_book"
     assert (usage.choices, usage.usage is not None) == ([], True)
     assert len({chunk.id for chunk in chunks}) == 1
-    assert [answer.text for answer in house.rows(Answer)] == [text]
+    assert [answer.text for answer in house.rows(Answer)] == [LONG]
+
+
+async def test_what_is_not_sure_is_withheld_also_from_a_stream(
+    house: House, caller: Caller
+) -> None:
+    """The caller reads that Mynah is not sure, and no word of what it would have said; no case is
+    opened in Slack."""
+    house.vllm.script = lambda messages, model: LONG
+    house.vllm.logprob = -6.0
+    async with house.bot():
+        stream = await caller.client().chat.completions.create(**asks("Which port?", stream=True))
+        chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == UNSURE
+    assert receipt(chunks[-1])["mode"] == "unsure"
+    assert house.rows(OutboxMessage) == []
+
+
+async def test_the_caller_keeps_the_thread(house: House, caller: Caller) -> None:
+    """Earlier turns reach the model as given, without the caller's system message, which is named
+    as ignored; the conversation is one thread, whether the caller names it or not."""
+    turns = [
+        {"role": "system", "content": "You are a pirate."},
+        {"role": "user", "content": [{"type": "text", "text": "Which port?"}]},
+        {"role": "assistant", "content": "It is 9443."},
+        {"role": "user", "content": "And over TLS?"},
+    ]
+    async with house.bot():
+        create = caller.client().chat.completions.create
+        await create(**asks("Which port?"))
+        said = await create(model="mynah", messages=turns, temperature=0.5)  # type: ignore[call-overload]
+        for text in ("One", "Two"):
+            await create(**asks(text, user="me", metadata={"conversation": "c1"}))
+        await create(**asks("Three", user="you", metadata={"conversation": "c1"}))
+    heard = house.vllm.asked[1]["messages"]
+    assert [one["content"] for one in heard[1:]] == ["Which port?", "It is 9443.", "And over TLS?"]
+    assert "pirate" not in heard[0]["content"]
+    assert receipt(said)["ignored"] == ["system", "temperature"]
+    threads = [question.thread_ts for question in house.rows(Question)]
+    assert threads[0] == threads[1]
+    assert threads[2] == threads[3] != threads[4]
+    assert len(set(threads)) == 3
+
+
+async def test_a_conversation_keeps_its_release(house: House, caller: Caller) -> None:
+    """A canary answers its share of conversations, and each of these to its end."""
+    asked = [f"Question {number}" for number in range(12)]
+
+    async def ask_all() -> list[str]:
+        said = [await create(**asks(text)) for text in asked]
+        return [receipt(one)["release"] for one in said]
+
+    async with house.bot(MYNAH_API_PER_MINUTE="600"):
+        create = caller.client().chat.completions.create
+        house.write(lambda session: promoted(session, "mynah-0123456789ab", share=0.5))
+        house.vllm.adapters["mynah-0123456789ab"] = "/nowhere"
+        first, again = await ask_all(), await ask_all()
+    assert first == again
+    assert set(first) == {"v1", "v2"}
+
+
+async def test_an_approved_answer_is_quoted_with_its_source(house: House, caller: Caller) -> None:
+    """Word for word from memory, with the link where the message that was approved is public."""
+    house.vllm.script = lambda messages, model: LONG
+    async with house.bot():
+        ts = await house.ask(PORT)
+        answer = await house.answer(ts)
+        await house.react("staff", "white_check_mark", answer["ts"])
+        await house.quiet()
+        said = await caller.client().chat.completions.create(**asks(PORT))
+    assert said.choices[0].message.content == LONG
+    assert receipt(said)["mode"] == "quoted"
+    assert f"/archives/{HELP}/p{answer['ts'].replace('.', '')}" in receipt(said)["source"]
+    [used] = house.rows(AnswerExample)
+    assert used.answer_id == receipt(said)["answer"]
+
+
+async def test_what_belongs_to_a_private_channel_is_never_served(
+    house: House, caller: Caller
+) -> None:
+    """Neither quoted nor put into the prompt, whatever the caller names itself or its thread."""
+    secret = "It is port 6666, and nobody outside may know."
+    teach(house.engine, memory(house), PORT, secret, scope="C0PRIV")
+    async with house.bot():
+        create = caller.client().chat.completions.create
+        for user in ("", "C0PRIV", "U0STAFF"):
+            named = {"user": user, "metadata": {"conversation": "C0PRIV"}} if user else {}
+            said = await create(**asks(PORT, **named))
+            assert receipt(said)["mode"] == "closed_book"
+    assert "6666" not in str(house.vllm.asked)
+    assert [answer.mode for answer in house.rows(Answer)] == [AnswerMode.CLOSED_BOOK] * 3
+
+
+async def test_a_release_may_change_while_an_answer_is_read(house: House, caller: Caller) -> None:
+    """What was read stands, by the release that said it, and the stream ends as any other."""
+    house.vllm.script = lambda messages, model: LONG
+    house.vllm.logprob = -0.01
+    house.vllm.token_delay_s = 0.05
+    async with house.bot():
+        stream = await caller.client().chat.completions.create(**asks("Which port?", stream=True))
+        said = ""
+        async for chunk in stream:
+            if not said and chunk.choices[0].delta.content:
+                house.write(lambda session: promoted(session, "mynah-0123456789ab"))
+            said += chunk.choices[0].delta.content or ""
+    assert said == LONG
+    assert receipt(chunk)["release"] == "v1"
+    assert [answer.text for answer in house.rows(Answer)] == [LONG]
+
+
+async def test_no_word_of_a_question_is_logged(
+    house: House, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither of one that is answered nor of one that is refused."""
+    caplog.set_level(logging.INFO)
+    async with house.bot():
+        create = caller.client().chat.completions.create
+        await create(**asks("My secret is xyzzy"))
+        with pytest.raises(Exception, match="plain text"):
+            await create(**asks("My secret is xyzzy", n=2))
+    assert "api: question 1: answer 1" in caplog.text
+    assert "xyzzy" not in caplog.text
