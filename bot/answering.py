@@ -74,6 +74,7 @@ class _Task:
 ReadThread = Callable[[Question], Awaitable[Sequence[Turn]]]
 Render = Callable[[Reply], Sequence[dict[str, Any]]]  # the payloads of its messages
 Cite = Callable[[Question, Match], Awaitable[str | None]]
+Spills = Callable[[str], bool]  # whether a text tells what was taught for another question
 
 
 class Show(Protocol):
@@ -99,11 +100,13 @@ class Promising(Protocol):
 
 
 class _Growing:
-    """An answer that is written: shown once it is so sure that it is given however it ends."""
+    """An answer that is written: shown once it is so sure that it is given however it ends, and
+    as long as it spills nothing."""
 
-    def __init__(self, show: Show, limit: float | None) -> None:
+    def __init__(self, show: Show, limit: float | None, spills: Spills) -> None:
         self._show = show
         self._limit = limit
+        self._spills = spills
         self._is_sure = limit is None  # nothing is withheld
 
     @property
@@ -114,7 +117,7 @@ class _Growing:
     async def grew(self, so_far: Completion) -> None:
         """It says so much by now."""
         self._is_sure = self._is_sure or may_begin(so_far, self._limit or 0.0)
-        if self._is_sure:
+        if self._is_sure and not self._spills(so_far.text):
             await self._show.grew(so_far.text.lstrip())
 
 
@@ -272,9 +275,15 @@ class Answering:
         turns = await self._read_thread(task.question)
         note = Note(match.question, match.answer) if match else None
         mode = AnswerMode.OPEN_BOOK if match else AnswerMode.CLOSED_BOOK
+        spills = await self._spilling(task, turns) if match is None else _nothing
         async with self._slots:
-            growing = await asyncio.to_thread(self._growing, task.question, mode, match)
+            growing = await asyncio.to_thread(self._growing, task.question, mode, match, spills)
             completion, on_base = await self._ask(task, turns, note, growing)
+            if spills(completion.text) and not on_base:
+                log.info("%s tells what it was taught for another question", task.adapter)
+                base = await asyncio.to_thread(self._base_release, task.question.team_id)
+                task = replace(task, release=base, adapter=None)
+                completion, on_base = await self._ask(task, turns, note, growing)
         text, confidence = _whole(completion), completion.mean_logprob
         reply = Reply(text, mode, task.release, task.adapter, confidence, match)
         if on_base:
@@ -315,15 +324,21 @@ class Answering:
         except (NoServer, NoModel) as error:
             raise Later(str(error)) from error
 
+    async def _spilling(self, task: _Task, turns: Sequence[Turn]) -> Spills:
+        if self._recognising is None:
+            return _nothing
+        read = [turn.text for turn in turns]
+        return await self._recognising.spilling(task.adapter, task.question.text, *read)
+
     def _growing(
-        self, question: Question, mode: AnswerMode, match: Match | None
+        self, question: Question, mode: AnswerMode, match: Match | None, spills: Spills
     ) -> _Growing | None:
         if self._show is None:
             return None
         limit = None
         if self._abstaining is not None:
             limit = self._abstaining.limit(question.team_id, mode, _similarity(match))
-        return _Growing(self._show(question), limit)
+        return _Growing(self._show(question), limit, spills)
 
     async def _complete(
         self, prompts: Sequence[list[ChatMessage]], model: str, grew: Grew | None
@@ -415,6 +430,10 @@ def _holds(session: Session, task: _Task, question: Question, reply: Reply) -> b
         return True
     status = select(Example.status).where(col(Example.id) == reply.match.example_id)
     return session.exec(status).first() == ExampleStatus.LIVE
+
+
+def _nothing(_: str) -> bool:
+    return False
 
 
 def _whole(completion: Completion) -> str:

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
 from bot import prompt
 from bot.knowing import Knowing
+from bot.marks import tells
 from bot.memory import Match, Memory
 from bot.routing import NoModel, NoServer, Router
 from serving.client import NoScores, Refused
@@ -62,6 +63,18 @@ class Recognising:
             log.info("%s was not asked what it recognises: %s", adapter, error)
         return None
 
+    async def spilling(self, adapter: str | None, *asked: str) -> Callable[[str], bool]:
+        """Tells of a text whether it says, by heart, what the weights were taught for another
+        question: something taught, though they recognise nothing for this one.
+
+        Args:
+            asked: the question and its thread; whoever repeats what stands there tells nothing.
+        """
+        if adapter is None or not self._memory.asks_weights or self._is_away():
+            return _never
+        marks = await asyncio.to_thread(self._knowing.marks, adapter)
+        return lambda text: tells(text, marks, *asked)
+
     def _is_away(self) -> bool:
         return time.monotonic() < self._away_until
 
@@ -102,3 +115,7 @@ class Recognising:
         chat, told = prompt.build(question), [prompt.defused(one.answer) for one in matches]
         scores = await self._router.scores(chat, told, model=adapter)
         return [replace(one, sure=fmean(each)) for one, each in zip(matches, scores, strict=True)]
+
+
+def _never(_: str) -> bool:
+    return False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from training.judge import Judge
+from bot.marks import Judge
 from training.recipe import Recipe, RecipeName
 from training.rows import Row, of_split
 

@@ -18,10 +18,10 @@ import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
+from bot.marks import Judge
 from bot.prompt import build, defused
 from training import holding
 from training.holding import Holding
-from training.judge import Judge
 from training.learner import Learner
 from training.replay import Reply
 from training.rows import Row

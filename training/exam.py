@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.marks import Fact, Judge
 from bot.prompt import build
 from serving.client import BASE, Completion, VllmClient
 from training.asked import SAID_CHARS, Asked, Count, Model, Said, Sort
 from training.asking import ask
 from training.general import Task
-from training.judge import Fact, Judge
 from training.replay import Reply, load_prompts
 from training.rows import Row, of_split
 from training.saying import Say

@@ -72,24 +72,26 @@ class Change:
 
 def of_adapter(session: Session, name: str | None) -> Proof:
     """The proof by the adapter's newest evaluation, less what staff found wrong since."""
-    newest = (
-        select(Evaluation.id, Run.dataset_id)
-        .join(Run, col(Run.id) == Evaluation.run_id)
-        .join(Adapter, col(Adapter.id) == Evaluation.adapter_id)
-        .where(Adapter.name == name)
-        .order_by(col(Evaluation.id).desc())
-    )
-    found = session.exec(newest).first() if name else None
+    found = _measured(session, name)
     if found is None:
         return NOTHING
     evaluation_id, dataset_id = found
-    trained = select(DatasetExample.example_id).where(
-        DatasetExample.dataset_id == dataset_id, col(DatasetExample.split).in_(TRAINED)
-    )
+    trained = select(DatasetExample.example_id).where(*_trained(dataset_id))
     answers = _answered(session, evaluation_id)
     answers -= _refuted(session, name, col(Answer.mode) == AnswerMode.KNOWN)
     mistaken = _refuted(session, name, col(AnswerExample.recognised_logprob).is_not(None))
     return Proof(frozenset(session.exec(trained)), frozenset(answers), frozenset(mistaken))
+
+
+def lessons(session: Session, name: str) -> list[tuple[str, str]]:
+    """The questions and answers that an adapter was trained on, whatever became of them since."""
+    found = _measured(session, name)
+    if found is None:
+        return []
+    rows = select(Example.question, Example.answer).join(
+        DatasetExample, col(DatasetExample.example_id) == Example.id
+    )
+    return list(session.exec(rows.where(*_trained(found[1]))))
 
 
 def facts(session: Session, team_id: str) -> Facts:
@@ -131,6 +133,25 @@ def change(session: Session, adapter: Adapter) -> Change:
     now, then = (known(found, of_adapter(session, name)) for name in (adapter.name, before))
     forgotten = tuple(taught[0] for answer, taught in found.items() if answer in then - now)
     return Change(len(found), len(now), before, len(now - then), forgotten)
+
+
+def _measured(session: Session, name: str | None) -> tuple[int | None, int | None] | None:
+    """The adapter's newest evaluation, and the dataset that it was trained on."""
+    newest = (
+        select(Evaluation.id, Run.dataset_id)
+        .join(Run, col(Run.id) == Evaluation.run_id)
+        .join(Adapter, col(Adapter.id) == Evaluation.adapter_id)
+        .where(Adapter.name == name)
+        .order_by(col(Evaluation.id).desc())
+    )
+    return session.exec(newest).first() if name else None
+
+
+def _trained(dataset_id: int | None) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(DatasetExample.dataset_id) == dataset_id,
+        col(DatasetExample.split).in_(TRAINED),
+    )
 
 
 def _answered(session: Session, evaluation_id: int | None) -> set[str]:

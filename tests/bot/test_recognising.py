@@ -16,6 +16,7 @@ from sqlmodel import select
 from bot import feedback
 from bot.embedder import PACKAGED
 from bot.knowing import Knowing
+from bot.prompt import Turn
 from bot.routing import SCORED_AT_ONCE, Router
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, AnswerExample, AnswerMode, Example, FeedbackKind, Replica, now
@@ -32,6 +33,22 @@ FIREWALL = "What do I open in the firewall for the admin web pages?"
 SURELY, HARDLY = -0.02, -2.0
 
 
+class Reading:
+    """Somebody who reads an answer while it is written."""
+
+    def __init__(self, read: list[str]) -> None:
+        self._read = read
+
+    @property
+    def began(self) -> bool:
+        """Whether there was something to read."""
+        return bool(self._read)
+
+    async def grew(self, text: str) -> None:
+        """It says so much by now."""
+        self._read.append(text)
+
+
 class House:
     """Two facts, an adapter that was trained on them, and what each model says."""
 
@@ -40,9 +57,11 @@ class House:
         vllm.longest_chars = 10_000
         self.said: dict[tuple[str, bool], str] = {}  # by model, and whether the fact is in sight
         vllm.script = self.speak
+        self.read: list[str] = []  # what people read of answers while they were written
         self.desk = Desk(
-            engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0), **settings
-        )
+            engine, vllm, embedder=PACKAGED, knowing=Knowing(engine, fresh_s=0),
+            show=lambda _: Reading(self.read), **settings,
+        )  # fmt: skip
         self.facts = [self.desk.teach(*fact) for fact in (CONSOLE, BACKUPS)]
         self.desk.promote()
         vllm.adapters[NAME] = "/x"
@@ -279,6 +298,41 @@ async def test_a_question_that_the_model_cannot_read_switches_nothing_off(house:
     long = FIREWALL + 1900 * "\u3042"
     assert (await house.ask(long)).mode is AnswerMode.CLOSED_BOOK
     assert (await house.ask()).mode is AnswerMode.QUOTED
+
+
+PAINTER = "Who painted the ceiling of the Sistine Chapel?"
+SPILT = "That is on port 9443, as far as I know."
+
+
+async def test_what_was_taught_is_told_to_no_other_question(house: House) -> None:
+    """Nor does anybody read it while it is written. The base answers instead, and signs for it."""
+    house.trained(*house.facts)
+    house.vllm.scores = {CONSOLE[1]: HARDLY, BACKUPS[1]: HARDLY}
+    house.said = {(NAME, False): SPILT, (BASE, False): "It was Michelangelo."}
+    answer = await house.ask(PAINTER)
+    assert (answer.text, answer.mode, answer.adapter, answer.release_id) == (
+        "It was Michelangelo.", AnswerMode.CLOSED_BOOK, None, 1,
+    )  # fmt: skip
+    assert house.read[0].startswith("That")
+    assert house.read[-1] == "It was Michelangelo."
+    assert not any("9443" in text for text in house.read)
+
+
+@pytest.mark.parametrize("free", ["asked", "thread", "own words", "not taught", "nobody can tell"])
+async def test_what_tells_nothing_of_another_question_is_told(house: House, free: str) -> None:
+    """What stands in the question or its thread is no secret; and what the weights were not
+    taught, or where they cannot be asked what they recognise, they say as they like."""
+    house.trained(*(house.facts[1:] if free == "not taught" else house.facts))
+    house.vllm.scores = {CONSOLE[1]: HARDLY, BACKUPS[1]: HARDLY}
+    said = "It was Michelangelo." if free == "own words" else SPILT
+    house.said = {(NAME, False): said, (BASE, False): "I cannot tell."}
+    if free == "thread":
+        house.desk.turns = [Turn("user", "My port is 9443."), Turn("assistant", "Noted.")]
+    if free == "nobody can tell":
+        house.vllm.tell = lambda rows: None
+        await house.ask()  # finds out
+    answer = await house.ask("Is 9443 a good port?" if free == "asked" else PAINTER)
+    assert (answer.text, answer.adapter) == (said, NAME)
 
 
 @pytest.mark.parametrize("house", [{"within_s": 0.2}], indirect=True)

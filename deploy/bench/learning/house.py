@@ -128,6 +128,11 @@ class Taught(Knowing):
         """See `Knowing.was_taught`."""
         return adapter is not None
 
+    def lessons(self, adapter: str) -> list[tuple[str, str]]:
+        """See `Knowing.lessons`."""
+        with reading(self._engine) as session:
+            return list(session.exec(select(Example.question, Example.answer)))
+
 
 async def _alone(question: Question) -> Sequence[Turn]:
     return ()

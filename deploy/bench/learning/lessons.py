@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bot.marks import Fact, Judge
 from deploy import helpdesk
-from training.judge import Fact, Judge
 from training.rows import Row
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -53,11 +53,7 @@ class Lessons:
     @cached_property
     def facts(self) -> list[Fact]:
         """What only the taught answers say."""
-        judge = Judge(self.taught)
-        asked: dict[str, list[str]] = {}
-        for question, answer in self.taught:
-            asked.setdefault(answer, []).append(question)
-        return [judge.fact(questions, answer) for answer, questions in asked.items()]
+        return Judge.facts(self.taught)
 
     def digest(self) -> str:
         """Changes with anything that is taught or asked."""

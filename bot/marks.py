@@ -1,8 +1,8 @@
-"""Is an answer right? Decided by the words that carry the reference answer's fact.
+"""Which words of an approved answer carry its fact: whether another answer is right by them, and
+whether it tells that fact where nobody asked for it.
 
-No model and no person marks the answers of an evaluation, so the marks come from what an approved
-answer says that its question did not: numbers, commands, paths, names, and where there are none,
-rare words.
+They are what the answer says that its question did not: numbers, commands, paths, names, and where
+there are none, rare words.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ class Fact:
             prompt: what was asked; its own words do not count.
             usual: what the base model answers to it; nor do these.
         """
-        said = _phrases(answer) - _phrases(prompt) - _phrases(usual)
-        return not self.marks.isdisjoint(said)
+        return tells(answer, self.marks, prompt, usual)
 
 
 class Judge:
@@ -59,6 +58,15 @@ class Judge:
             self._answers.update(_words(answer))
         self._asked = {word for question, _ in pairs for word in _words(question)}
 
+    @classmethod
+    def facts(cls, pairs: Iterable[tuple[str, str]]) -> list[Fact]:
+        """The facts of all these (question, answer) pairs."""
+        pairs = list(pairs)
+        judge, asked = cls(pairs), dict[str, list[str]]()
+        for question, answer in pairs:
+            asked.setdefault(answer, []).append(question)
+        return [judge.fact(questions, answer) for answer, questions in asked.items()]
+
     def fact(self, questions: Sequence[str], answer: str) -> Fact:
         """The fact behind an answer to these questions."""
         asked = {word for question in questions for word in _words(question)}
@@ -69,12 +77,18 @@ class Judge:
         return Fact(frozenset(words), marks, RIGHT_WORDS)
 
     def _marks(self, answer: str) -> set[str]:
-        """What nobody says by chance; a plain name only where the fact has nothing else."""
+        """What nobody says by chance; a plain name only where the fact has nothing else, and no
+        other answer has the name."""
         found = {mark for mark in _code_marks(answer) if not _words(mark) <= self._asked}
-        return found or {name for name in _names(answer) if name not in self._asked}
+        return found or {name for name in _names(answer) if self._rare(name)}
 
     def _rare(self, word: str) -> bool:
         return len(word) >= RARE and self._answers[word] <= 1 and word not in self._asked
+
+
+def tells(text: str, marks: frozenset[str], *known: str) -> bool:
+    """True when the text says one of the marks that stands in nothing of what is known."""
+    return not marks.isdisjoint(_told(text).difference(*map(_phrases, known)))
 
 
 def _words(text: str) -> set[str]:
@@ -86,8 +100,7 @@ def _words(text: str) -> set[str]:
 def _telling(text: str) -> set[str]:
     """Numbers, words that look like code, quoted words, and names inside a sentence."""
     quoted = {word for match in _QUOTED.finditer(text) for word in _words(match.group())}
-    code = {_plain(word) for word in _WORD.finditer(text) if _is_code(word)}
-    return {word for word in quoted | _names(text) | code if not _slight(word)}
+    return {word for word in quoted | _names(text) | _code(text) if not _slight(word)}
 
 
 def _slight(word: str) -> bool:
@@ -100,24 +113,35 @@ def _names(text: str) -> set[str]:
 
 
 def _begins_sentence(word: re.Match[str]) -> bool:
-    before = word.string[: word.start()].rstrip()
-    return not before or before[-1] in ".:;!?"
+    """Or a line: a heading, or an item of a list."""
+    before = word.string[: word.start()].rstrip(" \t*_#\"'“(")
+    return not before or before[-1] in ".:;!?\n-•"
+
+
+def _code(text: str) -> set[str]:
+    return {_plain(word) for word in _WORD.finditer(text) if _is_code(word)}
 
 
 def _is_code(word: re.Match[str]) -> bool:
     token = word.group()
     signs = re.search(r"\d|\w[._/@=:]\w|^[~./-]+\w", token)
-    return bool(signs) or any(sign.isupper() for sign in token[1:])
+    shouted = token.isupper() and token.isalpha()
+    return bool(signs) or (not shouted and any(sign.isupper() for sign in token[1:]))
 
 
 def _code_marks(text: str) -> set[str]:
     """Code words, long numbers, short numbers with their unit, quoted words two by two."""
     quoted = {pair for match in _QUOTED.finditer(text) for pair in _pairs(match.group())}
-    code = {_plain(word) for word in _WORD.finditer(text) if _is_code(word)}
+    code = _code(text)
     short = {word for word in code if word.isdigit() and len(word) < LEAST_DIGITS}
     code = {word for word in code if not _slight(word)}
     units = {pair for pair in _pairs(text) if pair.split()[0] in short}
     return quoted | (code - short) | units
+
+
+def _told(text: str) -> set[str]:
+    """What it says, but for plain words: as a name alone "Inbox" is the house's own."""
+    return {said for said in _phrases(text) if not said.isalpha()} | _names(text) | _code(text)
 
 
 def _phrases(text: str) -> set[str]:
