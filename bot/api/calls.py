@@ -99,16 +99,12 @@ class Exchange:
         self.asked_at: datetime = question.asked_at
         self.call = call
         self.owner = secrets.token_hex(8)  # of the lease on a named question
-        self.sent = ""  # what was handed on
+        self.began = False  # whether some of it was handed on
+        self._sent = ""  # what was, since it was last begun
         self._pieces: asyncio.Queue[str] = asyncio.Queue()
         self._clock: asyncio.Timeout | None = None
         self._silence_s = 0.0
         self._left = False
-
-    @property
-    def began(self) -> bool:
-        """Whether some of it was handed on."""
-        return bool(self.sent)
 
     @property
     def lease(self) -> str:
@@ -125,28 +121,30 @@ class Exchange:
         self._left = True
 
     async def grew(self, text: str) -> None:
-        """The answer says so much by now. What was handed on is not taken back."""
+        """The answer says so much by now. Raises Enough."""
         if not self.asked.stream:
             return
         if self._left and self.began:
             raise Enough
         text = text.rstrip()  # a space at the end of all is none of it
-        if self.sent.startswith(text):  # another server began anew
-            return
-        if not text.startswith(self.sent):
-            raise ApiError(503, "The model was lost while it answered.", "broken_off", retry_s=1)
-        self._hand_on(text)
+        if not self._sent.startswith(text):  # else another server began anew, and says the same
+            self._hand_on(text)
         if self._clock is not None and not self._clock.expired():
             self._clock.reschedule(asyncio.get_running_loop().time() + self._silence_s)
 
     def close(self, answered: Answered) -> None:
         """The whole of it: the rest is handed on."""
-        if answered.text.startswith(self.sent) and answered.text != self.sent:
+        if answered.text != self._sent:
             self._hand_on(answered.text)
 
     def _hand_on(self, text: str) -> None:
-        self._pieces.put_nowait(text.removeprefix(self.sent))
-        self.sent = text
+        """What was handed on is not taken back: an answer that begins anew (its server died, say)
+        follows whole behind a mark."""
+        if not text.startswith(self._sent):
+            self._pieces.put_nowait(f" {CUT_SHORT}\n\n")
+            self._sent = ""
+        self._pieces.put_nowait(text.removeprefix(self._sent))
+        self.began, self._sent = True, text
 
     async def piece(self) -> str:
         """The next piece of the answer; it may never come."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
+from bot.answering import CUT_SHORT
 from bot.api.calls import UNSURE
 from bot.embedder import open_embedder
 from bot.memory import Memory
@@ -14,6 +16,8 @@ from tests.bot.api.conftest import Caller, asks, receipt
 from tests.bot.released import promoted
 from tests.bot.slack.house import HELP, House
 from tests.bot.taught import teach
+from tests.fake_vllm import FakeVllm
+from tests.lora_files import make_base
 
 PORT = "Which port does the console listen on?"
 LONG = "It is port 9443, and it has been so since version 2 of the console, in all regions."
@@ -188,3 +192,32 @@ async def test_no_word_of_a_question_is_logged(
             await create(**asks("My secret is xyzzy", n=2))
     assert "api: question 1: answer 1" in caplog.text
     assert "xyzzy" not in caplog.text
+
+
+async def test_a_server_may_die_while_an_answer_is_read(
+    house: House, caller: Caller, tmp_path: Path
+) -> None:
+    """Another one goes on where both say the same; else its answer follows whole behind a mark. It
+    is no error, and what is recorded is the answer."""
+    same, other_words = f"{LONG} {LONG}", f"No: {LONG}"
+    house.vllm.logprob = -0.01
+    house.vllm.token_delay_s = 0.02
+    house.vllm.break_after = 30
+    with FakeVllm(adapters_dir=tmp_path, base_dir=make_base(tmp_path / "other")) as other:
+        other.logprob = -0.01
+        both = f"{house.vllm.url},{other.url}"
+        async with house.bot(MYNAH_VLLM_URLS=both):
+            create = caller.client().chat.completions.create
+            said = []
+            for text in (same, other_words):
+                house.vllm.script = lambda messages, model: same
+                other.script = lambda messages, model, text=text: text  # type: ignore[misc]
+                stream = await create(**asks("Which port?", stream=True))
+                words = [chunk.choices[0].delta.content or "" async for chunk in stream]
+                said.append("".join(words))
+    assert said[0] == same
+    broken, _, anew = said[1].partition(f" {CUT_SHORT}\n\n")
+    assert same.startswith(broken)
+    assert len(broken) > 20
+    assert anew == other_words
+    assert [answer.text for answer in house.rows(Answer)] == [same, other_words]
