@@ -46,6 +46,7 @@ class Api:
             Route("/v1/models", self._models),
             Route("/v1/models/{name}", self._model),
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/chat/completions/{name}", self._forget, methods=["DELETE"]),
             Route("/v1/feedback", self._rate, methods=["POST"]),
         ]
         handlers: dict[Any, Any] = {
@@ -118,6 +119,13 @@ class Api:
             task.result()
         start = begun.result() if begun.done() else ""
         return EventStream(exchange, task, start)
+
+    async def _forget(self, request: Request) -> Response:
+        key, name = await self._key(request), request.path_params["name"]
+        calls = await self._calls(key)
+        if not await calls.forget(key, telling.number(name)):
+            raise rating.not_found()
+        return JSONResponse({"object": "chat.completion.deleted", "id": name, "deleted": True})
 
     async def _rate(self, request: Request) -> Response:
         key = await self._key(request)

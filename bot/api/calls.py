@@ -52,6 +52,7 @@ LEASE = "api:"
 UNSURE = "I am not sure about this one, so I would rather not guess."
 
 Cite = Callable[[int], Awaitable[str | None]]  # the address of an example's source
+Forget = Callable[[str, str], Awaitable[None]]  # channel and ts of a question
 Read = Callable[[Question], Awaitable[Sequence[Turn]]]
 
 
@@ -165,12 +166,13 @@ class Calls:
     """
 
     def __init__(
-        self, engine: Engine, team_id: str, make: Make, cite: Cite, *,
+        self, engine: Engine, team_id: str, make: Make, cite: Cite, forget: Forget, *,
         deadline_s: float, lease_s: float, per_minute: int,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._team_id = team_id
         self._cite = cite
+        self._forget = forget
         self._deadline_s = deadline_s
         self._lease_s = lease_s
         self._per_minute = per_minute
@@ -212,6 +214,18 @@ class Calls:
                  answered.answer, answered.mode, answered.release, took)  # fmt: skip
         exchange.close(answered)
         return answered
+
+    async def forget(self, key: ApiKey, question_id: int) -> bool:
+        """Forget a question of the key's, its answer, and what was learned from them, as when a
+        message is deleted in Slack. False where there is none."""
+        found = await asyncio.to_thread(self._own, key, question_id)
+        if found is not None:
+            await self._forget(found.channel, found.ts)
+        return found is not None
+
+    def _own(self, key: ApiKey, question_id: int) -> Question | None:
+        with reading(self._engine) as session:
+            return own(session, key, question_id)
 
     def spend(self, session: Session, key: ApiKey) -> ApiKey:
         """Take one request off the key's allowance. Raises ApiError."""
@@ -281,7 +295,7 @@ class Calls:
     def _take(self, exchange: Exchange) -> bool:
         """Whether it is answered already, or this process is the one to answer it."""
         with transaction(self._engine) as session:
-            if _first_answer(session, exchange.question_id) is not None:
+            if first_answer(session, exchange.question_id) is not None:
                 return True
             if not leases.acquire(session, exchange.lease, exchange.owner, self._lease_s):
                 return False
@@ -305,7 +319,7 @@ class Calls:
                 if not leases.acquire(session, exchange.lease, exchange.owner, self._lease_s):
                     return  # somebody else is at it
                 leases.release(session, exchange.lease, exchange.owner)
-            if _first_answer(session, exchange.question_id) is None:
+            if first_answer(session, exchange.question_id) is None:
                 question.text, question.deleted_at = "", now()
                 session.add(question)
 
@@ -324,7 +338,7 @@ class Calls:
 
     def _found(self, question_id: int) -> tuple[Answer, int, int | None] | None:
         with reading(self._engine) as session:
-            answer = _first_answer(session, question_id)
+            answer = first_answer(session, question_id)
             if answer is None:
                 return None
             used = select(AnswerExample.example_id).where(AnswerExample.answer_id == answer.id)
@@ -339,15 +353,25 @@ class Calls:
             return None
 
 
+def own(session: Session, key: ApiKey, question_id: int) -> Question | None:
+    """A question that was asked with a key of this name, unless it was taken back."""
+    rows = select(Question).where(
+        Question.id == question_id,
+        Question.team_id == key.team_id,
+        Question.channel == channel_of(key.name),
+        col(Question.deleted_at).is_(None),
+    )
+    return session.exec(rows).first()
+
+
+def first_answer(session: Session, question_id: int | None) -> Answer | None:
+    """The answer that was given, whatever staff put in its place since."""
+    own_words = (Answer.question_id == question_id, col(Answer.correction_id).is_(None))
+    return session.exec(select(Answer).where(*own_words).order_by(col(Answer.id))).first()
+
+
 def forget_old(session: Session) -> None:
     """Forget which names stood for which questions, a day later."""
     session.execute(delete(ApiCall).where(col(ApiCall.created_at) < now() - KEPT))
     over = (col(Lease.name).startswith(LEASE), col(Lease.until) < now())
     session.execute(delete(Lease).where(*over))
-
-
-def _first_answer(session: Session, question_id: int) -> Answer | None:
-    rows = select(Answer).where(
-        Answer.question_id == question_id, col(Answer.correction_id).is_(None)
-    )
-    return session.exec(rows.order_by(col(Answer.id))).first()

@@ -6,15 +6,15 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from bot import feedback
+from bot.api.calls import first_answer, own
 from bot.api.errors import ApiError
 from bot.api.reading import USER_CHARS, complaint, parsed
-from bot.api.telling import PREFIX
+from bot.api.telling import number
 from bot.mrkdwn import storable
-from bot.store.callers import channel_of
-from bot.store.schema import Answer, ApiKey, Feedback, FeedbackKind, Question
+from bot.store.schema import ApiKey, Feedback, FeedbackKind
 
 COMMENT_CHARS = 2000
 _KINDS = {"helpful": FeedbackKind.HELPFUL, "unhelpful": FeedbackKind.UNHELPFUL}
@@ -32,6 +32,11 @@ class Rated(BaseModel):
     user: str | None = Field(None, max_length=USER_CHARS)
 
 
+def not_found() -> ApiError:
+    """No question of the key's has this id, or it was taken back."""
+    return ApiError(404, "This key has no answer of that id.", "not_found", param="id")
+
+
 def rated(body: bytes) -> Rated:
     """What a request's body says. Raises ApiError."""
     try:
@@ -46,36 +51,17 @@ def record(session: Session, key: ApiKey, said: Rated) -> Feedback:
     Raises:
         ApiError: the key has asked nothing of this id, or it has no answer.
     """
-    channel = channel_of(key.name)
-    answer, question = _answered(session, key, channel, said.id)
+    question = own(session, key, number(said.id))
+    answer = first_answer(session, question.id) if question is not None else None
+    if question is None or answer is None:
+        raise not_found()
     user = storable(said.user or "").strip()
     given, _ = feedback.record(
-        session, team_id=key.team_id, channel=channel, target_ts=question.ts,
-        user=f"{channel}/{user}" if user else question.user, kind=_KINDS[said.rating],
+        session, team_id=key.team_id, channel=question.channel, target_ts=question.ts,
+        user=f"{question.channel}/{user}" if user else question.user, kind=_KINDS[said.rating],
         answer_id=answer.id, reason=said.reason,
     )  # fmt: skip
     # The same rating again may say more, or take it back.
     given.reason, given.comment = said.reason, storable(said.comment or "").strip() or None
     session.add(given)
     return given
-
-
-def _answered(session: Session, key: ApiKey, channel: str, name: str) -> tuple[Answer, Question]:
-    number = name.removeprefix(PREFIX)
-    asked = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
-    rows = (
-        select(Answer, Question)
-        .join(Question, col(Question.id) == col(Answer.question_id))
-        .where(
-            Question.id == asked,
-            Question.team_id == key.team_id,
-            Question.channel == channel,
-            col(Question.deleted_at).is_(None),
-            col(Answer.correction_id).is_(None),
-        )
-        .with_for_update()
-    )
-    found = session.exec(rows.order_by(col(Answer.id))).first()
-    if found is None:
-        raise ApiError(404, "This key has no answer of that id.", "not_found", param="id")
-    return found

@@ -29,6 +29,13 @@ def identifier(exchange: Exchange) -> str:
     return f"{PREFIX}{exchange.question_id}"
 
 
+def number(name: str) -> int:
+    """The number of the question that an identifier names; 0 for anything else."""
+    digits = name.removeprefix(PREFIX)
+    # No longer than a database's own numbers.
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else 0
+
+
 def whole(exchange: Exchange, answered: Answered) -> Json:
     """An answer that was not streamed."""
     message = {"role": "assistant", "content": answered.text, "refusal": None}

@@ -112,7 +112,7 @@ class Desk:
             cite=citing.link, show=Streams(engine, client, identity, pacing).of, cases=cases,
         )  # fmt: skip
         self.calls = Calls(
-            engine, identity.team_id, answering, citing.public_link,
+            engine, identity.team_id, answering, citing.public_link, self.messages.forget,
             deadline_s=settings.api_deadline_s, lease_s=settings.lease_s,
             per_minute=settings.api_per_minute,
         )  # fmt: skip

@@ -46,7 +46,7 @@ class Caller:
 
 def asks(text: str, **more: Any) -> dict[str, Any]:
     """The arguments of a completion that asks this."""
-    return {"model": "mynah", "messages": [{"role": "user", "content": text}], **more}
+    return {"model": "mynah", "messages": [{"role": "user", "content": text}]} | more
 
 
 @pytest.fixture

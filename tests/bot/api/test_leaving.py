@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import openai
 import pytest
 
@@ -70,7 +69,7 @@ async def test_what_nobody_read_is_not_recorded(house: House, vllm: Heard, calle
     """Who leaves before the first word, or waits for the whole and gives up, has asked nothing: the
     engine stops, and the question is taken back."""
     async with house.bot():
-        impatient = caller.client().with_options(timeout=httpx.Timeout(5.0, read=1.0))
+        impatient = caller.client().with_options(timeout=openai.Timeout(5.0, read=1.0))
         with pytest.raises(openai.APITimeoutError):
             await impatient.chat.completions.create(**asks("Which port?"))
         await until(lambda: house.rows(Question)[0].deleted_at is not None)
@@ -78,7 +77,6 @@ async def test_what_nobody_read_is_not_recorded(house: House, vllm: Heard, calle
         with pytest.raises(openai.APITimeoutError):
             await impatient.chat.completions.create(**asks("Which port?", stream=True))
         await until(lambda: house.rows(Question)[1].deleted_at is not None)
-        await asyncio.sleep(0)
     assert [question.text for question in house.rows(Question)] == ["", ""]
     assert house.rows(Answer) == []
     assert True not in vllm.whole
@@ -89,7 +87,7 @@ async def test_a_place_is_free_again(house: House, vllm: Heard, caller: Caller) 
     vllm.delay_s = 60.0
     async with house.bot(MYNAH_API_PER_MINUTE="6000"):
         client = caller.client()
-        impatient = client.with_options(timeout=httpx.Timeout(5.0, read=0.5))
+        impatient = client.with_options(timeout=openai.Timeout(5.0, read=0.5))
         for _ in range(3):
             left = [impatient.chat.completions.create(**asks("Port?")) for _ in range(10)]
             found = await asyncio.gather(*left, return_exceptions=True)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import openai
 import pytest
+from sqlalchemy import Engine, update
 
+from bot import releases
 from bot.api import allowance, keys
+from bot.api.errors import ApiError
+from bot.store.database import transaction
 from bot.store.schema import Answer, ApiKey, Audit, Question, Team, now
+from serving.client import ChatMessage
 from tests.bot.api.conftest import TEAM, Caller, asks
-from tests.bot.slack.house import House, until
+from tests.bot.slack.house import WITHIN_S, House, until
+from tests.stores import opened
 
 
 async def refused(caller: Caller, key: str | None = None, **request: Any) -> openai.APIStatusError:
@@ -95,22 +104,56 @@ async def test_all_that_is_wrong_is_said_in_openais_shape(house: House, caller: 
 
 async def test_a_key_may_ask_so_much(house: House, caller: Caller) -> None:
     """After its allowance 429 says when to come again, and OpenAI's client does."""
-    async with house.bot(MYNAH_API_PER_MINUTE="15"):
+    async with house.bot(MYNAH_API_PER_MINUTE="1"):
         key = caller.key()
-        client = caller.client(key)
-        for _ in range(5):
-            await client.chat.completions.create(**asks("Hello?"))
+        await caller.client(key).chat.completions.create(**asks("Hello?"))
         error = await refused(caller, key, **asks("Hello?"))
-        assert isinstance(error, openai.RateLimitError)
-        assert 1 <= int(error.response.headers["retry-after"]) <= 4
+        assert (type(error), error.code) == (openai.RateLimitError, "rate_limit_exceeded")
+        assert 1 <= int(error.response.headers["retry-after"]) <= 60
         await caller.client().chat.completions.create(**asks("Another key?"))
-        await caller.client(key, retries=3).chat.completions.create(**asks("Hello?"))
+        nearly = now() - timedelta(seconds=58)
+        house.write(lambda session: session.execute(update(ApiKey).values(counted_at=nearly)))
+        await caller.client(key, retries=2).chat.completions.create(**asks("Hello?"))
+
+
+def test_an_allowance_is_that_of_all_bots(store: Engine) -> None:
+    """It is counted in the store, fills up again with time and not beyond its most, and a clock
+    that is behind takes nothing away."""
+    with transaction(store) as session:
+        releases.ensure_team(session, TEAM)
+        key, _ = keys.make(session, TEAM, "web", by="operator")
+
+    def spend(engine: Engine) -> int:
+        try:
+            with transaction(engine) as session:
+                allowance.spend(session, key.id, 3)
+        except ApiError as error:
+            return error.status
+        return 200
+
+    def count(at: datetime) -> None:
+        with transaction(store) as session:
+            session.execute(update(ApiKey).values(counted_at=at))
+
+    url = store.url.render_as_string(hide_password=False)
+    with opened(url) as elsewhere:
+        assert [spend(store), spend(elsewhere), spend(store)] == [200, 429, 429]
+        count(now() + timedelta(hours=1))
+        assert spend(elsewhere) == 429
+        count(now() - timedelta(hours=1))
+        assert [spend(store), spend(elsewhere)] == [200, 429]
 
 
 async def test_a_key_may_ask_so_much_at_once(house: House, caller: Caller) -> None:
     """One more than its places is told to wait; the others are answered."""
-    house.vllm.delay_s = 1.0
-    async with house.bot(MYNAH_API_PER_MINUTE="600"):
+    free = threading.Event()
+
+    def wait(messages: Sequence[ChatMessage], model: str) -> str:
+        free.wait(WITHIN_S)
+        return "Here you are."
+
+    house.vllm.script = wait
+    async with house.bot(MYNAH_API_PER_MINUTE="600", MYNAH_API_DEADLINE_S="90"):
         client = caller.client()
         create = client.chat.completions.create
         under_way = [
@@ -120,6 +163,7 @@ async def test_a_key_may_ask_so_much_at_once(house: House, caller: Caller) -> No
         await until(lambda: len(house.rows(Question)) == allowance.AT_ONCE)
         error = await refused(caller, client.api_key, **asks("One more?"))
         assert (type(error), error.code) == (openai.RateLimitError, "too_many_at_once")
+        free.set()
         await asyncio.gather(*under_way)
         await create(**asks("One more?"))
     assert len(house.rows(Answer)) == allowance.AT_ONCE + 1

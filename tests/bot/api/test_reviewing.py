@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import openai
+import pytest
+
 from bot.slack import home_view
-from bot.store.schema import Example, ExampleStatus, Feedback, FeedbackKind, OutboxMessage
+from bot.store.schema import Example, ExampleStatus, Feedback, FeedbackKind, OutboxMessage, Question
 from tests.bot.api.conftest import Caller, asks, receipt
 from tests.bot.api.test_rating import rate
 from tests.bot.slack import hands
@@ -23,11 +26,16 @@ async def test_what_staff_approve_is_known_in_slack(house: House, caller: Caller
         create = caller.client(key).chat.completions.create
         said = await create(**asks(PORT, user="ann"))
         await rate(house, key, id=said.id, rating="helpful")
+        await rate(
+            house, key, id=said.id, rating="unhelpful", reason="outdated", comment="<!here> 9444?",
+            user="bob",
+        )  # fmt: skip
         assert house.rows(Example) == []
         view = await home(house, "staff")
         assert PORT in words(view)
         assert RIGHT in words(view)
         assert "API: web" in words(view)
+        assert "1 helped · 1 not helped (“outdated: &lt;!here&gt; 9444?”)" in words(view)
         assert "see it" not in words(view)
         view = await press(house, "staff", view, home_view.RIGHT, "1")
         assert "Noted as right" in words(view)
@@ -114,3 +122,24 @@ async def test_a_rejection_and_a_dispute_are_what_they_are_in_slack(
     [card] = [one for one in cards if "Staff disagree" in one["text"]]
     assert RIGHT in str(card["blocks"])
     assert house.failed() == []
+
+
+async def test_what_is_deleted_is_forgotten(house: House, caller: Caller) -> None:
+    """The caller deletes what was asked, as OpenAI's client does: it leaves the queue and memory,
+    its words are gone, and another system's key deletes nothing."""
+    house.vllm.script = lambda messages, model: RIGHT
+    async with house.bot():
+        client, other = caller.client(), caller.client(caller.key("tool"))
+        said = await client.chat.completions.create(**asks(PORT))
+        await press(house, "staff", await home(house, "staff"), home_view.RIGHT, "1")
+        with pytest.raises(openai.NotFoundError):
+            await other.chat.completions.delete(said.id)
+        assert (await client.chat.completions.delete(said.id)).deleted
+        with pytest.raises(openai.NotFoundError):
+            await client.chat.completions.delete(said.id)
+        again = await client.chat.completions.create(**asks(PORT))
+    assert receipt(again)["mode"] == "closed_book"
+    [example] = house.rows(Example)
+    assert (example.status, example.question, example.answer) == (ExampleStatus.REVOKED, "", "")
+    assert [question.text for question in house.rows(Question)] == ["", PORT]
+    assert house.rows(OutboxMessage) == []
