@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from bot.store.schema import ApiKey
+    from deploy.settings import OperatorSettings
 
 app = typer.Typer(
     help="Keys for other systems: a website's chat, an internal tool.", no_args_is_help=True
@@ -33,6 +34,7 @@ def add(
 
     with _store() as session:
         key, secret = keys.make(session, facts.one_team(session, team), name, by="operator")
+        _tell_admins(session, key, "made")
         found = _facts(key) | {"key": secret}
     _show(found, json_, f"key {key.id} for {name}, shown this once:\n{secret}")
 
@@ -65,7 +67,9 @@ def revoke(
 
     with _store() as session:
         team_id = facts.one_team(session, team)
-        found = _facts(keys.revoke(session, team_id, number, by="operator"))
+        key = keys.revoke(session, team_id, number, by="operator")
+        _tell_admins(session, key, "revoked")
+        found = _facts(key)
     _show(found, json_, f"key {number} for {found['name']} is revoked")
 
 
@@ -74,6 +78,18 @@ def _facts(key: ApiKey) -> dict[str, Any]:
     return {"number": key.id, "name": key.name, "team": key.team_id} | {
         name: at.isoformat() if at else None for name, at in times.items()
     }
+
+
+def _tell_admins(session: Session, key: ApiKey, what: str) -> None:
+    from bot import outbox
+    from serving.settings import name_of
+
+    if channel := name_of(key.team_id, _settings().admin_channel):
+        text = f"The operator {what} the API key {key.id} for {key.name}."
+        outbox.say(
+            session, team_id=key.team_id, key=f"news:api_key:{key.id}:{what}", channel=channel,
+            payload={"text": text},
+        )  # fmt: skip
 
 
 def _used(at: str | None) -> str:
@@ -88,10 +104,8 @@ def _day(at: str | None) -> str:
 def _store() -> Iterator[Session]:
     from bot.store.database import open_engine, transaction
     from deploy import migrate
-    from deploy.settings import OperatorSettings
-    from serving.settings import read
 
-    url = read(OperatorSettings).database_url
+    url = _settings().database_url
     migrate.check(url)
     engine = open_engine(url)
     try:
@@ -99,6 +113,13 @@ def _store() -> Iterator[Session]:
             yield session
     finally:
         engine.dispose()
+
+
+def _settings() -> OperatorSettings:
+    from deploy.settings import OperatorSettings
+    from serving.settings import read
+
+    return read(OperatorSettings)
 
 
 def _show(found: Any, as_json: bool, text: str) -> None:

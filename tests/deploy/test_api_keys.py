@@ -10,14 +10,14 @@ from sqlmodel import select
 
 from bot.api import keys
 from bot.store.database import reading
-from bot.store.schema import ApiKey, Audit
+from bot.store.schema import ApiKey, Audit, OutboxMessage
 from tests.deploy.conftest import Mynah
 
 
 @pytest.mark.usefixtures("url")
 def test_a_key_from_its_making_to_its_end(mynah: Mynah, team: Engine) -> None:
     """The key is in what `add` prints and nowhere else; each change is in the audit table."""
-    status, out, _ = mynah("api-key", "add", "website", "--json")
+    status, out, _ = mynah("api-key", "add", "website", "--json", MYNAH_ADMIN_CHANNEL="C0ADMIN")
     made = json.loads(out)
     assert (status, made["number"], made["name"], made["team"]) == (0, 1, "website", "T0MYNAH")
     assert made["key"].startswith("mk-")
@@ -34,7 +34,12 @@ def test_a_key_from_its_making_to_its_end(mynah: Mynah, team: Engine) -> None:
         stored = [*session.exec(select(ApiKey)), *session.exec(select(Audit))]
         assert made["key"] not in str(stored)
         actions = [row.action for row in session.exec(select(Audit)) if "key" in row.action]
+        news = [row.payload["text"] for row in session.exec(select(OutboxMessage))]
     assert actions == ["api_key.add", "api_key.revoke"]
+    assert news == [
+        "The operator made the API key 1 for website.",
+        "The operator revoked the API key 1 for website.",
+    ]
 
 
 @pytest.mark.usefixtures("url", "team")
