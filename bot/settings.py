@@ -60,7 +60,7 @@ class BotSettings(StoreSettings):
     lease_s: float = Field(15, alias="MYNAH_LEASE_S", ge=1, le=300)
     max_tokens: int = Field(256, alias="MYNAH_MAX_TOKENS", ge=1, le=4096)
     # Other systems (bot.api): how long one of them waits, and how often each key may ask.
-    api_deadline_s: float = Field(30, alias="MYNAH_API_DEADLINE_S", gt=0, le=600)
+    api_deadline_s: float = Field(60, alias="MYNAH_API_DEADLINE_S", gt=0, le=600)
     api_per_minute: int = Field(60, alias="MYNAH_API_PER_MINUTE", ge=1)
 
     def of(self, team_id: str) -> BotSettings:

@@ -113,7 +113,7 @@ class Exchange:
         return f"{LEASE}{self.call.id}" if self.call is not None else ""
 
     def within(self, silence_s: float) -> asyncio.Timeout:
-        """A clock by which something has to be heard: each word that is handed on winds it up."""
+        """A clock by which something has to be heard: each word winds it up."""
         self._clock, self._silence_s = asyncio.timeout(silence_s), silence_s
         return self._clock
 
@@ -123,12 +123,11 @@ class Exchange:
 
     async def grew(self, text: str) -> None:
         """The answer says so much by now. Raises Enough."""
-        if not self.asked.stream:
-            return
         if self._left and self.began:
             raise Enough
         text = text.rstrip()  # a space at the end of all is none of it
-        if not self._sent.startswith(text):  # else another server began anew, and says the same
+        # Else it is another server that began anew, and says the same so far.
+        if self.asked.stream and not self._sent.startswith(text):
             self._hand_on(text)
         if self._clock is not None and not self._clock.expired():
             self._clock.reschedule(asyncio.get_running_loop().time() + self._silence_s)
@@ -160,8 +159,8 @@ class Calls:
     """Answers what other systems ask of one workspace.
 
     Args:
-        deadline_s: a caller waits no longer for an answer; one that reads it while it is written,
-            for its next word.
+        deadline_s: a caller waits no longer for the next word of an answer, and for all of one that
+            the model is not sure of from its beginning.
         lease_s: a named question whose bot died is taken over after so long.
     """
 
@@ -282,11 +281,12 @@ class Calls:
 
     def _ask(self, session: Session, key: ApiKey, asked: Asked) -> Question:
         channel = channel_of(key.name)
-        by = f"{channel}/{asked.user}" if asked.user else channel
         while True:  # two may ask in the same microsecond
+            ts = f"{time.time():.6f}"
+            # Of whom the caller names nobody is taken for somebody who asked before.
             question = Question(
-                team_id=self._team_id, channel=channel, thread_ts=asked.thread,
-                ts=f"{time.time():.6f}", user=by, text=asked.question,
+                team_id=self._team_id, channel=channel, thread_ts=asked.thread, ts=ts,
+                user=f"{channel}/{asked.user or '#' + ts}", text=asked.question,
             )  # fmt: skip
             if insert_once(session, question):
                 here = (Question.team_id == self._team_id, Question.channel == channel)

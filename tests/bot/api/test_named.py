@@ -111,6 +111,36 @@ async def test_a_bot_is_killed_while_it_answers(house: House, caller: Caller) ->
     assert len(house.rows(Answer)) == 1
 
 
+async def test_a_bot_is_killed_while_its_answer_is_read(house: House, caller: Caller) -> None:
+    """The stream breaks off; asked again by its name, the question has one whole answer."""
+    long = "It is port 9443, as it has ever been, here and there and everywhere else. " * 4
+    house.vllm.script = lambda messages, model: long
+    house.vllm.logprob, house.vllm.token_delay_s = -0.01, 0.2
+    port = free_port()
+    child = await house.process(MYNAH_PORT=str(port))
+    async with house.bot():
+        key = caller.key()
+
+        async def read(at: int) -> str:
+            stream = await caller.client(key, port=at).chat.completions.create(
+                **asks("Which port?", stream=True), extra_headers={"Idempotency-Key": "a"}
+            )
+            said = ""
+            async for chunk in stream:
+                said += chunk.choices[0].delta.content or ""
+                if said and at == port and child.returncode is None:
+                    await kill(child)
+            return said
+
+        with pytest.raises(openai.APIConnectionError):
+            await read(port)
+        house.vllm.token_delay_s = 0
+        said = await read(house.port)
+    assert said == long.strip()
+    assert [answer.text for answer in house.rows(Answer)] == [said]
+    assert len(house.rows(Question)) == 1
+
+
 async def test_what_could_not_be_answered_may_be_asked_again(house: House, caller: Caller) -> None:
     """After a 503 the same name is the same question, answered now."""
     async with house.bot(MYNAH_API_DEADLINE_S="1"):
