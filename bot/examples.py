@@ -47,6 +47,10 @@ _STANDING = (
 )  # fmt: skip
 
 
+class NotTaken(Exception):
+    """An example cannot be taken back, or given back, as it stands."""
+
+
 @dataclass(frozen=True)
 class Draft:
     """A possible example: cleaned and redacted; `refusal` says why it cannot be learned, if so."""
@@ -173,6 +177,58 @@ def put_back(session: Session, example: Example) -> None:
     """Let a retired example count again, unless a newer one answers the very same question."""
     if example.status is ExampleStatus.RETIRED:
         _count_again(session, example)
+
+
+def take_back(session: Session, example: Example, why: str, by: str) -> list[Example]:
+    """Let one example count no more; `give_back` undoes it. Returns what counts again instead.
+
+    Importing its file again does not bring it back, unlike staff who approve the answer anew.
+
+    Raises:
+        NotTaken: it does not count, or people have to settle first whether it does.
+    """
+    if example.status not in _STANDING or example.status is ExampleStatus.HELD:
+        raise NotTaken(f"example {example.id} does not count: {example.status}, {example.reason}")
+    _change(example, ExampleStatus.REVOKED, holds.TAKEN_BACK + why)
+    session.flush()
+    _audit_revoked(session, example, why, by=by)
+    return _revive_retired(session, example)
+
+
+def give_back(session: Session, example: Example, by: str) -> None:
+    """Undo `take_back`: it counts again, unless a newer one answers the same question by now, or
+    whose word it is was distrusted since.
+
+    Raises:
+        NotTaken: it was not taken back so, or whoever approved it has taken that back since.
+    """
+    if not _was_taken(example):
+        raise NotTaken(f"example {example.id} was not taken back by `mynah revoke`")
+    given = session.get(Feedback, example.feedback_id) if example.feedback_id else None
+    if given is not None and given.revoked_at is not None:
+        raise NotTaken(f"example {example.id} stays out: {given.user} took the approval back since")
+    user = example.approved_by.removeprefix(IMPORTED)
+    if counts(session, example.team_id, user, example.created_at):
+        _count_again(session, example)
+    else:
+        _change(example, ExampleStatus.HELD, holds.DISTRUSTED)
+    audit.record(session, example.team_id, by, "example.restore", f"example:{example.id}")
+
+
+def alike(session: Session, example: Example) -> list[Example]:
+    """The other live examples that say the very same."""
+    same = select(Example).where(
+        Example.team_id == example.team_id,
+        Example.content_hash == example.content_hash,
+        Example.status == ExampleStatus.LIVE,
+        Example.id != example.id,
+    )
+    return list(session.exec(same.order_by(col(Example.id))))
+
+
+def _was_taken(example: Example) -> bool:
+    taken = (example.reason or "").startswith(holds.TAKEN_BACK)
+    return example.status is ExampleStatus.REVOKED and taken
 
 
 def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
@@ -406,15 +462,17 @@ def retired_by(example: Example) -> str:
     return f"example:{example.id} answers the same question"
 
 
-def _revive_retired(session: Session, example: Example) -> None:
+def _revive_retired(session: Session, example: Example) -> list[Example]:
     """What a newer word had retired counts again, now that the newer word was taken back."""
     retired = select(Example).where(
         Example.team_id == example.team_id,
         Example.status == ExampleStatus.RETIRED,
         Example.reason == retired_by(example),
     )
-    for older in session.exec(retired.order_by(col(Example.id))):
-        _count_again(session, older)
+    older = list(session.exec(retired.order_by(col(Example.id))))
+    for one in older:
+        _count_again(session, one)
+    return [one for one in older if one.status is ExampleStatus.LIVE]
 
 
 def _count_again(session: Session, example: Example) -> None:
@@ -529,13 +587,13 @@ def forget_measured(session: Session, evaluation: Evaluation) -> None:
             _blank_measured(session, example)
 
 
-def _audit_revoked(session: Session, example: Example, why: str) -> None:
+def _audit_revoked(session: Session, example: Example, why: str, *, by: str = "") -> None:
     assert example.id is not None
     adapters = adapters_trained_on(session, example.id)
     audit.record(
         session,
         example.team_id,
-        example.approved_by,
+        by or example.approved_by,
         "example.revoke",
         f"example:{example.id}",
         why=why,

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.api.keys import BadKeyName, NoSuchKey
 from bot.embedder import BadEmbedder
+from bot.examples import NotTaken
 from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
@@ -37,6 +38,7 @@ _STATUS: dict[type[Exception], int] = {
     BadPin: BAD_INPUT,
     NoSuchPin: BAD_INPUT,
     BadFile: BAD_INPUT,
+    NotTaken: FAILED,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
     NotKept: FAILED,

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
-from bot.store import fleet, proofs, run_view, runs
+from bot.store import fleet, leases, proofs, run_view, runs
 from bot.store.run_view import id_of
 from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
 
@@ -43,11 +43,17 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "paused": _pause(pausing.standing(session, team_id)),
         "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
         "waiting": _waiting(deciding.waiting(session, team_id)),
+        "worker_alive": worker_alive(session),
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
         "examples": _examples(session, team_id),
         "facts": _facts(session, team_id, adapter.name if adapter else None),
     }
+
+
+def worker_alive(session: Session) -> bool:
+    """Whether a worker has said so within the last seconds: without one a queued run waits."""
+    return leases.is_held(session, leases.WORKER)
 
 
 def run_facts(session: Session, run: Run) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from bot.importing.pairs import printable
 from bot.run_words import before_after, tried
 from bot.store.run_view import Tried
 
+NO_WORKER = "no worker is running, so nothing is trained: start `mynah worker`"
+
 
 def status(found: Mapping[str, Any]) -> str:
     """`mynah status` for the eye."""
@@ -17,6 +19,7 @@ def status(found: Mapping[str, Any]) -> str:
         f"live      {live['release']} ({live['adapter'] or 'the base model'})",
         f"examples  {_counts(found['examples'])}",
         f"facts     {_facts(found['facts'])}",
+        *([] if found["worker_alive"] else [f"worker    {NO_WORKER}"]),
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
@@ -27,6 +30,14 @@ def status(found: Mapping[str, Any]) -> str:
         since = f" since {pause['since'][:19]}" if pause["since"] else ""
         lines.insert(0, f"paused    by {pause['by']}{since}")
     return "\n".join(lines)
+
+
+def queued(found: Mapping[str, Any]) -> str:
+    """`mynah train` for the eye."""
+    name = f"run {found['id']} is"
+    line = f"{name} queued: `mynah status` shows how far it is"
+    lines = [line if found["created"] else f"{name} {found['status']} already"]
+    return "\n".join(lines + ([] if found["worker_alive"] else [NO_WORKER]))
 
 
 def releases(found: Sequence[Mapping[str, Any]]) -> str:
@@ -47,6 +58,29 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def taken_back(found: Mapping[str, Any]) -> str:
+    """`mynah revoke` for the eye: what it changed, and what it did not."""
+    number = found["example"]
+    again, same, trained = (
+        ", ".join(map(str, found[name]))
+        for name in ("counts_again", "says_the_same", "trained_into")
+    )
+    lines = [f"example {number} counts no more: `mynah restore {number}` undoes it"]
+    if again:
+        lines.append(f"counts again in its place: example {again}")
+    if same:
+        lines.append(f"says the same, and still counts: example {same}")
+    if trained:
+        lines.append(f"until the next run or a rollback these have learned it: {trained}")
+    return "\n".join(lines)
+
+
+def given_back(found: Mapping[str, Any]) -> str:
+    """`mynah restore` for the eye."""
+    why = f", {found['status']}: {found['reason']}" if found["reason"] else ""
+    return f"example {found['example']} {'does not count' if why else 'counts again'}{why}"
 
 
 def imported(found: Mapping[str, Any]) -> str:

@@ -35,7 +35,6 @@ from training.settings import WorkerSettings
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 log = logging.getLogger("mynah.worker")
-LEASE = "worker"
 STOP_S = 10.0  # for what is just being looked at; a server that hangs is not waited for
 TRAINER = (sys.executable, "-m", "training.cycle")
 
@@ -182,11 +181,11 @@ class Worker:
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:
-            return leases.acquire(session, LEASE, self.owner, self.pace.lease_s)
+            return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
 
     def _release(self) -> None:
         with transaction(self.engine) as session:
-            leases.release(session, LEASE, self.owner)
+            leases.release(session, leases.WORKER, self.owner)
 
     def _due(self) -> list[Run]:
         with transaction(self.engine) as session:

@@ -162,8 +162,9 @@ def store(
     for verdict, row in zip(new, rows, strict=True):
         session.add_all(examples.source_rows(row, verdict.item.pair.sources))
         audit.record(
-            session, team_id, f"{IMPORTED}{by}", f"example.{row.status}", f"example:{row.id}"
-        )
+            session, team_id, f"{IMPORTED}{by}", f"example.{row.status}", f"example:{row.id}",
+            place=verdict.item.pair.place,
+        )  # fmt: skip
     _retire(session, list(zip(new, rows, strict=True)))
     if new:
         counts = {fate: sum(one.fate is fate for one in verdicts) for fate in Fate}

@@ -21,8 +21,9 @@ class NoSuchPin(Exception):
     """The number is not one of the team's pins."""
 
 
-def pin(session: Session, team_id: str, question: str, must: str, *, by: str) -> Pin:
-    """Pin a question. One that is pinned already keeps its number and gets the new text.
+def pin(session: Session, team_id: str, question: str, must: str, *, by: str) -> tuple[Pin, bool]:
+    """Pin a question; return it, and whether that changed anything. One that is pinned already
+    keeps its number and gets the new text.
 
     Raises:
         BadPin: there is nothing to ask, or nothing to look for.
@@ -33,11 +34,13 @@ def pin(session: Session, team_id: str, question: str, must: str, *, by: str) ->
     lock_team(session, team_id)
     same = select(Pin).where(Pin.team_id == team_id, Pin.question == question)
     row = session.exec(same).first() or Pin(team_id=team_id, question=question, by=by)
+    if row.id is not None and row.must == must:
+        return row, False
     row.must, row.by = must, by
     session.add(row)
     session.flush()
     audit.record(session, team_id, by, "pin.add", f"pin:{row.id}")
-    return row
+    return row, True
 
 
 def unpin(session: Session, team_id: str, number: int, *, by: str) -> Pin:

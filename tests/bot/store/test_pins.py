@@ -17,7 +17,7 @@ TEAM, OTHER = "T0MYNAH", "T0OTHER"
 def test_a_pin_belongs_to_its_team(store: Engine) -> None:
     """Another team neither sees it nor takes it away, and may pin the same question."""
     with transaction(store) as session:
-        ours = pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
+        ours, _ = pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
         pins.pin(session, OTHER, "Which port?", "9000", by="U0ADMIN")
         assert [one.must for one in pins.pinned(session, TEAM)] == ["7411"]
         with pytest.raises(NoSuchPin):
@@ -25,10 +25,21 @@ def test_a_pin_belongs_to_its_team(store: Engine) -> None:
         assert [one.must for one in pins.pinned(session, OTHER)] == ["9000"]
 
 
+def test_the_same_pin_again_changes_nothing(store: Engine) -> None:
+    """Not even whose it is; another text is a change, under the same number."""
+    with transaction(store) as session:
+        pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
+        again, changed = pins.pin(session, TEAM, " Which  port?", "7411 ", by="operator")
+        assert (again.id, again.by, changed) == (1, "U0ADMIN", False)
+        other, changed = pins.pin(session, TEAM, "Which port?", "9000", by="operator")
+        assert (other.id, other.by, changed) == (1, "operator", True)
+        assert len(session.exec(select(Audit)).all()) == 2
+
+
 def test_who_pinned_what_is_on_the_record(store: Engine) -> None:
     """Without the texts, which the audit table never holds."""
     with transaction(store) as session:
-        made = pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
+        made, _ = pins.pin(session, TEAM, "Which port?", "7411", by="U0ADMIN")
         pins.unpin(session, TEAM, made.id or 0, by="operator")
     with reading(store) as session:
         rows = session.exec(select(Audit).order_by(Audit.id)).all()  # type: ignore[arg-type]

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from sqlmodel import Session
+from deploy.commands.console import Json, Team, show, store, tell_admins
 
+if TYPE_CHECKING:
     from bot.store.schema import ApiKey
-    from deploy.settings import OperatorSettings
 
 app = typer.Typer(
     help="Keys for other systems: a website's chat, an internal tool.", no_args_is_help=True
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Team = Annotated[str | None, typer.Option(help="The workspace, where there are several.")]
 
 
 @app.command()
@@ -32,11 +26,11 @@ def add(
     from bot.api import keys
     from deploy import facts
 
-    with _store() as session:
+    with store(write=True) as session:
         key, secret = keys.make(session, facts.one_team(session, team), name, by="operator")
-        _tell_admins(session, key, "made")
+        tell_admins(session, key.team_id, f"made the API key {key.id} for {name}")
         found = _facts(key) | {"key": secret}
-    _show(found, json_, f"key {key.id} for {name}, shown this once:\n{secret}")
+    show(found, json_, f"key {key.id} for {name}, shown this once:\n{secret}")
 
 
 @app.command("list")
@@ -45,14 +39,14 @@ def list_(team: Team = None, json_: Json = False) -> None:
     from bot.api import keys
     from deploy import facts
 
-    with _store() as session:
+    with store() as session:
         found = [_facts(key) for key in keys.of_team(session, facts.one_team(session, team))]
     lines = [
         f"{one['number']}  {one['name']}, made {_day(one['made_at'])}, "
         + (f"revoked {_day(one['revoked_at'])}" if one["revoked_at"] else _used(one["used_at"]))
         for one in found
     ]
-    _show(found, json_, "\n".join(lines) or "none yet: `mynah api-key add website`")
+    show(found, json_, "\n".join(lines) or "none yet: `mynah api-key add website`")
 
 
 @app.command()
@@ -65,12 +59,12 @@ def revoke(
     from bot.api import keys
     from deploy import facts
 
-    with _store() as session:
+    with store(write=True) as session:
         team_id = facts.one_team(session, team)
         key = keys.revoke(session, team_id, number, by="operator")
-        _tell_admins(session, key, "revoked")
+        tell_admins(session, team_id, f"revoked the API key {number} for {key.name}")
         found = _facts(key)
-    _show(found, json_, f"key {number} for {found['name']} is revoked")
+    show(found, json_, f"key {number} for {found['name']} is revoked")
 
 
 def _facts(key: ApiKey) -> dict[str, Any]:
@@ -80,47 +74,9 @@ def _facts(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _tell_admins(session: Session, key: ApiKey, what: str) -> None:
-    from bot import outbox
-    from serving.settings import name_of
-
-    if channel := name_of(key.team_id, _settings().admin_channel):
-        text = f"The operator {what} the API key {key.id} for {key.name}."
-        outbox.say(
-            session, team_id=key.team_id, key=f"news:api_key:{key.id}:{what}", channel=channel,
-            payload={"text": text},
-        )  # fmt: skip
-
-
 def _used(at: str | None) -> str:
     return f"last used {_day(at)}" if at else "never used"
 
 
 def _day(at: str | None) -> str:
     return (at or "")[:10]
-
-
-@contextmanager
-def _store() -> Iterator[Session]:
-    from bot.store.database import open_engine, transaction
-    from deploy import migrate
-
-    url = _settings().database_url
-    migrate.check(url)
-    engine = open_engine(url)
-    try:
-        with transaction(engine) as session:
-            yield session
-    finally:
-        engine.dispose()
-
-
-def _settings() -> OperatorSettings:
-    from deploy.settings import OperatorSettings
-    from serving.settings import read
-
-    return read(OperatorSettings)
-
-
-def _show(found: Any, as_json: bool, text: str) -> None:
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text)
