@@ -217,14 +217,19 @@ class Calls:
     async def forget(self, key: ApiKey, question_id: int) -> bool:
         """Forget a question of the key's, its answer, and what was learned from them, as when a
         message is deleted in Slack. False where there is none."""
-        found = await asyncio.to_thread(self._own, key, question_id)
+        found = await asyncio.to_thread(self._unnamed, key, question_id)
         if found is not None:
             await self._forget(found.channel, found.ts)
         return found is not None
 
-    def _own(self, key: ApiKey, question_id: int) -> Question | None:
-        with reading(self._engine) as session:
-            return own(session, key, question_id)
+    def _unnamed(self, key: ApiKey, question_id: int) -> Question | None:
+        """A question of the key's, which nothing asked by its name gets any more."""
+        with transaction(self._engine) as session:
+            question = own(session, key, question_id)
+            if question is not None:
+                named = col(ApiCall.question_id) == question.id
+                session.execute(delete(ApiCall).where(named))
+            return question
 
     def spend(self, session: Session, key: ApiKey) -> ApiKey:
         """Take one request off the key's allowance. Raises ApiError."""

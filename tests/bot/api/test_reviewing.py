@@ -8,6 +8,7 @@ import pytest
 from bot.slack import home_view
 from bot.store.schema import Example, ExampleStatus, Feedback, FeedbackKind, OutboxMessage, Question
 from tests.bot.api.conftest import Caller, asks, receipt
+from tests.bot.api.test_named import named
 from tests.bot.api.test_rating import rate
 from tests.bot.slack import hands
 from tests.bot.slack.house import House
@@ -130,15 +131,16 @@ async def test_what_is_deleted_is_forgotten(house: House, caller: Caller) -> Non
     house.vllm.script = lambda messages, model: RIGHT
     async with house.bot():
         client, other = caller.client(), caller.client(caller.key("tool"))
-        said = await client.chat.completions.create(**asks(PORT))
+        said = await named(client, "a", PORT)
         await press(house, "staff", await home(house, "staff"), home_view.RIGHT, "1")
         with pytest.raises(openai.NotFoundError):
             await other.chat.completions.delete(said.id)
         assert (await client.chat.completions.delete(said.id)).deleted
         with pytest.raises(openai.NotFoundError):
             await client.chat.completions.delete(said.id)
-        again = await client.chat.completions.create(**asks(PORT))
+        again = await named(client, "a", PORT)
     assert receipt(again)["mode"] == "closed_book"
+    assert again.id != said.id
     [example] = house.rows(Example)
     assert (example.status, example.question, example.answer) == (ExampleStatus.REVOKED, "", "")
     assert [question.text for question in house.rows(Question)] == ["", PORT]
