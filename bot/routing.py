@@ -128,5 +128,6 @@ async def _gather(
                 try:
                     await grew(Completion(text, tuple(logprobs), ""))
                 except Enough:
-                    return Completion(text, tuple(logprobs), "length")
+                    reason = "length"
+                    break
     return Completion(text, tuple(logprobs), reason)

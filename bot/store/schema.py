@@ -225,7 +225,8 @@ class Answer(SQLModel, table=True):
     # Of a corrected answer: the correction, whose own `answer_id` is the answer that was wrong.
     correction_id: int | None = None  # feedback.id; no key: each table would need the other first
     channel: str
-    ts: str | None = Field(default=None, index=True)  # set once Slack has it
+    # Set once Slack has it; the question's own where another system asked.
+    ts: str | None = Field(default=None, index=True)
     answered_at: datetime = _time()
     replaced_at: datetime | None = _later()
     deleted_at: datetime | None = _later()
