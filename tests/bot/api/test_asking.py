@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bot import releases
 from bot.answering import CUT_SHORT
 from bot.api.calls import UNSURE
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.store.schema import Answer, AnswerExample, AnswerMode, OutboxMessage, Question
-from tests.bot.api.conftest import Caller, asks, receipt
+from tests.bot.api.conftest import TEAM, Caller, asks, receipt
 from tests.bot.released import promoted
 from tests.bot.slack.house import HELP, House
 from tests.bot.taught import teach
@@ -163,21 +164,28 @@ async def test_what_belongs_to_a_private_channel_is_never_served(
     assert [answer.mode for answer in house.rows(Answer)] == [AnswerMode.CLOSED_BOOK] * 3
 
 
-async def test_a_release_may_change_while_an_answer_is_read(house: House, caller: Caller) -> None:
+async def test_a_release_may_be_rolled_back_while_its_answer_is_read(
+    house: House, caller: Caller
+) -> None:
     """What was read stands, by the release that said it, and the stream ends as any other."""
-    house.vllm.script = lambda messages, model: LONG
+    name = "mynah-0123456789ab"
+    house.vllm.script = lambda messages, model: f"{model}: {LONG} {LONG}"
     house.vllm.logprob = -0.01
-    house.vllm.token_delay_s = 0.05
+    house.vllm.token_delay_s = 0.1
     async with house.bot():
+        house.write(lambda session: promoted(session, name))
+        house.vllm.adapters[name] = "/nowhere"
         stream = await caller.client().chat.completions.create(**asks("Which port?", stream=True))
         said = ""
         async for chunk in stream:
             if not said and chunk.choices[0].delta.content:
-                house.write(lambda session: promoted(session, "mynah-0123456789ab"))
+                house.write(lambda session: releases.roll_back(session, TEAM, by="operator"))
+                house.vllm.token_delay_s = 0
             said += chunk.choices[0].delta.content or ""
-    assert said == LONG
-    assert receipt(chunk)["release"] == "v1"
-    assert [answer.text for answer in house.rows(Answer)] == [LONG]
+        after = await caller.client().chat.completions.create(**asks("Which port?"))
+    assert said == f"{name}: {LONG} {LONG}"
+    assert (receipt(chunk)["release"], receipt(after)["release"]) == ("v2", "v1")
+    assert [answer.text for answer in house.rows(Answer)] == [said, f"base: {LONG} {LONG}"]
 
 
 async def test_no_word_of_a_question_is_logged(
