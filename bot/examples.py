@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,12 +36,14 @@ from bot.store.schema import (
 __all__ = [
     "Draft", "add", "content_hash", "counts", "distrust", "distrusted_at", "draft",
     "forget_measured", "forget_message", "free", "hold", "made", "of_feedback", "plain", "put_back",
-    "redact", "retire", "retired_by", "revoke", "source_rows", "trust", "voices", "wrong",
+    "redact", "replaced_by", "retire", "retired_by", "revoke", "source_rows", "trust", "voices",
+    "wrong",
 ]  # fmt: skip
 
 
 # No text of more characters is looked at: the time that redacting takes grows with their square.
 _LONGEST = 12_000
+_REPLACED = re.compile(r"example:(\d+) answers the same question")
 # What counts, or may count again.
 _STANDING = (
     ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD, ExampleStatus.REJECTED,
@@ -77,13 +80,14 @@ def draft(
         answer: what staff approved, or wrote instead of `rejected`.
         rejected: the bot's answer that a correction replaced.
         scope: the only channel in which the example may be used; None for the whole workspace.
-        keep: contacts that the house publishes, never redacted.
+        keep: contacts that the house publishes, never redacted: see `bot.redaction.redact`.
     """
     texts = [plain(text) for text in (question, answer, rejected or "")]
     if len(texts[2]) > _LONGEST:
         texts[2] = ""
     if max(map(len, texts)) > _LONGEST:  # it was not redacted, so it is not kept either
-        return Draft("", "", None, scope, f"a text is longer than {_LONGEST} characters")
+        what = "question" if len(texts[0]) > _LONGEST else "answer"
+        return Draft("", "", None, scope, f"the {what} is longer than {_LONGEST} characters")
     clean_question, clean_answer, clean_rejected = redact_together(texts, keep)
     if same(clean_rejected, clean_answer):
         clean_rejected = ""
@@ -91,12 +95,12 @@ def draft(
     return Draft(clean_question, clean_answer, clean_rejected or None, scope, reason)
 
 
-def wrong(question: str, rejected: str) -> Draft:
+def wrong(question: str, rejected: str, *, keep: Collection[str] = ()) -> Draft:
     """Make a draft of what staff called wrong and put nothing in the place of.
 
     It is cleaned, redacted and refused as an answer would be.
     """
-    made = draft(question, rejected)
+    made = draft(question, rejected, keep=keep)
     return replace(made, answer="", rejected=made.answer or None)
 
 
@@ -348,7 +352,7 @@ def counts(session: Session, team_id: str, user: str, at: datetime) -> bool:
 
 def forget_message(
     session: Session, team_id: str, channel: str, ts: str, *,
-    reads: str | None = None, before: str = "",
+    reads: str | None = None, before: str = "", keep: Collection[str] = (),
 ) -> list[Example]:  # fmt: skip
     """Forget every example made from a message that was deleted or edited.
 
@@ -359,12 +363,13 @@ def forget_message(
         reads: the message's words as they are now. What was made of these very words stays: it was
             approved after the edit, which is only told of late.
         before: the words that this edit changed.
+        keep: as for `draft`.
     """
     wanted = _made_from(team_id, channel, ts)
     examples = [
         example
         for example in session.exec(wanted)
-        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before))
+        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before, keep))
     ]
     for example in examples:
         _blank(session, example)
@@ -462,6 +467,12 @@ def retired_by(example: Example) -> str:
     return f"example:{example.id} answers the same question"
 
 
+def replaced_by(reason: str | None) -> int | None:
+    """The id of the example that took the place of one, by its reason; None if none did."""
+    found = _REPLACED.fullmatch(reason or "")
+    return int(found[1]) if found else None
+
+
 def _revive_retired(session: Session, example: Example) -> list[Example]:
     """What a newer word had retired counts again, now that the newer word was taken back."""
     retired = select(Example).where(
@@ -503,12 +514,13 @@ def _is_blank(example: Example) -> bool:
 
 
 def _still_holds(
-    session: Session, example: Example, ts: str, reads: str | None, before: str
-) -> bool:
+    session: Session, example: Example, ts: str, reads: str | None, before: str,
+    keep: Collection[str],
+) -> bool:  # fmt: skip
     if reads is None or max(len(reads), len(before)) > _LONGEST:
         return False
     texts = (example.question, example.answer or example.rejected or "")
-    now, once = _versions(reads), _versions(before)
+    now, once = _versions(reads, keep), _versions(before, keep)
     if not any(_made_of(text, now, once) for text in texts):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
@@ -517,9 +529,10 @@ def _still_holds(
     return feedback.correction in (None, reads)
 
 
-def _versions(words: str) -> set[str]:
-    """A message as examples hold it."""
-    return {redact(words), redact(cut(words))} - {""}
+def _versions(words: str, keep: Collection[str]) -> set[str]:
+    """A message as examples hold it, also those from before there was something to keep."""
+    texts = (words, cut(words))
+    return {redact(text, kept) for text in texts for kept in ((), keep)} - {""}
 
 
 def _made_of(text: str, now: set[str], before: set[str]) -> bool:

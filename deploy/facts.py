@@ -25,7 +25,7 @@ def one_team(session: Session, team_id: str | None) -> str:
     """The named team, or the only one there is. Raises BadInput."""
     known = session.exec(select(Team.team_id).order_by(Team.team_id)).all()
     if not known:
-        raise BadInput("there is no workspace yet: start `mynah bot` once")
+        raise BadInput("there is no workspace yet: start `mynah bot` once, it asks Slack which one")
     if team_id is None and len(known) > 1:
         raise BadInput(f"there are several workspaces, choose one with --team: {_list(known)}")
     if team_id is not None and team_id not in known:

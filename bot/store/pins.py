@@ -6,9 +6,13 @@ All functions take a session inside `transaction(engine)`; `pinned` also takes o
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 from sqlmodel import Session, col, select
 
 from bot import audit
+from bot.redaction import placeholders, redact
 from bot.store.schema import Pin
 from bot.store.teams import lock_team
 
@@ -17,20 +21,35 @@ class BadPin(Exception):
     """The question, and the text that its answer must hold, cannot be empty."""
 
 
+class SecretPin(BadPin):
+    """What was typed holds a secret or personal data, and is not repeated."""
+
+
 class NoSuchPin(Exception):
     """The number is not one of the team's pins."""
 
 
-def pin(session: Session, team_id: str, question: str, must: str, *, by: str) -> tuple[Pin, bool]:
+def pin(
+    session: Session, team_id: str, question: str, must: str, *, by: str,
+    keep: Collection[str] = (),
+) -> tuple[Pin, bool]:  # fmt: skip
     """Pin a question; return it, and whether that changed anything. One that is pinned already
     keeps its number and gets the new text.
 
+    Args:
+        keep: contacts that the house publishes: see `bot.redaction.redact`.
+
     Raises:
         BadPin: there is nothing to ask, or nothing to look for.
+        SecretPin: what no answer may hold, as it is taken out of all that is learned.
     """
     question, must = " ".join(question.split()), " ".join(must.split())
     if not question or not must:
         raise BadPin(BadPin.__doc__)
+    for name, text in (("question", question), ("text", must)):
+        if found := Counter(placeholders(redact(text, keep))) - Counter(placeholders(text)):
+            what = f"the {name} holds what is taken out of all that is learned"
+            raise SecretPin(f"{what} ({', '.join(sorted(found))}), so no answer may hold it")
     lock_team(session, team_id)
     same = select(Pin).where(Pin.team_id == team_id, Pin.question == question)
     row = session.exec(same).first() or Pin(team_id=team_id, question=question, by=by)

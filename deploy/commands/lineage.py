@@ -26,6 +26,10 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be learned.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also what later files replaced since it was imported."),
+    ] = False,
     team: Team = None,
     json_: Json = False,
 ) -> None:
@@ -37,7 +41,9 @@ def import_(
 
     settings = read(ImportSettings)
     with store_engine() as engine:
-        found = importing.bring_in(engine, path, settings, team=team, by=by, dry_run=dry_run)
+        found = importing.bring_in(
+            engine, path, settings, team=team, by=by, dry_run=dry_run, again=again
+        )
         with reading(engine) as session:
             team_id = facts.one_team(session, team)
             found["notes"] += teachers.import_notes(session, team_id, found["by"])

@@ -71,10 +71,12 @@ def pin(
     """Pin a question: what no longer answers it with the text does not go live."""
     from bot.store import pins as pinned
     from deploy import facts
+    from serving.settings import names_of
 
     with store(write=True) as session:
         team_id = facts.one_team(session, team)
-        row, changed = pinned.pin(session, team_id, question, must, by="operator")
+        keep = names_of(team_id, store_settings().keep_contacts)
+        row, changed = pinned.pin(session, team_id, question, must, by="operator", keep=keep)
         found = facts.pin_facts(row) | {"changed": changed}
         if changed:
             tell_admins(session, team_id, f"pinned a question: {_quoted(found)}")

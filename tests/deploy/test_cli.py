@@ -257,6 +257,20 @@ def test_the_operator_decides_on_what_waits(mynah: Mynah, team: Engine) -> None:
 
 
 @pytest.mark.usefixtures("url")
+def test_no_secret_is_pinned(mynah: Mynah, team: Engine) -> None:
+    """Nor repeated; what the house publishes is none."""
+    status, out, err = mynah("pin", "Which key opens it?", "--must", "sk-proj-" + "a1B2" * 9)
+    assert (status, out) == (2, "")
+    assert err == (
+        "mynah: the text holds what is taken out of all that is learned ([secret]), "
+        "so no answer may hold it\n"
+    )
+    words = ("pin", "Whom do I ask?", "--must", "help@house.example")
+    assert mynah(*words)[0] == 2
+    assert mynah(*words, MYNAH_KEEP_CONTACTS="house.example")[0] == 0
+
+
+@pytest.mark.usefixtures("url")
 def test_questions_are_pinned_and_unpinned(mynah: Mynah, team: Engine) -> None:
     """Pinned once, however often; each list names them; what is not there is one clear line."""
     assert mynah("pins")[1] == 'none yet: `mynah pin "question" --must "text"`\n'
@@ -387,7 +401,8 @@ def test_db_upgrade_makes_the_tables(mynah: Mynah, tmp_path: Path) -> None:
     status, _, err = mynah("status", DATABASE_URL=url)
     assert (status, err) == (1, NOT_READY)
     assert mynah("db", "upgrade")[0] == 0
-    assert mynah("status")[2] == "mynah: there is no workspace yet: start `mynah bot` once\n"
+    none_yet = "mynah: there is no workspace yet: start `mynah bot` once, it asks Slack which one\n"
+    assert mynah("status")[2] == none_yet
 
 
 BOT = {

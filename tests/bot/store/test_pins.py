@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from bot.store import pins
 from bot.store.database import reading, transaction
-from bot.store.pins import NoSuchPin
+from bot.store.pins import NoSuchPin, SecretPin
 from bot.store.schema import Audit
 
 TEAM, OTHER = "T0MYNAH", "T0OTHER"
@@ -23,6 +23,35 @@ def test_a_pin_belongs_to_its_team(store: Engine) -> None:
         with pytest.raises(NoSuchPin):
             pins.unpin(session, OTHER, ours.id or 0, by="U0ADMIN")
         assert [one.must for one in pins.pinned(session, OTHER)] == ["9000"]
+
+
+@pytest.mark.parametrize(
+    ("question", "must", "kind"),
+    [
+        ("Which key opens it?", "sk-proj-" + "a1B2" * 9, r"text .*\[secret\]"),
+        ("Which key opens it?", "[secret] sk-proj-" + "a1B2" * 9, r"text .*\[secret\]"),
+        ("Is jane@home.example in?", "yes", r"question .*\[email\]"),
+    ],
+)
+def test_no_secret_is_pinned(store: Engine, question: str, must: str, kind: str) -> None:
+    """It would lie there in plain words, and no answer could ever hold it."""
+    with (
+        transaction(store) as session,
+        pytest.raises(SecretPin, match=rf"^the {kind}\), so no answer may hold it$"),
+    ):
+        pins.pin(session, TEAM, question, must, by="operator")
+    with reading(store) as session:
+        assert pins.pinned(session, TEAM) == []
+
+
+def test_a_contact_of_the_house_may_be_pinned(store: Engine) -> None:
+    """Answers keep it."""
+    with transaction(store) as session:
+        made, _ = pins.pin(
+            session, TEAM, "Whom do I ask?", "help@house.example", by="operator",
+            keep=["house.example"],
+        )  # fmt: skip
+        assert made.must == "help@house.example"
 
 
 def test_the_same_pin_again_changes_nothing(store: Engine) -> None:
