@@ -150,6 +150,7 @@ async def test_what_could_not_be_answered_may_be_asked_again(house: House, calle
             await named(client, "a")
         assert [question.text for question in house.rows(Question)] == [""]
         house.vllm.up()
+    async with house.bot():
         said = await named(client, "a")
     assert words(said) == "base heard: Which port?"
     [question] = house.rows(Question)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,8 @@ from bot.store.schema import Answer, ApiKey, Audit, Question, Team, now
 from serving.client import ChatMessage
 from tests.bot.api.conftest import TEAM, Caller, asks
 from tests.bot.slack.house import WITHIN_S, House, until
+from tests.fake_vllm import FakeVllm
+from tests.lora_files import make_base
 from tests.stores import opened
 
 
@@ -171,7 +174,7 @@ async def test_a_key_may_ask_so_much_at_once(house: House, caller: Caller) -> No
 
 async def test_nobody_waits_for_ever(house: House, caller: Caller) -> None:
     """While no model answers, 503 after the deadline, streaming or not; the question is taken back
-    and nobody answers it later. A model that comes back in time answers."""
+    and nobody answers it later."""
     house.vllm.down()
     async with house.bot(MYNAH_API_DEADLINE_S="1"):
         key = caller.key()
@@ -180,7 +183,8 @@ async def test_nobody_waits_for_ever(house: House, caller: Caller) -> None:
             assert (type(error), error.code) == (openai.InternalServerError, "no_model")
             assert error.status_code == 503
             assert int(error.response.headers["retry-after"]) > 0
-        house.vllm.up()
+    house.vllm.up()
+    async with house.bot():
         await caller.client(key).chat.completions.create(**asks("Hello again?"))
         assert house.open_rows() == []
     texts = [(row.text, row.deleted_at is None) for row in house.rows(Question)]
@@ -188,26 +192,36 @@ async def test_nobody_waits_for_ever(house: House, caller: Caller) -> None:
     assert [answer.question_id for answer in house.rows(Answer)] == [3]
 
 
-async def test_a_model_that_falls_silent_is_not_waited_for(house: House, caller: Caller) -> None:
+class Silent(FakeVllm):
+    """A server that says nothing more in the middle of an answer."""
+
+    async def _lines(self, model: str, tokens: list[str], reason: str) -> AsyncIterator[str]:
+        async for line in super()._lines(model, tokens[: len(tokens) // 2], reason):
+            if "finish_reason" in line:
+                await asyncio.sleep(600)
+            yield line
+
+
+async def test_a_model_that_falls_silent_is_not_waited_for(
+    house: House, caller: Caller, tmp_path: Path
+) -> None:
     """In the middle of a stream as before it: the client's own exception, and no answer is
     recorded."""
-    house.vllm.script = lambda messages, model: (
-        "It is port 9443, as it has always been so far. " * 9
-    )
-    house.vllm.logprob = -0.01
-    house.vllm.token_delay_s = 0.05
-    async with house.bot(MYNAH_API_DEADLINE_S="1"):
-        stream = await caller.client().chat.completions.create(**asks("Hello?", stream=True))
-        said: list[str] = []
+    with Silent(adapters_dir=tmp_path, base_dir=make_base(tmp_path / "silent")) as silent:
+        silent.script = lambda messages, model: "It is port 9443, as it has ever been. " * 9
+        silent.logprob = -0.01
+        async with house.bot(MYNAH_API_DEADLINE_S="5", MYNAH_VLLM_URLS=silent.url):
+            create = caller.client().chat.completions.create
+            stream = await create(**asks("Hello?", stream=True))
+            said: list[str] = []
 
-        async def read() -> None:
-            async for chunk in stream:
-                said.append(chunk.choices[0].delta.content or "")
-                house.vllm.token_delay_s = 30
+            async def read() -> None:
+                async for chunk in stream:
+                    said.append(chunk.choices[0].delta.content or "")
 
-        with pytest.raises(openai.APIError, match="No model can answer"):
-            await read()
-        assert "".join(said)
+            with pytest.raises(openai.APIError, match="No model can answer"):
+                await read()
+    assert "".join(said)
     assert house.rows(Answer) == []
 
 
