@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from bot.store import fleet
-from bot.store.database import reading
+from bot.store.database import reading, transaction
 from serving.client import ChatMessage, Completion, ModelMissing, Unavailable, VllmClient
 from serving.replicas import ReplicaState, choose
 
@@ -47,7 +47,7 @@ class Router:
         self._clients: Mapping[str, VllmClient] = {client.url: client for client in clients}
         self._fresh_s = fresh_s
         self._states: list[ReplicaState] = []
-        self._read_at = float("-inf")
+        self._read_at = self._told_at = float("-inf")
         self._scoring = asyncio.Semaphore(SCORED_AT_ONCE)
 
     async def complete(
@@ -93,9 +93,20 @@ class Router:
                 return await ask(self._clients[url])
             except ModelMissing:
                 missing = True
+                await self._look_again()
             except Unavailable:
-                continue
+                await self._look_again()
         raise NoModel(NoModel.__doc__) if missing else NoServer(NoServer.__doc__)
+
+    async def _look_again(self) -> None:
+        """Have the worker look at the servers now rather than at its next turn."""
+        if time.monotonic() - self._told_at > self._fresh_s:
+            self._told_at = time.monotonic()
+            await asyncio.to_thread(self._write_wish)
+
+    def _write_wish(self) -> None:
+        with transaction(self._engine) as session:
+            fleet.look_again(session)
 
     async def _in_order(self, model: str) -> list[str]:
         if time.monotonic() - self._read_at > self._fresh_s:

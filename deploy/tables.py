@@ -25,6 +25,9 @@ def status(found: Mapping[str, Any]) -> str:
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
+    if trial := found["canary"]:
+        some = f"{trial['release']}, {trial['share']:.0%} of new threads: {trial['so_far']}"
+        lines.insert(1, f"canary    {some}")
     if waits := found["waiting"]:
         how = "`mynah promote` or `mynah discard`"
         lines.insert(1, f"waiting   {waits['release']} of run {waits['run']} passed: {how}")
@@ -47,7 +50,7 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
             one["release"],
-            "live" if one["live"] else "rolled back" if one["rolled_back"] else one["action"],
+            _state(one),
             one["adapter"] or "base model",
             "" if one["score"] is None else f"score {one['score']:.2f}",
             f"by {one['by']}",
@@ -60,6 +63,12 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    if 0 < one["share"] < 1:
+        return f"canary, {one['share']:.0%}"
+    return "live" if one["live"] else "rolled back" if one["rolled_back"] else str(one["action"])
 
 
 def taken_back(found: Mapping[str, Any]) -> str:

@@ -559,6 +559,10 @@ class Adapter(SQLModel, table=True):
     base_model: str
     base_sha256: str
     rank: int
+    # What tells that a server answers by it (serving.probes.Probe); None: it was not measured.
+    probe: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
     created_at: datetime = _time()
 
 
@@ -694,6 +698,8 @@ class Replica(SQLModel, table=True):
     adapters: dict[str, Any] = _json()  # name -> {"load_s": float, "ready_at": ISO time}
     error: str | None = None
     seen_at: datetime = _time()
+    trouble_since: datetime | None = _later()  # when it last stopped being healthy; None: it is
+    look_at: datetime | None = _later()  # when somebody last found that it is not as this row says
 
 
 class ApiKey(SQLModel, table=True):
