@@ -15,7 +15,6 @@ from sqlmodel import Session, col, select
 
 from bot import outbox, prompt, releases, showing
 from bot.abstaining import Abstaining, may_begin
-from bot.cases import Cases
 from bot.dispatcher import InLine, Later
 from bot.grounding import says
 from bot.knowing import Knowing
@@ -69,6 +68,7 @@ class Reply:
     source: str | None = None  # the address of the approved message, where the asker may read it
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
     hint: str | None = None  # the address of an answer to something like it, which was not used
+    began: bool = False  # whether people have read some of it while it was written
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ Spills = Callable[[str], bool]  # whether a text tells what was taught for anoth
 
 
 class Show(Protocol):
-    """Shows an answer while it is written; it never fails, and never takes long."""
+    """Shows an answer while it is written; it never takes long, and never fails, unless nobody
+    reads on (`bot.routing.Enough`)."""
 
     @property
     def began(self) -> bool:
@@ -95,6 +96,16 @@ class Show(Protocol):
 
     async def grew(self, text: str) -> None:
         """The answer says so much by now; less than before when it was begun anew."""
+
+
+class Promising(Protocol):
+    """What becomes of a question whose answer is withheld: see `bot.cases.Cases`."""
+
+    def promise(self, question: Question) -> str:
+        """What is said in the place of the answer."""
+
+    def considered(self, session: Session, question: Question, *, unsure: bool) -> None:
+        """The question was answered, or not."""
 
 
 class _Growing:
@@ -129,12 +140,12 @@ class Answering:
         router: Router,
         *,
         read_thread: ReadThread,
-        render: Render,
+        render: Render | None,
         said: Callable[[], None],
         cite: Cite | None = None,
         show: Callable[[Question], Show] | None = None,
         abstaining: Abstaining | None = None,
-        cases: Cases | None = None,
+        cases: Promising | None = None,
         knowing: Knowing | None = None,
         recognising: Recognising | None = None,
         waiting: Waiting | None = None,
@@ -144,6 +155,12 @@ class Answering:
         grace_s: float = GRACE_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        """
+        Args:
+            render: makes the messages of an answer. None: nobody posts it, because whoever asked
+                reads it as it is stored. What they have read while it was written stands then,
+                whatever changed meanwhile.
+        """
         self._engine = engine
         self._memory = memory
         self._router = router
@@ -301,7 +318,7 @@ class Answering:
             base = await asyncio.to_thread(self._base_release, task.question.team_id)
             reply = replace(reply, release=base, adapter=None, awaited=task.release.number)
         if growing is not None and growing.began:
-            return reply
+            return replace(reply, began=True)
         return await asyncio.to_thread(self._considered, task.question, reply)
 
     def _considered(self, question: Question, reply: Reply) -> Reply:
@@ -416,7 +433,8 @@ class Answering:
                 return True
             if answers.current(session, question.id) is not None:
                 return True
-            if not _holds(session, task, question, reply):
+            stands = reply.began and self._render is None
+            if not stands and not _holds(session, task, question, reply):
                 return False
             self._store(session, question, reply)
             if self._cases is not None:
@@ -442,7 +460,10 @@ class Answering:
                 recognised_logprob=reply.match.sure,
             )  # fmt: skip
             session.add(used)
-        showing.show(session, question, answer, self._render(reply))
+        if self._render is not None:
+            showing.show(session, question, answer, self._render(reply))
+        else:
+            answer.ts = question.ts  # asked and answered in one exchange
 
     def _drop(self, session: Session, question: Question) -> None:
         """What was streamed of an answer that nobody wants any more goes, too."""

@@ -12,7 +12,7 @@ from sqlmodel import select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from bot.census import Census
 from bot.figures import Figures
@@ -25,7 +25,7 @@ Connected = Callable[[], Awaitable[bool]]
 def build(
     engine: Engine,
     connected: Connected,
-    routes: Sequence[Route] = (),
+    routes: Sequence[BaseRoute] = (),
     figures: Figures | None = None,
 ) -> Starlette:
     """The app.

@@ -88,6 +88,10 @@ class _Waiter:
     turn: asyncio.Future[_Server | None]
 
 
+class Enough(Exception):
+    """Nobody reads on: what was generated so far is the answer."""
+
+
 class Router:
     """Sends a chat to a replica that can answer it, and to another one where that fails.
 
@@ -134,7 +138,8 @@ class Router:
         """Generate an answer.
 
         Args:
-            grew: is told what the answer says so far; after a broken server it begins anew.
+            grew: is told what the answer says so far; after a broken server it begins anew. It may
+                raise Enough, which ends the answer there and stops the engine.
 
         Raises:
             NoServer, NoModel, Busy: nobody can answer now.
@@ -359,5 +364,9 @@ async def _gather(stream: AsyncGenerator[Delta, None], grew: Grew | None) -> Com
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
             if grew is not None:
-                await grew(Completion(text, tuple(logprobs), ""))
+                try:
+                    await grew(Completion(text, tuple(logprobs), ""))
+                except Enough:
+                    reason = "length"
+                    break
     return Completion(text, tuple(logprobs), reason)

@@ -22,6 +22,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import health, inbox, outbox
+from bot.api.app import Api
+from bot.api.calls import forget_old
 from bot.dispatcher import Dispatcher
 from bot.embedder import open_embedder
 from bot.memory import Memory
@@ -116,12 +118,15 @@ async def run(settings: BotSettings) -> None:
         _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
-        routes = [*line.routes, *(installing.routes(oauth) if oauth else ())]
+        desks = Desks(shared, workspaces)
+        api = Api(engine, desks.calls)
+        stack.push_async_callback(api.close)
+        routes = [*line.routes, *(installing.routes(oauth) if oauth else ()), *api.routes()]
         page = health.build(engine, line.is_open, routes, watch.figures)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
-            pumps=_pumps(shared, Desks(shared, workspaces), workspaces.served(), wakes),
+            pumps=_pumps(shared, desks, workspaces.served(), wakes),
             cleaning=_clean(engine, settings.inbox_days),
         )
 
@@ -264,6 +269,7 @@ async def _clean(engine: Engine, days: int) -> None:
     def forget() -> None:
         with transaction(engine) as session:
             inbox.forget_old(session, days)
+            forget_old(session)
 
     while True:
         try:

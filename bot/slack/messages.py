@@ -56,6 +56,10 @@ class Messages:
         elif (asked := await self._read(event)) is not None:
             await self._ask(asked)
 
+    async def forget(self, channel: str, ts: str) -> None:
+        """Forget a question, as if its message had been deleted."""
+        await self._write(_delete, channel, ts, None)
+
     async def read_thread(self, question: Question) -> list[Turn]:
         """The thread before the question, oldest first, as the model should see it."""
         if question.thread_ts == question.ts:
