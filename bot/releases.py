@@ -227,8 +227,8 @@ def desired_adapters(session: Session) -> list[Adapter]:
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
         wanted |= rollouts.wanted(session, team_id)
-    rows = select(Adapter).join(Release, col(Release.adapter_id) == Adapter.id)
-    rows = rows.where(col(Release.id).in_(wanted)).distinct().order_by(col(Adapter.id))
+    ids = select(Release.adapter_id).where(col(Release.id).in_(wanted))
+    rows = select(Adapter).where(col(Adapter.id).in_(ids)).order_by(col(Adapter.id))
     return list(session.exec(rows))
 
 

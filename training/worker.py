@@ -25,11 +25,11 @@ from sqlalchemy import Engine, func
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from bot.store import leases
+from bot.store import leases, tallies
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
-from training import health, schedule
+from training import health, schedule, tidying
 from training.canaries import Canaries
 from training.fleet import Fleet
 from training.runner import Runner
@@ -50,6 +50,8 @@ class Pace:
     look_s: float = 0.5  # for queued runs, and for new wishes for the servers
     reconcile_s: float = 2.0
     canary_s: float = 5.0
+    feel_s: float = 5.0  # for servers that answer /health and nobody else
+    tidy_s: float = 3600.0  # for files that nothing wants
 
 
 async def run(
@@ -94,10 +96,14 @@ class Worker:
         self.pace = pace
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active = False
-        self.figures = health.Figures()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.figures = health.Figures(settings.data_dir)
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
-        self.fleet = Fleet(settings, engine, pace.reconcile_s)
         self.canaries = Canaries(settings, engine)
+        self.fleet = Fleet(
+            settings, engine, pace.reconcile_s,
+            holds=lambda session: leases.holds(session, leases.WORKER, self.owner),
+        )  # fmt: skip
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 
@@ -110,6 +116,8 @@ class Worker:
         self._every(self.pace.look_s, self.runner.look)
         self._every(self.pace.look_s, self.fleet.look)
         self._every(self.pace.canary_s, self.canaries.look)
+        self._every(self.pace.feel_s, self.fleet.feel)
+        self._every(self.pace.tidy_s, self._tidy)
         self._every(self.pace.due_s, self._count, standing_by=True)
         self._scheduler.start()
 
@@ -175,14 +183,24 @@ class Worker:
         for run in await asyncio.to_thread(self._due):
             log.info("run %s queued (%s)", run.id, run.trigger.value)
 
+    async def _tidy(self) -> None:
+        named = self.fleet.named
+        if named is not None:
+            await asyncio.to_thread(tidying.tidy, self.engine, self.settings.adapters_dir, named)
+
     async def _count(self) -> None:
         self.figures.active.set(self.active)
-        for run_status, number in (await asyncio.to_thread(self._numbers)).items():
+        runs, verdicts = await asyncio.to_thread(self._numbers)
+        for run_status, number in runs.items():
             self.figures.runs.labels(run_status).set(number)
+        for verdict, number in verdicts.items():
+            self.figures.verdicts.labels(verdict).set(number)
         self.figures.running.set(self.runner.trainer is not None)
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
             self.figures.adapters.labels(state.url).set(len(state.adapters))
+        for url, what, count in self.fleet.counts():
+            self.figures.counted[what].labels(url).set(count)
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:
@@ -196,11 +214,13 @@ class Worker:
         with transaction(self.engine) as session:
             return schedule.queue_due(session, self.settings)
 
-    def _numbers(self) -> dict[str, int]:
+    def _numbers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """How many runs there are by status, and evaluations by verdict."""
         by_status = select(Run.status, func.count()).group_by(col(Run.status))
         with reading(self.engine) as session:
             found = dict(session.exec(by_status).all())
-        return {status.value: found.get(status, 0) for status in RunStatus}
+            verdicts = tallies.verdicts(session)
+        return {status.value: found.get(status, 0) for status in RunStatus}, verdicts
 
 
 def _until_told() -> asyncio.Event:

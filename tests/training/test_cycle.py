@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from bot.store.schema import (
     now,
 )
 from serving.client import BASE, Unavailable
+from serving.probes import Probe, restored
 from tests.fake_vllm import FakeVllm
 from tests.lora_files import make_adapter, random_tensors, write_adapter
 from tests.training.stage import (
@@ -147,6 +149,27 @@ async def test_a_run_that_passes_the_gate_goes_live(
     assert run.reasons == ["3 of 3 right"]
     assert "v2 is live" in said(engine)[-1]
     assert not (settings.data_dir / "runs" / str(run.id)).exists()
+
+
+async def test_a_candidate_that_a_server_does_not_apply_is_not_measured(
+    engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
+) -> None:
+    """What torch expects of it is stored with it, and held against the server before anything is
+    asked: an evaluation of the base's answers under its name would prove nothing."""
+    teach(engine)
+    right = parts(settings, engine, base)
+
+    def unlike(base_model: str, adapter: Path) -> Probe:
+        fake_vllm.voices[adapter.name] = "base"
+        return right.expect(base_model, adapter)
+
+    made = replace(right, expect=unlike, patience_s=1)
+    assert await play(made) is RunStatus.FAILED
+    assert "it answers as base does" in newest(engine).reasons[0]
+    with reading(engine) as session:
+        adapter = session.exec(select(Adapter)).one()
+        assert restored(adapter.probe) == right.expect(str(base), Path(adapter.path))
+        assert session.exec(select(Evaluation)).all() == []
 
 
 async def test_a_run_that_the_gate_refuses_changes_nothing(
