@@ -15,6 +15,7 @@ def status(found: Mapping[str, Any]) -> str:
     live = found["live"]
     lines = [
         f"live      {live['release']} ({live['adapter'] or 'the base model'})",
+        *_base(found["base"]),
         f"examples  {_counts(found['examples'])}",
         f"facts     {_facts(found['facts'])}",
         *[_replica(one) for one in found["replicas"]],
@@ -29,12 +30,17 @@ def status(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _base(base: Mapping[str, Any] | None) -> list[str]:
+    """None before a worker has run."""
+    return [f"base      {base['model']}@{base['sha256'][:12]}"] if base else []
+
+
 def releases(found: Sequence[Mapping[str, Any]]) -> str:
     """`mynah releases` for the eye."""
     rows = [
         (
             one["release"],
-            "live" if one["live"] else "rolled back" if one["rolled_back"] else one["action"],
+            _state(one),
             one["adapter"] or "base model",
             "" if one["score"] is None else f"score {one['score']:.2f}",
             f"by {one['by']}",
@@ -47,6 +53,12 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    if one["other_base"]:
+        return "for another base"
+    return "live" if one["live"] else "rolled back" if one["rolled_back"] else str(one["action"])
 
 
 def imported(found: Mapping[str, Any]) -> str:
