@@ -415,6 +415,45 @@ def upgrade() -> None:
 
 
 @app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(help="A new directory for it.")],
+    json_: Json = False,
+) -> None:
+    """Copy the database, and the adapters and datasets that it names, while everything runs."""
+    from deploy import backup as keeping
+    from deploy import tables
+
+    manifest = keeping.backup(_store_settings().database_url, directory)
+    found = manifest.model_dump(mode="json", exclude={"files"})
+    _show(found, json_, f"backed up to {directory}: {tables.backed_up(manifest)}")
+    if manifest.lacking:
+        typer.echo(f"mynah: not in the backup: {'; '.join(manifest.lacking)}", err=True)
+        sys.exit(1)
+
+
+@app.command()
+def restore(
+    directory: Annotated[Path, typer.Argument(help="What `mynah backup` made.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare each file with its hash.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Bring a backup to an empty MYNAH_DATA_DIR and an empty database, after checking all of it."""
+    from deploy import backup as keeping
+    from deploy import copies, tables
+
+    if check:
+        manifest, what = copies.check(directory), f"{directory} is whole"
+    else:
+        settings = _store_settings()
+        manifest = keeping.restore(directory, settings.database_url, settings.data_dir)
+        what = f"restored to {settings.data_dir.resolve()}"
+    found = manifest.model_dump(mode="json", exclude={"files"})
+    _show(found, json_, f"{what}: {tables.backed_up(manifest)}")
+
+
+@app.command()
 def demo(
     facts: Annotated[int | None, typer.Option(min=8, help="Use only so many facts.")] = None,
     home: Annotated[Path, typer.Option(help="Where its data goes.")] = Path(".mynah/demo"),

@@ -13,6 +13,7 @@ from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
 from bot.store.pins import BadPin, NoSuchPin
+from deploy.copies import BadBackup
 from deploy.facts import BadInput
 from deploy.local import SetFailed
 from deploy.migrate import StoreNotReady
@@ -36,6 +37,7 @@ _STATUS: dict[type[Exception], int] = {
     BadFile: BAD_INPUT,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
+    BadBackup: FAILED,
     NotKept: FAILED,
     StoreNotReady: FAILED,
     ReleaseError: FAILED,

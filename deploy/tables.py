@@ -8,6 +8,7 @@ from typing import Any
 from bot.importing.pairs import printable
 from bot.run_words import before_after, tried
 from bot.store.run_view import Tried
+from deploy.copies import Manifest
 
 
 def status(found: Mapping[str, Any]) -> str:
@@ -59,6 +60,17 @@ def _state(one: Mapping[str, Any]) -> str:
     if one["other_base"]:
         return "for another base"
     return "live" if one["live"] else "rolled back" if one["rolled_back"] else str(one["action"])
+
+
+def backed_up(found: Manifest) -> str:
+    """What a backup holds, in one line."""
+    adapters, datasets = found.count("adapters"), found.count("datasets")
+    base = f"; the base model was {found.base}" if found.base else ""
+    return (
+        f"the database ({found.kind}) of {found.made_at:%Y-%m-%d %H:%M} UTC, "
+        f"{adapters} adapter{'' if adapters == 1 else 's'}, "
+        f"{datasets} dataset{'' if datasets == 1 else 's'}{base}"
+    )
 
 
 def imported(found: Mapping[str, Any]) -> str:

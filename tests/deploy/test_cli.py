@@ -473,7 +473,7 @@ def test_every_command_has_help(mynah: Mynah) -> None:
 
 COMMANDS = (
     "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "promote",
-    "discard", "pause", "resume", "db upgrade", "demo", "play",
+    "discard", "pause", "resume", "db upgrade", "demo", "play", "backup", "restore",
 )  # fmt: skip
 
 
