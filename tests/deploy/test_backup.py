@@ -194,6 +194,8 @@ def test_a_file_that_is_not_what_was_backed_up_is_found(
         else:
             (kept / name).unlink()
         with pytest.raises(BadBackup, match=Path(name).name):
+            check(kept)
+        with pytest.raises(BadBackup, match=Path(name).name):
             restore(kept, elsewhere, target)
         assert not target.parent.exists() or list(target.parent.iterdir()) == []
         (kept / name).write_bytes(content)
