@@ -18,7 +18,16 @@ from sqlmodel import Session, select
 
 from bot import releases
 from bot.store.database import reading, transaction
-from bot.store.schema import Adapter, Audit, Dataset, Evaluation, Run, RunTrigger, ServedBase
+from bot.store.schema import (
+    Adapter,
+    Audit,
+    Dataset,
+    Evaluation,
+    Run,
+    RunStatus,
+    RunTrigger,
+    ServedBase,
+)
 from deploy.backup import backup, restore
 from deploy.copies import MANIFEST, BadBackup, check
 from serving.adapters import publish, validate
@@ -89,7 +98,7 @@ def release(session: Session, data_dir: Path, base: Path, staging: Path, seed: i
         team_id=TEAM, name=made.name, sha256=made.sha256, path=str(made.path),
         base_model=spec.model, base_sha256=spec.sha256, rank=made.rank,
     )  # fmt: skip
-    run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status="kept")
+    run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.KEPT)
     session.add_all([adapter, run])
     session.flush()
     candidate = releases.add_candidate(session, TEAM, adapter.id or 0, "worker")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,8 +195,7 @@ def test_only_the_active_worker_acts(
         second = workers.start(MYNAH_BASE_MODEL=str(new))
         until(lambda: "health on" in _log(settings, 1))
         for _ in range(3):  # meanwhile the second one asks for the lease, too
-            held_until = _lease(engine).until
-            until(lambda at=held_until: _lease(engine).until > at)
+            until(partial(_renewed, engine, _lease(engine).until))
         assert changes(engine) == []
         first.kill()
         until(lambda: changes(engine))
@@ -214,6 +215,10 @@ def test_only_the_active_worker_acts(
 
 def _active(engine: Engine) -> int:
     return int(_lease(engine).owner.split(":")[1])
+
+
+def _renewed(engine: Engine, since: datetime) -> bool:
+    return _lease(engine).until > since
 
 
 def _lease(engine: Engine) -> Lease:
