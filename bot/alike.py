@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.embedder import Embedder
+from bot.numerals import may_be_one, spelled
 
 Vectors = NDArray[np.float32]  # (n, d), unit rows
 
@@ -84,7 +85,7 @@ def contrasted(one: str, other: str) -> bool:
 
 def same_answers(pairs: Sequence[tuple[str, str]], embedder: Embedder) -> list[bool]:
     """Of each pair of answers, whether they say the same in other words."""
-    claim_alike = {pair for pair in pairs if _claims(pair[0]) == _claims(pair[1])}
+    claim_alike = {pair for pair in pairs if _claim_the_same(*pair)}
     texts = list(dict.fromkeys(text for pair in claim_alike for text in pair))
     rows = dict(zip(texts, embedder.embed(texts), strict=True)) if texts else {}
     return [
@@ -108,9 +109,18 @@ def _telling(question: str) -> list[str]:
     return [word for word in words if word not in _PLAIN]
 
 
-def _claims(answer: str) -> tuple[set[str], bool]:
-    """The figures of an answer, and whether it denies something."""
-    return _figures(answer), len(_NOT.findall(answer)) % 2 == 1
+def _claim_the_same(one: str, other: str) -> bool:
+    """Whether two answers name the same numbers, in digits or words, and deny as much."""
+    denials = (len(_NOT.findall(answer)) % 2 for answer in (one, other))
+    (first, maybe_first), (second, maybe_second) = _numbers(one), _numbers(other)
+    agree = first <= second | maybe_second and second <= first | maybe_first
+    return agree and len(set(denials)) == 1
+
+
+def _numbers(answer: str) -> tuple[set[str], set[str]]:
+    """The numbers of an answer, and those that it may mean."""
+    text = answer.casefold()
+    return _figures(text) | spelled(text), {"1"} if may_be_one(text) else set()
 
 
 def _figures(text: str) -> set[str]:

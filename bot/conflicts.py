@@ -9,7 +9,7 @@ that it does so again; whoever is stopped in between, the next one goes on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from bot.store.schema import Conflict, ConflictStatus, Example, ExampleStatus, F
 from bot.store.teams import lock_team
 
 AT_ONCE = 500  # examples are compared with all others in one go
+_Near = tuple[Example, Example, float]  # which may ask the same, and their cosine
 OPEN = (ConflictStatus.POSSIBLE, ConflictStatus.REPLACED)
 _COUNTING = (ExampleStatus.LIVE, ExampleStatus.HELD)
 
@@ -58,18 +59,39 @@ def compare(engine: Engine, team_id: str, embedder: Embedder) -> Comparison | No
         due = list(session.exec(_due(team_id).limit(AT_ONCE)))
         if not due:
             return None
-        near = [pair for scope in {one.scope for one in due}
-                for pair in _near(session, team_id, scope, due, embedder.name)]  # fmt: skip
+        near = _near_by_scope(session, team_id, due, embedder.name)
         said = {one.id: _said_at(session, one) for pair in near for one in pair[:2]}
-    agree = alike.same_answers([(one.answer, other.answer) for one, other, _ in near], embedder)
-    sure_from = alike.limits(embedder.name).sure
-    found = []
-    for (one, other, similarity), same in zip(near, agree, strict=True):
-        if not same:
-            older, newer = sorted((one, other), key=lambda each: (said[each.id], each.id))
-            sure = similarity >= sure_from and not alike.contrasted(one.question, other.question)
-            found.append((newer, older, similarity, sure))
-    return Comparison(list(_with_wordings(found)), {one.id or 0: one.changed_at for one in due})
+    found = _contradictions(near, said, embedder)
+    return Comparison(found, {one.id or 0: one.changed_at for one in due})
+
+
+def foresee(
+    engine: Engine,
+    team_id: str,
+    embedder: Embedder,
+    new: Sequence[Example],
+    *,
+    retired: Collection[int],
+    replaces: bool = True,
+) -> list[Found]:
+    """What `compare` and `note` would find if these examples were stored. Changes nothing.
+
+    Args:
+        new: with embeddings, with ids that no stored one has, as they would follow on those, and
+            with the time at which each was said as `created_at`.
+        retired: the ids of stored examples that they would retire.
+        replaces: as for `note`.
+    """
+    with reading(engine) as session:
+        near = _near_by_scope(session, team_id, new, embedder.name, retired)
+        said = {one.id: _said_at(session, one) for pair in near for one in pair[:2]}
+    foreseen, gone = [], set[int]()
+    for found in _contradictions(near, said, embedder):
+        if gone.isdisjoint((found.newer_id, found.older_id)):
+            one = found if replaces else replace(found, sure=False)
+            foreseen.append(one)
+            gone |= {one.older_id} if one.sure else set()
+    return foreseen
 
 
 def note(
@@ -99,6 +121,26 @@ def of_newer(session: Session, newer_id: int) -> list[Conflict]:
     """The conflicts of an example with older ones that wait for staff's word."""
     rows = select(Conflict).where(Conflict.newer_id == newer_id, col(Conflict.status).in_(OPEN))
     return list(session.exec(rows.order_by(col(Conflict.id))))
+
+
+def waiting(session: Session, team_id: str, among: Collection[int]) -> list[Conflict]:
+    """The conflicts that wait for staff's word in which one of these examples stands."""
+    rows = select(Conflict).where(Conflict.team_id == team_id, col(Conflict.status).in_(OPEN))
+    return [one for one in session.exec(rows.order_by(col(Conflict.id)))
+            if not {one.newer_id, one.older_id}.isdisjoint(among)]  # fmt: skip
+
+
+def lost(session: Session, team_id: str) -> set[int]:
+    """The ids of the examples of which staff said that another one is right."""
+    settled = select(Conflict).where(Conflict.team_id == team_id, col(Conflict.status).not_in(OPEN))
+    said = {ConflictStatus.OLDER: lambda one: one.newer_id,
+            ConflictStatus.NEWER: lambda one: one.older_id}  # fmt: skip
+    return {said[one.status](one) for one in session.exec(settled) if one.status in said}
+
+
+def is_due(session: Session, team_id: str) -> bool:
+    """Whether something has begun to count that was not compared yet."""
+    return session.exec(_due(team_id).limit(1)).first() is not None
 
 
 def decide(session: Session, conflict: Conflict, verdict: ConflictStatus, user: str) -> None:
@@ -157,9 +199,18 @@ def _due(team_id: str) -> SelectOfScalar[Example]:
     )
 
 
+def _near_by_scope(
+    session: Session, team_id: str, due: Sequence[Example], embedder: str,
+    without: Collection[int] = (),
+) -> list[_Near]:  # fmt: skip
+    return [pair for scope in dict.fromkeys(one.scope for one in due)
+            for pair in _near(session, team_id, scope, due, embedder, without)]  # fmt: skip
+
+
 def _near(
-    session: Session, team_id: str, scope: str | None, due: Sequence[Example], embedder: str
-) -> Iterator[tuple[Example, Example, float]]:
+    session: Session, team_id: str, scope: str | None, due: Sequence[Example], embedder: str,
+    without: Collection[int],
+) -> Iterator[_Near]:  # fmt: skip
     """Pairs of a due example and another of its scope that may ask the same, each pair once."""
     stored = session.exec(
         select(col(Example.id), col(Example.embedding))
@@ -168,19 +219,40 @@ def _near(
         .where(col(Example.embedding).is_not(None))
         .order_by(col(Example.id))
     ).all()
-    place = {key: at for at, (key, _) in enumerate(stored)}
+    vectors = {key or 0: vector or b"" for key, vector in stored if key not in without}
+    known = {one.id or 0: one for one in due if (one.scope, one.embedder) == (scope, embedder)}
+    # What is not stored yet is compared like the rest.
+    vectors |= {key: one.embedding for key, one in known.items() if one.embedding}
+    keys = list(vectors)
+    place = {key: at for at, key in enumerate(keys)}
     mine = [one for one in due if one.id in place]
     if not mine:
         return
-    rows = np.stack([np.frombuffer(vector or b"", dtype=np.float32) for _, vector in stored])
-    some = rows[[place[one.id] for one in mine]]
+    rows = np.stack([np.frombuffer(vector, dtype=np.float32) for vector in vectors.values()])
+    some = rows[[place[one.id or 0] for one in mine]]
     seen: set[frozenset[int]] = set()
     for at, column, similarity in alike.close(some, rows, alike.limits(embedder).possible):
-        one, other = mine[at], session.get_one(Example, stored[column][0])
+        key = keys[column]
+        one, other = mine[at], known.get(key) or session.get_one(Example, key)
         pair = frozenset((one.id or 0, other.id or 0))
         if len(pair) == 2 and pair not in seen and _may_contradict(one, other):
             seen.add(pair)
             yield one, other, similarity
+
+
+def _contradictions(
+    near: Sequence[_Near], said: Mapping[int | None, datetime], embedder: Embedder
+) -> list[Found]:
+    """Those of the pairs whose answers differ, with what was said later as the newer."""
+    agree = alike.same_answers([(one.answer, other.answer) for one, other, _ in near], embedder)
+    sure_from = alike.limits(embedder.name).sure
+    found = []
+    for (one, other, similarity), same in zip(near, agree, strict=True):
+        if not same:
+            older, newer = sorted((one, other), key=lambda each: (said[each.id], each.id))
+            sure = similarity >= sure_from and not alike.contrasted(one.question, other.question)
+            found.append((newer, older, similarity, sure))
+    return list(_with_wordings(found))
 
 
 def _may_contradict(one: Example, other: Example) -> bool:

@@ -139,15 +139,23 @@ def _load(name: str, path: str) -> Any:
     try:
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as bars
     except ImportError as error:
         raise BadEmbedder(
             "sentence-transformers is not installed; install it or set 'none'"
         ) from error
     torch.set_num_threads(1)
+    # Reading what is on the disk takes a moment; only a download is worth a bar.
+    shown = bars.is_progress_bar_enabled()
+    if Path(path).is_dir():
+        bars.disable_progress_bar()
     try:
         return SentenceTransformer(path, device="cpu")
     except (OSError, ValueError, RuntimeError) as error:
         raise BadEmbedder(f"{name}: {_first_line(error)}") from error
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:

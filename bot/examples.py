@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,16 +36,22 @@ from bot.store.schema import (
 __all__ = [
     "Draft", "add", "content_hash", "counts", "distrust", "distrusted_at", "draft",
     "forget_measured", "forget_message", "free", "hold", "made", "of_feedback", "plain", "put_back",
-    "redact", "retire", "retired_by", "revoke", "source_rows", "trust", "voices", "wrong",
+    "redact", "replaced_by", "retire", "retired_by", "revoke", "source_rows", "trust", "voices",
+    "wrong",
 ]  # fmt: skip
 
 
 # No text of more characters is looked at: the time that redacting takes grows with their square.
 _LONGEST = 12_000
+_REPLACED = re.compile(r"example:(\d+) answers the same question")
 # What counts, or may count again.
 _STANDING = (
     ExampleStatus.LIVE, ExampleStatus.RETIRED, ExampleStatus.HELD, ExampleStatus.REJECTED,
 )  # fmt: skip
+
+
+class NotTaken(Exception):
+    """An example cannot be taken back, or given back, as it stands."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +80,14 @@ def draft(
         answer: what staff approved, or wrote instead of `rejected`.
         rejected: the bot's answer that a correction replaced.
         scope: the only channel in which the example may be used; None for the whole workspace.
-        keep: contacts that the house publishes, never redacted.
+        keep: contacts that the house publishes, never redacted: see `bot.redaction.redact`.
     """
     texts = [plain(text) for text in (question, answer, rejected or "")]
     if len(texts[2]) > _LONGEST:
         texts[2] = ""
     if max(map(len, texts)) > _LONGEST:  # it was not redacted, so it is not kept either
-        return Draft("", "", None, scope, f"a text is longer than {_LONGEST} characters")
+        what = "question" if len(texts[0]) > _LONGEST else "answer"
+        return Draft("", "", None, scope, f"the {what} is longer than {_LONGEST} characters")
     clean_question, clean_answer, clean_rejected = redact_together(texts, keep)
     if same(clean_rejected, clean_answer):
         clean_rejected = ""
@@ -87,12 +95,12 @@ def draft(
     return Draft(clean_question, clean_answer, clean_rejected or None, scope, reason)
 
 
-def wrong(question: str, rejected: str) -> Draft:
+def wrong(question: str, rejected: str, *, keep: Collection[str] = ()) -> Draft:
     """Make a draft of what staff called wrong and put nothing in the place of.
 
     It is cleaned, redacted and refused as an answer would be.
     """
-    made = draft(question, rejected)
+    made = draft(question, rejected, keep=keep)
     return replace(made, answer="", rejected=made.answer or None)
 
 
@@ -173,6 +181,58 @@ def put_back(session: Session, example: Example) -> None:
     """Let a retired example count again, unless a newer one answers the very same question."""
     if example.status is ExampleStatus.RETIRED:
         _count_again(session, example)
+
+
+def take_back(session: Session, example: Example, why: str, by: str) -> list[Example]:
+    """Let one example count no more; `give_back` undoes it. Returns what counts again instead.
+
+    Importing its file again does not bring it back, unlike staff who approve the answer anew.
+
+    Raises:
+        NotTaken: it does not count, or people have to settle first whether it does.
+    """
+    if example.status not in _STANDING or example.status is ExampleStatus.HELD:
+        raise NotTaken(f"example {example.id} does not count: {example.status}, {example.reason}")
+    _change(example, ExampleStatus.REVOKED, holds.TAKEN_BACK + why)
+    session.flush()
+    _audit_revoked(session, example, why, by=by)
+    return _revive_retired(session, example)
+
+
+def give_back(session: Session, example: Example, by: str) -> None:
+    """Undo `take_back`: it counts again, unless a newer one answers the same question by now, or
+    whose word it is was distrusted since.
+
+    Raises:
+        NotTaken: it was not taken back so, or whoever approved it has taken that back since.
+    """
+    if not _was_taken(example):
+        raise NotTaken(f"example {example.id} was not taken back by `mynah revoke`")
+    given = session.get(Feedback, example.feedback_id) if example.feedback_id else None
+    if given is not None and given.revoked_at is not None:
+        raise NotTaken(f"example {example.id} stays out: {given.user} took the approval back since")
+    user = example.approved_by.removeprefix(IMPORTED)
+    if counts(session, example.team_id, user, example.created_at):
+        _count_again(session, example)
+    else:
+        _change(example, ExampleStatus.HELD, holds.DISTRUSTED)
+    audit.record(session, example.team_id, by, "example.restore", f"example:{example.id}")
+
+
+def alike(session: Session, example: Example) -> list[Example]:
+    """The other live examples that say the very same."""
+    same = select(Example).where(
+        Example.team_id == example.team_id,
+        Example.content_hash == example.content_hash,
+        Example.status == ExampleStatus.LIVE,
+        Example.id != example.id,
+    )
+    return list(session.exec(same.order_by(col(Example.id))))
+
+
+def _was_taken(example: Example) -> bool:
+    taken = (example.reason or "").startswith(holds.TAKEN_BACK)
+    return example.status is ExampleStatus.REVOKED and taken
 
 
 def revoke(session: Session, feedback_id: int, why: str) -> Example | None:
@@ -292,7 +352,7 @@ def counts(session: Session, team_id: str, user: str, at: datetime) -> bool:
 
 def forget_message(
     session: Session, team_id: str, channel: str, ts: str, *,
-    reads: str | None = None, before: str = "",
+    reads: str | None = None, before: str = "", keep: Collection[str] = (),
 ) -> list[Example]:  # fmt: skip
     """Forget every example made from a message that was deleted or edited.
 
@@ -303,12 +363,13 @@ def forget_message(
         reads: the message's words as they are now. What was made of these very words stays: it was
             approved after the edit, which is only told of late.
         before: the words that this edit changed.
+        keep: as for `draft`.
     """
     wanted = _made_from(team_id, channel, ts)
     examples = [
         example
         for example in session.exec(wanted)
-        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before))
+        if not (_is_blank(example) or _still_holds(session, example, ts, reads, before, keep))
     ]
     for example in examples:
         _blank(session, example)
@@ -406,15 +467,23 @@ def retired_by(example: Example) -> str:
     return f"example:{example.id} answers the same question"
 
 
-def _revive_retired(session: Session, example: Example) -> None:
+def replaced_by(reason: str | None) -> int | None:
+    """The id of the example that took the place of one, by its reason; None if none did."""
+    found = _REPLACED.fullmatch(reason or "")
+    return int(found[1]) if found else None
+
+
+def _revive_retired(session: Session, example: Example) -> list[Example]:
     """What a newer word had retired counts again, now that the newer word was taken back."""
     retired = select(Example).where(
         Example.team_id == example.team_id,
         Example.status == ExampleStatus.RETIRED,
         Example.reason == retired_by(example),
     )
-    for older in session.exec(retired.order_by(col(Example.id))):
-        _count_again(session, older)
+    older = list(session.exec(retired.order_by(col(Example.id))))
+    for one in older:
+        _count_again(session, one)
+    return [one for one in older if one.status is ExampleStatus.LIVE]
 
 
 def _count_again(session: Session, example: Example) -> None:
@@ -445,12 +514,13 @@ def _is_blank(example: Example) -> bool:
 
 
 def _still_holds(
-    session: Session, example: Example, ts: str, reads: str | None, before: str
-) -> bool:
+    session: Session, example: Example, ts: str, reads: str | None, before: str,
+    keep: Collection[str],
+) -> bool:  # fmt: skip
     if reads is None or max(len(reads), len(before)) > _LONGEST:
         return False
     texts = (example.question, example.answer or example.rejected or "")
-    now, once = _versions(reads), _versions(before)
+    now, once = _versions(reads, keep), _versions(before, keep)
     if not any(_made_of(text, now, once) for text in texts):
         return False
     feedback = session.get(Feedback, example.feedback_id) if example.feedback_id else None
@@ -459,9 +529,10 @@ def _still_holds(
     return feedback.correction in (None, reads)
 
 
-def _versions(words: str) -> set[str]:
-    """A message as examples hold it."""
-    return {redact(words), redact(cut(words))} - {""}
+def _versions(words: str, keep: Collection[str]) -> set[str]:
+    """A message as examples hold it, also those from before there was something to keep."""
+    texts = (words, cut(words))
+    return {redact(text, kept) for text in texts for kept in ((), keep)} - {""}
 
 
 def _made_of(text: str, now: set[str], before: set[str]) -> bool:
@@ -529,13 +600,13 @@ def forget_measured(session: Session, evaluation: Evaluation) -> None:
             _blank_measured(session, example)
 
 
-def _audit_revoked(session: Session, example: Example, why: str) -> None:
+def _audit_revoked(session: Session, example: Example, why: str, *, by: str = "") -> None:
     assert example.id is not None
     adapters = adapters_trained_on(session, example.id)
     audit.record(
         session,
         example.team_id,
-        example.approved_by,
+        by or example.approved_by,
         "example.revoke",
         f"example:{example.id}",
         why=why,

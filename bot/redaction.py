@@ -1,10 +1,10 @@
 """Taking secrets and personal data out of text before it is learned.
 
-Known shapes only: e-mail addresses, phone numbers, bank and card numbers (checksums verified), and
-keys, tokens and passwords. Names and postal addresses are not recognised. Technical text (ports,
-versions, dates, hosts, paths, commands) is left alone. Libraries were weighed: detect-secrets
-reports secrets in quoted source code instead of replacing them in prose, and phonenumbers needs to
-know the country to see a national number.
+Known shapes only: e-mail addresses, phone numbers, US social security numbers, bank and card
+numbers (checksums verified), and keys, tokens and passwords. Names and postal addresses are not
+recognised. Technical text (ports, versions, dates, hosts, paths, commands) is left alone. Libraries
+were weighed: detect-secrets reports secrets in quoted source code instead of replacing them in
+prose, and phonenumbers needs to know the country to see a national number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bot.sensitive import RULES, Rule, Span
 
-PLACEHOLDER = re.compile(r"\[(?:email|phone|secret|iban|card)\]")
+PLACEHOLDER = re.compile(r"\[(?:email|phone|secret|ssn|iban|card)\]")
 # Shorter values are ordinary words and numbers too often to be hunted for everywhere.
 _SHORTEST_VALUE = 4
 _SEPARATORS = r"[ ()./\-]*"
@@ -32,8 +32,8 @@ def redact(text: str, keep: Collection[str] = ()) -> str:
 
     Args:
         text: plain text (see `bot.mrkdwn.plain`).
-        keep: what the house itself publishes (its support address, its hotline), exactly as
-            written; never redacted.
+        keep: what the house itself publishes, never redacted: an address or a number, exactly as
+            written, or a domain, for each address there.
     """
     return redact_together([text], keep)[0]
 
@@ -51,12 +51,19 @@ def _pass(texts: list[str], kept: set[str]) -> list[str]:
     found: dict[str, str] = {}
     for rule in RULES:
         for index, text in enumerate(texts):
-            spans = [span for span in rule.spans(text) if _at(text, span).casefold() not in kept]
+            spans = [span for span in rule.spans(text) if not _is_kept(_at(text, span), rule, kept)]
             found.update((_at(text, span), rule.placeholder) for span in spans)
             texts = [*texts[:index], _replace(text, spans, rule), *texts[index + 1 :]]
     for value, placeholder in sorted(found.items(), key=lambda item: -len(item[0])):
         texts = [_outside(text, _traces(value, placeholder), placeholder) for text in texts]
     return texts
+
+
+def _is_kept(value: str, rule: Rule, kept: Collection[str]) -> bool:
+    """Whether the house publishes it. A domain is that of an address: passwords hold @, too."""
+    whole = value.casefold()
+    domain = whole.rpartition("@")[2] if rule.placeholder == "[email]" else whole
+    return any(one in kept for one in (whole, domain, f"@{domain}"))
 
 
 def _at(text: str, span: Span) -> str:
@@ -89,7 +96,7 @@ def _traces(value: str, placeholder: str) -> re.Pattern[str] | None:
     """What `value` may look like elsewhere, or None where looking would do harm."""
     if len(value) < _SHORTEST_VALUE:
         return None
-    if placeholder in ("[phone]", "[card]", "[iban]"):
+    if placeholder in ("[phone]", "[card]", "[iban]", "[ssn]"):
         return _respaced(value, placeholder)
     forms = "|".join(re.escape(form) for form in sorted({value, quote(value, safe="")}, key=len))
     border = (r"(?<!\w)", r"(?!\w)") if len(value) < 6 else ("", "")
@@ -105,6 +112,11 @@ def _respaced(value: str, placeholder: str) -> re.Pattern[str]:
         prefix = rf"\+?\(?(?:\d{_SEPARATORS}){{0,7}}"
     digits = _SEPARATORS.join(signs)
     return re.compile(rf"(?<![\w]){prefix}{digits}(?!\w)", re.IGNORECASE)
+
+
+def placeholders(*texts: str) -> list[str]:
+    """The placeholders in the texts, such as ``[email]``, each as often as it stands there."""
+    return [found for text in texts for found in PLACEHOLDER.findall(text)]
 
 
 def bare(text: str) -> str:

@@ -57,6 +57,12 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+# 40 signs alone may be anything: only near a word that says so, or near the id that goes with it
+# (which is redacted by then). https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html
+_AWS_SIGNS = r"(?<![\w/+=.-])(?P<value>[A-Za-z0-9/+]{40})(?![\w/+=-])"
+_AWS_WORD = r"(?:(?<![A-Za-z])(?:aws|amazon)|secret)"
+_AWS_AFTER = re.compile(rf"{_AWS_WORD}[\s\S]{{0,80}}?{_AWS_SIGNS}", re.IGNORECASE)
+_AWS_BEFORE = re.compile(rf"{_AWS_SIGNS}(?=[\s\S]{{0,80}}?{_AWS_WORD})", re.IGNORECASE)
 _WEBHOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<value>[\w/-]+)")
 _BEARER = re.compile(r"\b(?:Bearer|Basic|Token)\s+(?P<value>[\w.~+/-]{16,}={0,2})", re.IGNORECASE)
 _GIVEAWAY = (
@@ -114,6 +120,13 @@ def _spoken(value: str) -> int:
     return len(spoken) if odd or _has_symbol(spoken) else 0
 
 
+def _aws_key(value: str) -> int:
+    """Random signs: not the hash of a commit, a path or a long name."""
+    mixed = (str.isupper, str.islower, str.isdigit)
+    random = all(any(map(kind, value)) for kind in mixed) and value.count("/") < 5
+    return len(value) if random else 0
+
+
 def _has_symbol(value: str) -> bool:
     return any(sign in "!#$%&*+=?@^_~" for sign in value)
 
@@ -135,6 +148,12 @@ _EMAIL_ALOUD = re.compile(
     re.IGNORECASE,
 )
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Z0-9])", re.IGNORECASE)
+_SSN = re.compile(r"(?<![\w.-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])")
+_SSN_SAID = re.compile(
+    r"\b(?:SSN|social security (?:number|no\.?))(?: is)?[: #]{0,3}"
+    r"(?P<value>(?!000|666|9)\d{3}[ -]?(?!00)\d\d[ -]?(?!0000)\d{4})(?![\w-])",
+    re.IGNORECASE,
+)
 _CARD = re.compile(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?!\w)")
 _GAP = r"[ ./\-]?\(?(?:0\))?[ ./\-]?"
 _PHONE_WORD = (
@@ -207,6 +226,8 @@ RULES = (
     Rule("[secret]", _PRIVATE_KEY),
     Rule("[secret]", _URL_LOGIN),
     Rule("[secret]", _TOKEN),
+    Rule("[secret]", _AWS_AFTER, _aws_key),
+    Rule("[secret]", _AWS_BEFORE, _aws_key),
     Rule("[secret]", _WEBHOOK),
     Rule("[secret]", _BEARER, _spoken),
     Rule("[secret]", _CURL_USER, _given),
@@ -218,6 +239,8 @@ RULES = (
     Rule("[secret]", _PIN),
     Rule("[email]", _EMAIL),
     Rule("[email]", _EMAIL_ALOUD),
+    Rule("[ssn]", _SSN),
+    Rule("[ssn]", _SSN_SAID),
     Rule("[iban]", _IBAN, _iban),
     Rule("[card]", _CARD, _card),
     Rule("[phone]", _PHONE_SAID, _long_enough),

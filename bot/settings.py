@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -9,11 +10,30 @@ from pydantic_core import PydanticCustomError
 
 from serving.settings import Names, ServingSettings, name_of, names_of, split_names
 
+# An address, a domain with or without its @, or a phone number; perhaps of one workspace alone.
+_CONTACT = re.compile(
+    r"(?:T\w+:)?(?:[^\s@:]*@)?[\w-]+(?:\.[\w-]+)+|(?:T\w+:)?[+(]?\d[\d ()./-]{5,}"
+)
+
 
 class StoreSettings(ServingSettings):
     """What every process with a database needs."""
 
     database: SecretStr = Field(SecretStr(""), alias="DATABASE_URL")
+    # What the house itself publishes stays in what is learned: addresses, domains, numbers.
+    keep_contacts: Names = Field((), alias="MYNAH_KEEP_CONTACTS")
+
+    @field_validator("keep_contacts", mode="before")
+    @classmethod
+    def _split_contacts(cls, value: Any) -> Any:
+        return split_names(value)
+
+    @field_validator("keep_contacts")
+    @classmethod
+    def _contacts(cls, contacts: Names) -> Names:
+        if not all(_CONTACT.fullmatch(one) for one in contacts):
+            raise ValueError("must be addresses, domains (example.com) or phone numbers")
+        return contacts
 
     @property
     def database_url(self) -> str:
@@ -62,7 +82,7 @@ class BotSettings(StoreSettings):
 
     def of(self, team_id: str) -> BotSettings:
         """The settings as they are in one workspace."""
-        lists = ("staff", "admins", "widen_channels")
+        lists = ("staff", "admins", "widen_channels", "keep_contacts")
         ones = ("admin_channel", "review_channel", "oncall")
         return self.model_copy(
             update={name: names_of(team_id, getattr(self, name)) for name in lists}

@@ -1,4 +1,4 @@
-"""`mynah backup` and `mynah restore`: everything that cannot be made again, while it is in use.
+"""`mynah backup` and `mynah recover`: everything that cannot be made again, while it is in use.
 
 The database is copied first, and then the adapters and datasets that the copy names: their files
 were there before their rows, and are never changed. What else lies in the data directory (logs,
@@ -47,7 +47,7 @@ def backup(url: str, directory: Path) -> Manifest:
     return manifest
 
 
-def restore(directory: Path, url: str, data_dir: Path) -> Manifest:
+def recover(directory: Path, url: str, data_dir: Path) -> Manifest:
     """Bring a backup to an empty data directory and an empty database, and check each file.
 
     Killed at any moment, it leaves no data directory that looks whole; on PostgreSQL the database
@@ -63,7 +63,7 @@ def restore(directory: Path, url: str, data_dir: Path) -> Manifest:
     _refuse_other(manifest, url)
     dumps.refuse_full(url)
     database = None
-    with copies.appearing(data_dir, "restoring") as beside:
+    with copies.appearing(data_dir, "recovering") as beside:
         for name, sha256 in manifest.files.items():
             if name == DATABASE["postgresql"]:
                 continue
@@ -122,7 +122,7 @@ def _keep_datasets(named: Named, beside: Path, lacking: list[str]) -> dict[str, 
 
 def _refuse_other(manifest: Manifest, url: str) -> None:
     if dumps.kind_of(url) != manifest.kind:
-        raise BadBackup(f"DATABASE_URL: the backup is of {manifest.kind}, so restore it to that")
+        raise BadBackup(f"DATABASE_URL: the backup is of {manifest.kind}, so recover it to that")
     if not migrate.is_known(manifest.revision):
         raise BadBackup(f"it was made by a newer Mynah (revision {manifest.revision})")
 
@@ -141,7 +141,7 @@ def _stage_sqlite(beside: Path, file: Path, data_dir: Path) -> tuple[Path, Path]
     dumps.set_paths(staged, data_dir)
     staged.chmod(0o600)
     inside = file.is_relative_to(data_dir)
-    target = beside / file.relative_to(data_dir) if inside else Path(f"{file}.restoring")
+    target = beside / file.relative_to(data_dir) if inside else Path(f"{file}.recovering")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(staged, target)
     return None if inside else (target, file)

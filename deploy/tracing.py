@@ -9,14 +9,17 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from bot import confidence, permalink
-from bot.store import lineage, proofs, receipts
+from bot.store import lineage, origins, proofs, receipts
 from bot.store.lineage import Learned, Lived
+from bot.store.origins import Origin
 from bot.store.proofs import Change
 from bot.store.receipts import Used
 from bot.store.schema import (
     Adapter,
     Answer,
+    Audit,
     Dataset,
+    Example,
     Feedback,
     Question,
     Release,
@@ -24,13 +27,19 @@ from bot.store.schema import (
 )
 from deploy.facts import BadInput
 
-NAMES = "an answer's id, a message's link or CHANNEL:TS, an adapter's name, or a release (v3)"
+NAMES = (
+    "an answer's id, a message's link or CHANNEL:TS, an adapter's name, a release (v3), or an "
+    "example (example:7)"
+)
+_EXAMPLE = "example:"
 
 
 def trace(session: Session, team_id: str, word: str) -> dict[str, Any]:
     """The lineage of what `word` names. Raises BadInput."""
     if word.isdecimal():
         return {"answer": _answer(session, answer(session, team_id, word))}
+    if word.startswith(_EXAMPLE):
+        return {"example": _example(session, example(session, team_id, word))}
     if (place := permalink.message(word)) is not None:
         return _message(session, team_id, *place)
     if word.startswith("v") and word[1:].isdecimal():
@@ -52,6 +61,18 @@ def answer(session: Session, team_id: str, word: str) -> Answer:
     return found[0]
 
 
+def example(session: Session, team_id: str, word: str) -> Example:
+    """The example that `example:7`, or 7, names. Raises BadInput."""
+    number = word.removeprefix(_EXAMPLE)
+    if not number.isdecimal():
+        raise BadInput(f"{word!r} is no example: each has a number, as `mynah trace` shows it")
+    rows = select(Example).where(Example.team_id == team_id, Example.id == int(number))
+    found = session.exec(rows).first() if len(number) < 18 else None
+    if found is None:
+        raise BadInput(f"there is no example {number}")
+    return found
+
+
 def adapter_facts(session: Session, one: Adapter) -> dict[str, Any]:
     """An adapter: what it was made from, and where it answered."""
     found = lineage.ancestry(session, one)
@@ -71,7 +92,7 @@ def adapter_facts(session: Session, one: Adapter) -> dict[str, Any]:
 
 
 def learned_facts(one: Learned) -> dict[str, Any]:
-    """An example: its words, whose they are, and what they came from."""
+    """An example: its words, whose they are, and the messages or the file they came from."""
     example = one.example
     return {
         "example": example.id,
@@ -82,6 +103,7 @@ def learned_facts(one: Learned) -> dict[str, Any]:
         "approved_by": example.approved_by,
         "feedback": _feedback(one.feedback) if one.feedback else None,
         "messages": [_place(*place) for place in one.sources],
+        "imported": _origin(one.origin) if one.origin else None,
     }
 
 
@@ -134,6 +156,21 @@ def _answer(session: Session, one: Answer) -> dict[str, Any]:
         "used": [used_facts(session, each) for each in receipt.used],
         "ratings": [_feedback(each) for each in lineage.ratings_of(session, one)],
         "taught": [_reach(session, each) for each in lineage.learned_of(session, one)],
+    }
+
+
+def _example(session: Session, one: Example) -> dict[str, Any]:
+    """How an example came, what was done with it since, and all that came of it."""
+    answers = lineage.answers_from(session, one)
+    return _reach(session, lineage.learned(session, one)) | {
+        "rejected": one.rejected,
+        "scope": one.scope,
+        "learned_at": one.created_at.isoformat(),
+        "history": [_done(each) for each in origins.history(session, one)],
+        "answers": {
+            "count": answers.count,
+            "newest": [_given(*each) for each in answers.first],
+        },
     }
 
 
@@ -226,6 +263,25 @@ def _feedback(one: Feedback) -> dict[str, Any]:
         "message": _place(one.channel, one.target_ts),
         "reason": one.reason,
         "revoked_at": _time(one.revoked_at),
+    }
+
+
+def _origin(one: Origin) -> dict[str, Any]:
+    return {"place": one.place, "sha256": one.sha256, "by": one.by, "at": one.at.isoformat()}
+
+
+def _done(one: Audit) -> dict[str, Any]:
+    what = one.action.removeprefix("example.")
+    return {"at": one.at.isoformat(), "what": what, "by": one.actor, "why": one.detail.get("why")}
+
+
+def _given(answer: Answer, question: Question) -> dict[str, Any]:
+    return {
+        "answer": answer.id,
+        "mode": str(answer.mode),
+        "question": question.text,
+        "text": answer.text,
+        "message": _place(answer.channel, answer.ts) if answer.ts else None,
     }
 
 

@@ -25,7 +25,12 @@ def test_lists_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are split, spaces and empty parts dropped, trailing slashes of URLs too."""
     monkeypatch.setenv("MYNAH_STAFF", "U1, S2,,")
     monkeypatch.setenv("MYNAH_VLLM_URLS", "http://a:1/,http://b:2")
+    contacts = "help@house.example,house.example,T0A:@other.example,+49 30 1234567"
+    monkeypatch.setenv("MYNAH_KEEP_CONTACTS", contacts)
     settings = read(BotSettings)
+    assert settings.of("T0A").keep_contacts[0] == "@other.example"
+    assert settings.of("T0B").keep_contacts[0] == "help@house.example"
+    assert len(settings.of("T0B").keep_contacts) == 3
     assert settings.staff == ("U1", "S2")
     assert settings.vllm_urls == ("http://a:1", "http://b:2")
 
@@ -43,6 +48,7 @@ def test_lists_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         (WorkerSettings, "MYNAH_RECIPE", "sft,magic"),
         (WorkerSettings, "MYNAH_TRAIN_MINUTES", "-5"),
         (BotSettings, "MYNAH_QUORUM", "-17"),
+        (BotSettings, "MYNAH_KEEP_CONTACTS", "help@house.example,everybody"),
         (WorkerSettings, "MYNAH_MOST_SHARE", "1.75"),
         (WorkerSettings, "MYNAH_RELEASE", "maybe"),
         (WorkerSettings, "MYNAH_JUDGE_URL", "judge.example.com"),

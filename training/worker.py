@@ -37,7 +37,6 @@ from training.settings import WorkerSettings
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 log = logging.getLogger("mynah.worker")
-LEASE = "worker"
 STOP_S = 10.0  # for what is just being looked at; a server that hangs is not waited for
 TRAINER = (sys.executable, "-m", "training.cycle")
 
@@ -199,11 +198,11 @@ class Worker:
             return self._renew(session)
 
     def _renew(self, session: Session) -> bool:
-        return leases.acquire(session, LEASE, self.owner, self.pace.lease_s)
+        return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
 
     def _release(self) -> None:
         with transaction(self.engine) as session:
-            leases.release(session, LEASE, self.owner)
+            leases.release(session, leases.WORKER, self.owner)
 
     def _due(self) -> list[Run]:
         with transaction(self.engine) as session:

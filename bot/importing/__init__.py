@@ -1,1 +1,1 @@
-"""Approved questions and answers from elsewhere: readers that know no database, and `storing`."""
+"""Approved questions and answers from elsewhere: readers, and what becomes of what they find."""

@@ -1,7 +1,8 @@
 """A FAQ in Markdown: headings with the text beneath them, or lines that begin with Q: and A:.
 
 A heading without further headings beneath is a question, and so is any other that ends with a
-question mark; the rest divide the page. https://spec.commonmark.org
+question mark; the rest divide the page, and what is said beneath them is named as not used.
+https://spec.commonmark.org
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.importing.pairs import BadFile, Contents, Pair, pair
+from bot.importing.pairs import BadFile, Contents, Pair, not_used, pair, short
 
 _INLINE = MarkdownIt("commonmark")
 # Only headings are read word by word: the text beneath is kept as it stands.
@@ -66,10 +67,11 @@ def read_faq(name: str, text: str) -> Contents:
     tokens = _BLOCKS.parse(text)
     page = _page(name, text, tokens)
     top = _sections(tokens, len(page.lines))
-    pairs = list(_pairs(page, top))
+    unused: list[str] = []
+    pairs = list(_pairs(page, top, unused))
     if not pairs:
         raise BadFile(name, "no headings with text beneath and no lines that begin with Q:")
-    return Contents("Markdown", pairs)
+    return Contents("Markdown", pairs, not_used("text that answers no question is", unused))
 
 
 def _page(name: str, text: str, tokens: Sequence[Token]) -> _Page:
@@ -120,40 +122,49 @@ def _is_question(title: str) -> bool:
     return title.endswith(("?", "？"))
 
 
-def _pairs(page: _Page, section: _Section) -> Iterator[Pair]:
-    own = list(_questions(page, section))
+def _pairs(page: _Page, section: _Section, unused: list[str]) -> Iterator[Pair]:
+    """
+    Args:
+        unused: takes the places of text that answers no question.
+    """
+    starts = _starts(page, section)
     asks = _is_question(section.title)
-    below = any(_asks(page, part) for part in section.parts)
-    if own:
-        yield from own
-    elif asks and not below:
+    below = bool(starts) or any(_asks(page, part) for part in section.parts)
+    if asks and not below:
         yield pair(
             page.place(section.line), section.title, page.text(section.start, section.last).strip()
         )
         return
-    elif section.title and (asks or not section.parts):
-        answer = page.text(section.start, section.end).strip()
-        if answer or asks:
-            yield pair(page.place(section.line), section.title, answer)
+    text = page.text(section.start, starts[0] if starts else section.end).strip()
+    if section.title and (asks or not (section.parts or starts)):
+        if text or (asks and not starts):
+            yield pair(page.place(section.line), section.title, text)
+    elif text:
+        unused.append(f"{page.place(section.line)} {short(section.title)}".removesuffix(" ''"))
+    yield from _questions(page, section)
     for part in section.parts:
-        yield from _pairs(page, part)
+        yield from _pairs(page, part, unused)
 
 
 def _asks(page: _Page, section: _Section) -> bool:
     """Whether a question stands in the section or beneath."""
-    if _is_question(section.title) or any(_questions(page, section)):
+    if _is_question(section.title) or _starts(page, section):
         return True
     return any(_asks(page, part) for part in section.parts)
 
 
 def _questions(page: _Page, section: _Section) -> Iterator[Pair]:
     """What Q: and A: say in a section's own text."""
-    starts = [at for at in range(section.start, section.end) if _said(page, at, _Q) is not None]
-    for start, end in pairwise([*starts, section.end]):
+    for start, end in pairwise([*_starts(page, section), section.end]):
         answers = (at for at in range(start, end) if _said(page, at, _A) is not None)
         turn = next(answers, end)
         question = _after(page, start, turn, _Q)
         yield pair(page.place(start), question, _after(page, turn, end, _A) if turn < end else "")
+
+
+def _starts(page: _Page, section: _Section) -> list[int]:
+    """The lines of a section's own text that begin with Q:."""
+    return [at for at in range(section.start, section.end) if _said(page, at, _Q) is not None]
 
 
 def _said(page: _Page, line: int, what: re.Pattern[str]) -> str | None:

@@ -11,6 +11,7 @@ from bot.mrkdwn import escape
 
 Source = tuple[str, str]  # channel and ts of a Slack message
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+MOST_NAMED = 5
 _USER = re.compile(r"[UW][A-Z0-9]{2,20}")
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
 
@@ -97,6 +98,12 @@ def is_channel(name: str) -> bool:
 def printable(text: str) -> str:
     """A text without what would move a terminal's cursor: names in files are anybody's."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def not_used(what: str, names: Sequence[str]) -> list[str]:
+    """A note that names what a reader passed over."""
+    shown = [*names[:MOST_NAMED]] + ["…"] * (len(names) > MOST_NAMED)
+    return [f"{what} not used: {', '.join(shown)}"] if names else []
 
 
 def short(text: str) -> str:

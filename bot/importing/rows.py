@@ -9,12 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from bot.importing.pairs import BadFile, Contents, Pair, pair, short
+from bot.importing.pairs import BadFile, Contents, Pair, not_used, pair, short
 
-_LONGEST_LINE = 1_000_000  # characters of one JSON line
+_LONGEST_HEADER = 1_000_000  # characters
+_LONGEST_CELL = 1 << 30  # files are smaller
+_CSV_WORDS = {
+    "unexpected end of data": "a quote that opens a cell is never closed",
+    "expected after": 'a quote within a quoted cell has to stand twice: ""',
+    "new-line character": "a line ends in the midst of a cell without quotes",
+}
 _KNOWN = {
     "question": "question",
     "answer": "answer",
@@ -25,7 +33,6 @@ _KNOWN = {
 }
 _PARAPHRASES = "paraphrases"
 _FIELDS = {*_KNOWN, _PARAPHRASES}  # of an object
-_MOST_NAMED = 5
 
 
 def is_csv(text: str) -> bool:
@@ -42,14 +49,19 @@ def read_csv(name: str, text: str) -> Contents:
     line, skipped = _header_line(text)
     delimiter = _delimiter(line)
     if delimiter is None:
-        raise BadFile(f"{name}, row 1", "the header names no question and no answer column")
+        raise BadFile(f"{name}, row 1", _lacking(line))
     body = io.StringIO(text, newline="")
     for _ in range(skipped):
         body.readline()
     reader = csv.reader(body, delimiter=delimiter, strict=True)
-    columns, unused = _columns(name, _next(f"{name}, row 1", reader) or [])
-    notes = _not_used("columns", unused)
-    return Contents("CSV", list(_csv_pairs(name, reader, columns, skipped)), notes)
+    with _cells_of_any_length():
+        columns, unused = _columns(name, _next(f"{name}, row 1", reader) or [])
+        pairs = list(_csv_pairs(name, reader, columns, skipped))
+    # "chanel" is not the channel in which alone an answer counts.
+    notes = not_used("columns", [short(one) for one in unused])
+    if not pairs:
+        raise BadFile(name, "there is no row below the header")
+    return Contents("CSV", pairs, notes)
 
 
 def read_jsonl(name: str, text: str) -> Contents:
@@ -67,15 +79,15 @@ def read_jsonl(name: str, text: str) -> Contents:
             found = _object(place, line)
             pairs += _of_object(place, found)
             unused |= dict.fromkeys(key for key in found if _normal(key) not in _FIELDS)
-    return Contents("JSON Lines", pairs, _not_used("fields", [*unused]))
+    return Contents("JSON Lines", pairs, not_used("fields", [short(one) for one in unused]))
 
 
 def _header_line(text: str) -> tuple[str, int]:
     """The header, and how many lines come before it: Excel may name its delimiter first."""
     lines = io.StringIO(text, newline="")
-    first = lines.readline(_LONGEST_LINE)
+    first = lines.readline(_LONGEST_HEADER)
     if first.startswith("sep=") and len(first.strip()) == 5:
-        return lines.readline(_LONGEST_LINE), 1
+        return lines.readline(_LONGEST_HEADER), 1
     return first, 0
 
 
@@ -88,6 +100,14 @@ def _delimiter(header: str) -> str | None:
         if {"question", "answer"} <= {_normal(cell) for cell in cells}:
             return delimiter
     return None
+
+
+def _lacking(header: str) -> str:
+    """What a first line lacks that is no header."""
+    cells = {_normal(cell.strip().strip('"')) for cell in re.split(r"[,;\t|]", header)}
+    missing = [f'no "{one}"' for one in ("question", "answer") if one not in cells]
+    what = " and ".join(missing) or "its columns with several delimiters"
+    return f"the header names {what}: it reads {short(header.strip())}"
 
 
 def _normal(cell: str) -> str:
@@ -104,12 +124,6 @@ def _columns(name: str, header: Sequence[str]) -> tuple[list[str | None], list[s
     return columns, unused
 
 
-def _not_used(what: str, names: Sequence[str]) -> list[str]:
-    """A note that names them: "chanel" is not the channel in which alone an answer counts."""
-    shown = [short(name) for name in names[:_MOST_NAMED]] + ["…"] * (len(names) > _MOST_NAMED)
-    return [f"{what} not used: {', '.join(shown)}"] if names else []
-
-
 def _csv_pairs(
     name: str, reader: Any, columns: Sequence[str | None], skipped: int
 ) -> Iterator[Pair]:
@@ -124,11 +138,23 @@ def _csv_pairs(
             yield _of_cells(place, cells, columns)
 
 
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    """What is too long is refused like any other answer; the rest of the file counts."""
+    limit = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
 def _next(place: str, reader: Any) -> list[str] | None:
     try:
         return next(reader, None)
     except csv.Error as error:
-        raise BadFile(place, str(error)) from error
+        words = str(error)
+        known = (what for said, what in _CSV_WORDS.items() if said in words)
+        raise BadFile(place, next(known, words)) from error
 
 
 def _of_cells(place: str, cells: Sequence[str], columns: Sequence[str | None]) -> Pair:
@@ -156,8 +182,6 @@ def _of_object(place: str, found: Mapping[str, Any]) -> Iterator[Pair]:
 
 
 def _object(place: str, line: str) -> Mapping[str, Any]:
-    if len(line) > _LONGEST_LINE:
-        raise BadFile(place, f"longer than {_LONGEST_LINE} characters")
     found = parse(place, line)
     if not isinstance(found, dict):
         raise BadFile(place, f"{_sort(found)} where an object belongs")

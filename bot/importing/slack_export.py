@@ -8,12 +8,12 @@ and nothing of user groups.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bot.importing.archive import Archive
-from bot.importing.pairs import BadFile, Contents, Mark, Pair, Tell, is_user, short
+from bot.importing.pairs import MOST_NAMED, BadFile, Contents, Mark, Pair, Tell, is_user, short
 from bot.people import (
     Message,
     answers_up_to,
@@ -201,8 +201,19 @@ def _staff(archive: Archive, house: House) -> set[str]:
     people = {one["id"]: one for one in _objects(archive, name, "id")}
     colleagues = {user for user, who in people.items() if _is_one_of_us(who, house)}
     if not colleagues:
-        raise BadFile(archive.place(name), f"nobody is of the workspace {house.team_id}")
+        raise BadFile(archive.place(name), _nobody(people.values(), house.team_id))
     return colleagues & set(house.staff)
+
+
+def _nobody(people: Iterable[Mapping[str, Any]], team_id: str) -> str:
+    """Why nobody's marks can be counted."""
+    teams = sorted({str(one["team_id"]) for one in people if one.get("team_id")})
+    if not teams:
+        return 'no person has a "team_id", so nobody can be told from a stranger'
+    named = ", ".join(map(short, teams[:MOST_NAMED]))
+    if team_id in teams:
+        return f"nobody of the workspace {team_id} is a full member: no guest, bot or former one"
+    return f"nobody is of the workspace {team_id}, but of {named}"
 
 
 def _is_one_of_us(who: Mapping[str, Any], house: House) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +53,14 @@ class Correcting:
         aftermath: Aftermath,
         *,
         said: Callable[[], None],
+        keep: Sequence[str] = (),
     ) -> None:
         self._engine = engine
         self._team_id = team_id
         self._roles = roles
         self._windows = windows
         self._teaching = teaching
+        self._keep = keep
         self._aftermath = aftermath
         self._said = said
 
@@ -124,7 +126,9 @@ class Correcting:
             if said.strip() == found.answer.text.strip():
                 return SAME
             question, ts = found.question, found.answer.ts
-            draft = examples.draft(asked, said, rejected=own_words(session, found.answer))
+            draft = examples.draft(
+                asked, said, rejected=own_words(session, found.answer), keep=self._keep
+            )
             return Lesson(
                 FeedbackKind.CORRECT, question.channel, ts, form.user,
                 thread_ts=question.thread_ts, answer_id=found.answer.id,

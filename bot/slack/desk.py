@@ -77,7 +77,8 @@ class Desk:
         self.windows = Windows(client)
         review_channel = settings.review_channel or settings.admin_channel
         aftermath = Aftermath(review_channel, quorum=settings.quorum)
-        self.messages = Messages(engine, workspace, aftermath, stored=shared.stored)
+        keep = settings.keep_contacts
+        self.messages = Messages(engine, workspace, aftermath, stored=shared.stored, keep=keep)
         cases = _cases(settings)
         conflicting = Conflicting(
             engine, workspace, roles, shared.memory.embedder, channel=review_channel,
@@ -85,7 +86,7 @@ class Desk:
         )  # fmt: skip
         teaching = Teaching(
             engine, workspace, shared.memory, cases, aftermath, conflicting, said=shared.said,
-            widen=settings.widen_channels, quorum=settings.quorum,
+            widen=settings.widen_channels, keep=keep, quorum=settings.quorum,
         )  # fmt: skip
         escalating = Escalating(engine, workspace, roles, cases, said=shared.said)
         reactions = Reactions(workspace, roles, teaching, escalating)
@@ -113,8 +114,9 @@ class Desk:
         self.listeners = Listeners()
         why.register(self.listeners)
         correcting = Correcting(
-            engine, identity.team_id, roles, self.windows, teaching, aftermath, said=shared.said
-        )
+            engine, identity.team_id, roles, self.windows, teaching, aftermath, said=shared.said,
+            keep=keep,
+        )  # fmt: skip
         correcting.register(self.listeners)
         thumbs = Thumbs(engine, workspace, roles, teaching, correcting, stored=shared.stored)
         thumbs.register(self.listeners)

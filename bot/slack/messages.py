@@ -38,11 +38,13 @@ class Messages:
         aftermath: Aftermath,
         *,
         stored: Callable[[], None],
+        keep: Sequence[str] = (),
     ) -> None:
         self._engine = engine
         self._workspace = workspace
         self._aftermath = aftermath
         self._stored = stored
+        self._keep = keep  # contacts that stay in what is learned
         self._follow_ups = FollowUps(engine, workspace)
 
     async def handle(self, row: InboxEvent) -> None:
@@ -99,7 +101,7 @@ class Messages:
         unheard = None if asked is None else await self._question(asked, text)
         if text:
             before = _words(event.get("previous_message"))
-            await self._write(_edit, channel, ts, unheard, text, before, event_id)
+            await self._write(_edit, channel, ts, unheard, text, before, event_id, self._keep)
         else:
             await self._write(_delete, channel, ts, unheard)
 
@@ -182,6 +184,7 @@ def _edit(
     text: str,
     before: str,
     event_id: str,
+    keep: Sequence[str],
 ) -> list[Example]:
     if unheard is not None:
         _enqueue(session, team_id, unheard)
@@ -190,7 +193,9 @@ def _edit(
         question.text, question.deleted_at = text, None
         session.add(question)
         _answer_again(session, question, event_id)
-    return examples.forget_message(session, team_id, channel, ts, reads=text, before=before)
+    return examples.forget_message(
+        session, team_id, channel, ts, reads=text, before=before, keep=keep
+    )
 
 
 def _answer_again(session: Session, question: Question, event_id: str) -> None:

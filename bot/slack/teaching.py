@@ -82,6 +82,7 @@ class Teaching:
         *,
         said: Callable[[], None],
         widen: Sequence[str] = (),
+        keep: Sequence[str] = (),
         quorum: int = 1,
     ) -> None:
         self._engine = engine
@@ -92,6 +93,7 @@ class Teaching:
         self._conflicting = conflicting
         self._said = said
         self._widen = widen
+        self._keep = keep  # contacts that stay in what is learned
         # Whether enough of the staff say so is for the aftermath to see.
         self._held = holds.WAITING if quorum > 1 else None
 
@@ -174,7 +176,7 @@ class Teaching:
             sources = [(question.channel, question.ts), (lesson.channel, message["ts"])]
             sources += _inherited(session, answer)
             made = examples.wrong if rejects else examples.draft
-            draft = made(question.text, answer.text)
+            draft = made(question.text, answer.text, keep=self._keep)
             return replace(rated, question=question, draft=draft, sources=sources)
 
     async def _correction(self, lesson: Lesson, message: Message, at: float) -> Lesson | None:
@@ -189,7 +191,7 @@ class Teaching:
         # Nothing of the bot's to correct: the reply answers the thread's first message.
         lesson = replace(lesson, correction=plain(message["text"]))
         replies = thread[1:]
-        return _answered_by(lesson, thread[0], replies, run_up_to(message, replies))
+        return self._answered_by(lesson, thread[0], replies, run_up_to(message, replies))
 
     def _corrected(
         self, lesson: Lesson, message: Message, thread: Sequence[Message], at: float
@@ -210,7 +212,9 @@ class Teaching:
                 answer_id=answer.id,
                 question=question,
                 correction=text,
-                draft=examples.draft(question.text, text, rejected=own_words(session, answer)),
+                draft=examples.draft(
+                    question.text, text, rejected=own_words(session, answer), keep=self._keep
+                ),
                 sources=[(question.channel, question.ts), (lesson.channel, message["ts"])],
             )
 
@@ -227,7 +231,18 @@ class Teaching:
         asked = next((one for one in thread if one["ts"] == ts), thread[0])
         replies = [one for one in thread if one["ts"] > asked["ts"]]
         answers = answers_up_to(message, replies, self._workspace.identity.user_id)
-        return _answered_by(replace(lesson, question=question), asked, replies, answers)
+        return self._answered_by(replace(lesson, question=question), asked, replies, answers)
+
+    def _answered_by(
+        self, lesson: Lesson, first: Message, replies: Sequence[Message], answers: Sequence[Message]
+    ) -> Lesson:
+        """A person's answer to another person's messages; refused when it is the same person."""
+        asked = asked_up_to(first, replies, answers[0])
+        draft = examples.draft(joined(asked), joined(answers), keep=self._keep)
+        if own := refuse_own(first, answers[-1]):
+            draft = replace(draft, refusal=own)
+        sources = [(lesson.channel, one["ts"]) for one in (*asked, *answers)]
+        return replace(lesson, draft=draft, sources=sources)
 
     def _asked_about(self, lesson: Lesson) -> Question | None:
         """What people were asked to answer in the thread, if that is not its first message."""
@@ -342,18 +357,6 @@ def _uses_forgotten(session: Session, answer_id: int | None) -> bool:
         )
     )
     return session.exec(forgotten).first() is not None
-
-
-def _answered_by(
-    lesson: Lesson, first: Message, replies: Sequence[Message], answers: Sequence[Message]
-) -> Lesson:
-    """A person's answer to another person's messages; refused when it is the same person."""
-    asked = asked_up_to(first, replies, answers[0])
-    draft = examples.draft(joined(asked), joined(answers))
-    if own := refuse_own(first, answers[-1]):
-        draft = replace(draft, refusal=own)
-    sources = [(lesson.channel, one["ts"]) for one in (*asked, *answers)]
-    return replace(lesson, draft=draft, sources=sources)
 
 
 def _edited_at(message: Message) -> float:

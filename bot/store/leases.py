@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sqlalchemy import delete, or_, update
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from bot.store.once import insert_once
 from bot.store.schema import Lease, now
+
+WORKER = "worker"  # whoever holds it trains, and keeps the servers in step
 
 
 def acquire(session: Session, name: str, owner: str, ttl_s: float) -> bool:
@@ -25,6 +27,12 @@ def acquire(session: Session, name: str, owner: str, ttl_s: float) -> bool:
         .returning(col(Lease.name))
     )
     return session.execute(taken).first() is not None
+
+
+def is_held(session: Session, name: str) -> bool:
+    """Whether a process holds the lease `name` and has said so in time."""
+    held = select(Lease.name).where(Lease.name == name, col(Lease.until) >= now())
+    return session.exec(held).first() is not None
 
 
 def release(session: Session, name: str, owner: str) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from bot.store import receipts
+from bot.store import origins, receipts
+from bot.store.origins import Origin
 from bot.store.schema import (
     Adapter,
     Answer,
@@ -48,11 +49,12 @@ class Some(Generic[T]):
 
 @dataclass(frozen=True)
 class Learned:
-    """An example, the feedback that made it, and the messages that its words came from."""
+    """An example, the feedback that made it, and the messages or the file of its words."""
 
     example: Example
     feedback: Feedback | None
     sources: tuple[tuple[str, str], ...]  # channel and ts
+    origin: Origin | None  # None: it was learned in Slack
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ def learned(session: Session, example: Example) -> Learned:
         ExampleSource.example_id == example.id
     )
     ordered = rows.order_by(col(ExampleSource.ts), col(ExampleSource.channel))
-    return Learned(example, given, tuple((channel, ts) for channel, ts in session.exec(ordered)))
+    sources = tuple((channel, ts) for channel, ts in session.exec(ordered))
+    return Learned(example, given, sources, origins.of(session, example))
 
 
 def ancestry(session: Session, adapter: Adapter) -> Ancestry:
@@ -215,6 +218,19 @@ def reach(session: Session, one: Learned) -> Reach:
         used=_by_mode(session, used),
         written=_by_mode(session, written),
     )
+
+
+def answers_from(session: Session, example: Example) -> Some[tuple[Answer, Question]]:
+    """The answers that were quoted from an example, had it in their prompt, or knew it."""
+    rows = (
+        select(Answer, Question)
+        .join(Question, col(Question.id) == Answer.question_id)
+        .join(AnswerExample, col(AnswerExample.answer_id) == Answer.id)
+        .where(AnswerExample.example_id == example.id)
+    )
+    total = session.exec(select(func.count()).select_from(rows.subquery())).one()
+    first = session.exec(rows.order_by(col(Answer.id).desc()).limit(FIRST)).all()
+    return Some(total, tuple((answer, question) for answer, question in first))
 
 
 def by_weights() -> ColumnElement[bool]:

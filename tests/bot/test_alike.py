@@ -1,10 +1,11 @@
-"""Which words set two questions apart that are close in meaning."""
+"""Which words set two questions apart that are close in meaning, and which numbers two answers."""
 
 from __future__ import annotations
 
 import pytest
 
-from bot.alike import contrasted
+from bot.alike import contrasted, same_answers
+from bot.embedder import LexicalEmbedder
 
 VPN = "How do I reset my VPN password?"
 
@@ -30,3 +31,19 @@ def test_a_word_that_only_one_has_sets_them_apart(one: str, other: str) -> None:
 def test_small_words_do_not() -> None:
     """Greetings and how it is put are no other question."""
     assert not contrasted(VPN, "Hello! Please tell me: how can I reset our VPN password, thanks?")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Fifty chairs fit into the great hall.", "Sixty chairs fit into the great hall.", False),
+        ("Fifty chairs fit into the hall.", "50 chairs fit into the hall.", True),
+        ("Two hundred and six chairs fit in.", "Two hundred and seven chairs fit in.", False),
+        ("One chair is left over there.", "Two chairs are left over there.", False),
+        ("One chair is left over there.", "1 chair is left over there.", True),
+        ("Take the left one over there.", "Take the left over there.", True),
+    ],
+)
+def test_numbers_in_words_are_claims_like_digits(one: str, other: str, same: bool) -> None:
+    """But for "one", which mostly is no number: it only is where the other answer says 1."""
+    assert same_answers([(one, other), (other, one)], LexicalEmbedder()) == [same, same]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.embedder import BadEmbedder, Embedder, LexicalEmbedder, open_embedder
+from bot.embedder import PACKAGED, BadEmbedder, Embedder, LexicalEmbedder, open_embedder
 
 TEXTS = ["Which port does the web page use?", "web page port", "Where are the invoices?", "?!"]
 
@@ -82,6 +82,13 @@ def test_the_packaged_model_brings_rewordings_together(sentences: Embedder) -> N
     assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1, 1], abs=1e-4)
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
     assert len(sentences.embed([])) == 0
+
+
+@pytest.mark.slow
+def test_opening_the_packaged_model_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """No bar goes through what a command prints."""
+    open_embedder(PACKAGED)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

@@ -105,6 +105,57 @@ def test_known_keys_and_tokens_go_without_a_hint(secret: str) -> None:
     assert redact(f"I used {secret}") == "I used [secret]"
 
 
+AWS = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+AWS_ID = "AKIA" + "ABCD1234" * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"the aws key {AWS} opens it", "the aws key [secret] opens it"),
+        (f"{AWS} is our key at Amazon", "[secret] is our key at Amazon"),
+        (f"aws configure: {AWS_ID}, {AWS}.", "aws configure: [secret], [secret]."),
+        (f"{AWS_ID}\n{AWS}", "[secret]\n[secret]"),
+        (f"use {AWS} with {AWS_ID}", "use [secret] with [secret]"),
+        (f"AWS_SECRET_ACCESS_KEY {AWS}", "AWS_SECRET_ACCESS_KEY [secret]"),
+        (f"secrets: {AWS} {AWS[::-1]}", "secrets: [secret] [secret]"),
+    ],
+)
+def test_a_key_of_aws_goes_where_a_word_or_its_id_stands_near(text: str, redacted: str) -> None:
+    """Its 40 signs have no shape of their own."""
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"the checksum is {AWS}, and it ends here",  # nothing says what it is
+        "aws cli at commit Da39a3ee5e6b4b0d3255bfef95601890afd80709".lower(),
+        "aws s3 ls Team/Reports/2024/Q1/All/Regions/v12/wee",
+        f"aws needs {AWS}longer",
+    ],
+)
+def test_forty_signs_of_another_kind_stay(text: str) -> None:
+    """Checksums, commits and paths, though they stand beside the word."""
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Mine is 219-09-9998.", "Mine is [ssn]."),
+        ("SSN 219099998", "SSN [ssn]"),
+        ("social security number: 219 09 9998", "social security number: [ssn]"),
+        ("219-09-9998 and 219 09 9998", "[ssn] and [ssn]"),
+        ("part 000-12-3456, 666-12-3456, 912-34-5678, 123-00-4567, 123-45-0000", None),
+        ("on 2024-05-1234, order 219-09-99981, v219-09-9998, 219099998", None),
+    ],
+)
+def test_us_social_security_numbers_go(text: str, redacted: str | None) -> None:
+    """Those that can be given; other numbers stay."""
+    assert redact(text) == (redacted or text)
+
+
 @pytest.mark.parametrize(
     ("text", "redacted"),
     [
@@ -214,6 +265,14 @@ def test_what_the_house_publishes_is_kept() -> None:
     keep = {"help@house.example", "+49 30 1234567"}
     text = "Write to Help@house.example or ring +49 30 1234567, not jane@house.example"
     assert redact(text, keep) == text.replace("jane@house.example", "[email]")
+
+
+@pytest.mark.parametrize("domain", ["house.example", "@House.example"])
+def test_a_domain_keeps_each_address_there(domain: str) -> None:
+    """And no other, nor a password that looks like one."""
+    text = "help@house.example, sales@HOUSE.example, help@my.house.example, jane@home.example"
+    assert redact(text, {domain}) == "help@house.example, sales@HOUSE.example, [email], [email]"
+    assert redact("password=p4ss@house.example", {domain}) == "password=[secret]"
 
 
 def test_forty_thousand_characters_take_no_time() -> None:

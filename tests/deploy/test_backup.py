@@ -1,4 +1,4 @@
-"""Backup and restore: whole or not there, checked to the last byte, taken while others write."""
+"""Backup and recovery: whole or not there, checked to the last byte, taken while others write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bot.store.schema import (
     RunTrigger,
     ServedBase,
 )
-from deploy.backup import backup, restore
+from deploy.backup import backup, recover
 from deploy.copies import MANIFEST, BadBackup, check
 from serving.adapters import publish, validate
 from serving.base import base_spec
@@ -138,7 +138,7 @@ def writing(engine: Engine, data_dir: Path, base: Path, staging: Path) -> Iterat
         thread.join()
 
 
-def test_what_is_restored_answers_as_before(
+def test_what_is_recovered_answers_as_before(
     lived_in: Engine, store_url: str, base: Path, elsewhere: str, target: Path, tmp_path: Path
 ) -> None:
     """In another place: the same release is live, its adapter lies there and is what it was, and
@@ -147,8 +147,8 @@ def test_what_is_restored_answers_as_before(
         before = releases.history(session, TEAM)
     made = backup(store_url, tmp_path / "kept")
     assert (made.count("adapters"), made.count("datasets"), made.lacking) == (1, 1, [])
-    restored = restore(tmp_path / "kept", elsewhere, target)
-    assert restored.base == f"base-model@{base_spec(base).sha256[:12]}"
+    recovered = recover(tmp_path / "kept", elsewhere, target)
+    assert recovered.base == f"base-model@{base_spec(base).sha256[:12]}"
     with opened(elsewhere) as engine, reading(engine) as session:
         assert releases.history(session, TEAM) == before
         (adapter,) = releases.desired_adapters(session)
@@ -173,7 +173,7 @@ def test_it_is_of_one_moment_while_others_write(
     with writing(lived_in, data_dir, base, tmp_path / "staged"):
         made = [backup(store_url, tmp_path / f"kept-{number}") for number in range(3)]
     assert all(one.lacking == [] for one in made)
-    restore(tmp_path / "kept-2", elsewhere, target)
+    recover(tmp_path / "kept-2", elsewhere, target)
     with opened(elsewhere) as engine, reading(engine) as session:
         said = session.exec(select(Audit).where(Audit.team_id == "T9")).all()
         first, second = ({a.subject for a in said if a.action == one} for one in ("one", "two"))
@@ -190,7 +190,7 @@ def test_it_is_of_one_moment_while_others_write(
 def test_a_file_that_is_not_what_was_backed_up_is_found(
     lived_in: Engine, store_url: str, elsewhere: str, target: Path, tmp_path: Path, change: str
 ) -> None:
-    """Each file in turn: it is named, and nothing is restored."""
+    """Each file in turn: it is named, and nothing is recovered."""
     kept = tmp_path / "kept"
     files = backup(store_url, kept).files
     assert len(files) == 4
@@ -205,7 +205,7 @@ def test_a_file_that_is_not_what_was_backed_up_is_found(
         with pytest.raises(BadBackup, match=Path(name).name):
             check(kept)
         with pytest.raises(BadBackup, match=Path(name).name):
-            restore(kept, elsewhere, target)
+            recover(kept, elsewhere, target)
         assert not target.parent.exists() or list(target.parent.iterdir()) == []
         (kept / name).write_bytes(content)
     assert check(kept).files == files
@@ -222,9 +222,9 @@ def test_nothing_is_overwritten(
         backup(store_url, kept)
     assert (kept / MANIFEST).read_bytes() == before
     with pytest.raises(BadBackup, match=r"not empty|not overwritten"):
-        restore(kept, elsewhere, data_dir)
+        recover(kept, elsewhere, data_dir)
     with pytest.raises(BadBackup, match="not overwritten"):
-        restore(kept, store_url, target)
+        recover(kept, store_url, target)
     assert not target.exists()
 
 
@@ -250,7 +250,7 @@ def test_what_is_broken_in_use_is_named(
 
 KILLS = """
 import os, signal, sys
-from deploy.backup import backup, restore
+from deploy.backup import backup, recover
 from deploy.copies import BadBackup
 from pathlib import Path
 
@@ -266,7 +266,7 @@ def run(place, at):
     if sys.argv[1] == "backup":
         backup(sys.argv[2], Path(place))
     else:
-        restore(Path(sys.argv[3]), f"sqlite:///{place}/mynah.db", Path(place))
+        recover(Path(sys.argv[3]), f"sqlite:///{place}/mynah.db", Path(place))
 
 at = killed = 0
 while True:
@@ -283,7 +283,7 @@ print(killed)
 """
 
 
-@pytest.mark.parametrize("what", ["backup", "restore"])
+@pytest.mark.parametrize("what", ["backup", "recover"])
 def test_kill_9_leaves_nothing_that_looks_whole(
     request: pytest.FixtureRequest, data_dir: Path, base: Path, tmp_path: Path, what: str
 ) -> None:
@@ -304,10 +304,10 @@ def test_kill_9_leaves_nothing_that_looks_whole(
         assert not cut_off.exists()
     whole = Path(f"{place}-{killed + 1}")
     assert check(whole).lacking == [] if what == "backup" else (whole / "mynah.db").exists()
-    left = Path(f"{place}-{killed}.{'partial' if what == 'backup' else 'restoring'}")
+    left = Path(f"{place}-{killed}.{'partial' if what == 'backup' else 'recovering'}")
     assert left.exists()
     with pytest.raises(BadBackup, match="cut off"):
-        backup(url, Path(f"{place}-{killed}")) if what == "backup" else restore(
+        backup(url, Path(f"{place}-{killed}")) if what == "backup" else recover(
             kept, f"sqlite:///{place}-{killed}/mynah.db", Path(f"{place}-{killed}")
         )
 
@@ -319,22 +319,22 @@ def test_the_two_commands(mynah: Mynah, tmp_path: Path) -> None:
     assert (status, err) == (0, "")
     assert out.startswith("backed up to kept: the database (sqlite) of 20")
     assert out.endswith("0 adapters, 0 datasets\n")
-    assert mynah("restore", "kept", "--check")[1].startswith("kept is whole: ")
-    found = json.loads(mynah("restore", "kept", "--check", "--json")[1])
+    assert mynah("recover", "kept", "--check")[1].startswith("kept is whole: ")
+    found = json.loads(mynah("recover", "kept", "--check", "--json")[1])
     assert (found["kind"], found["lacking"]) == ("sqlite", [])
-    status, _, err = mynah("restore", "kept", MYNAH_DATA_DIR=str(tmp_path / "new"))
+    status, _, err = mynah("recover", "kept", MYNAH_DATA_DIR=str(tmp_path / "new"))
     assert (status, "is there, and is not overwritten" in err) == (1, True)
     new = f"sqlite:///{tmp_path}/elsewhere.db"
-    status, out, err = mynah("restore", "kept", DATABASE_URL=new)
+    status, out, err = mynah("recover", "kept", DATABASE_URL=new)
     assert (status, err) == (0, "")
-    assert out.startswith(f"restored to {tmp_path / 'new'}: ")
+    assert out.startswith(f"recovered to {tmp_path / 'new'}: ")
     assert mynah("status", "--json")[0] == 0
     (tmp_path / "kept" / "mynah.db").write_bytes(b"")
-    status, _, err = mynah("restore", "kept", "--check")
+    status, _, err = mynah("recover", "kept", "--check")
     assert (status, err) == (
         1, "mynah: kept/mynah.db is not what was backed up: its hash differs\n"
     )  # fmt: skip
-    assert mynah("restore", ".")[2] == f"mynah: {tmp_path} is no backup: it has no {MANIFEST}\n"
+    assert mynah("recover", ".")[2] == f"mynah: {tmp_path} is no backup: it has no {MANIFEST}\n"
 
 
 def test_a_missing_program_is_one_line(

@@ -21,15 +21,17 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
-from bot import conflicts, examples, releases
+from bot import conflicts, examples, feedback, releases
 from bot.embedder import LexicalEmbedder
 from bot.memory import Memory
 from bot.slack import conflict_card, conflict_cards
+from bot.store import leases
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Adapter,
     Evaluation,
     Example,
+    FeedbackKind,
     OutboxMessage,
     Replica,
     Run,
@@ -41,6 +43,7 @@ from tests.bot.measured import measure
 from tests.bot.slack.waiting import passed
 from tests.bot.taught import teach
 from tests.deploy.learned import answered
+from tests.stores import opened
 from tests.vllm_server import free_port
 
 TEAM = "T0MYNAH"
@@ -189,10 +192,33 @@ def test_trace_and_bisect_follow_an_answer(mynah: Mynah, team: Engine) -> None:
 @pytest.mark.usefixtures("url")
 def test_train_queues_one_run(mynah: Mynah, team: Engine) -> None:
     """Asked twice, there is one run."""
-    assert "run 1 is queued: `mynah status`" in mynah("train")[1]
+    at_work(team)
+    assert mynah("train")[1] == "run 1 is queued: `mynah status` shows how far it is\n"
     assert mynah("train")[1] == "run 1 is queued already\n"
     with reading(team) as session:
         assert len(session.exec(select(Run)).all()) == 1
+
+
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize("said_until_s", [None, -1])
+def test_without_a_worker_a_queued_run_waits(
+    mynah: Mynah, team: Engine, said_until_s: float | None
+) -> None:
+    """None was started, or it died: `train` and `status` say so, and what to do."""
+    if said_until_s is not None:
+        at_work(team, said_until_s)
+    line = "no worker is running, so nothing is trained: start `mynah worker`"
+    for queued in (
+        "run 1 is queued: `mynah status` shows how far it is",
+        "run 1 is queued already",
+    ):
+        assert mynah("train")[1].splitlines() == [queued, line]
+    assert f"worker    {line}" in mynah("status")[1].splitlines()
+    found = [json.loads(mynah(command, "--json")[1]) for command in ("train", "status")]
+    assert [one["worker_alive"] for one in found] == [False, False]
+    at_work(team)
+    assert line not in mynah("train")[1] + mynah("status")[1]
+    assert json.loads(mynah("status", "--json")[1])["worker_alive"]
 
 
 @pytest.mark.usefixtures("url")
@@ -231,12 +257,29 @@ def test_the_operator_decides_on_what_waits(mynah: Mynah, team: Engine) -> None:
 
 
 @pytest.mark.usefixtures("url")
+def test_no_secret_is_pinned(mynah: Mynah, team: Engine) -> None:
+    """Nor repeated; what the house publishes is none."""
+    status, out, err = mynah("pin", "Which key opens it?", "--must", "sk-proj-" + "a1B2" * 9)
+    assert (status, out) == (2, "")
+    assert err == (
+        "mynah: the text holds what is taken out of all that is learned ([secret]), "
+        "so no answer may hold it\n"
+    )
+    words = ("pin", "Whom do I ask?", "--must", "help@house.example")
+    assert mynah(*words)[0] == 2
+    assert mynah(*words, MYNAH_KEEP_CONTACTS="house.example")[0] == 0
+
+
+@pytest.mark.usefixtures("url")
 def test_questions_are_pinned_and_unpinned(mynah: Mynah, team: Engine) -> None:
     """Pinned once, however often; each list names them; what is not there is one clear line."""
     assert mynah("pins")[1] == 'none yet: `mynah pin "question" --must "text"`\n'
     assert mynah("pin", "Which  port?", "--must", "7410")[0] == 0
     line = "“Which port?” must be answered with “7411”"
     assert mynah("pin", "Which port?", "--must", " 7411 ") == (0, f"pin 1: {line}\n", "")
+    again = mynah("pin", "Which port?", "--must", "7411", MYNAH_ADMIN_CHANNEL="C0ADMIN")
+    assert again == (0, f"pin 1 is there already: {line}\n", "")
+    assert told(team) == []
     assert mynah("pins")[1] == f"1  {line}, by operator\n"
     found = json.loads(mynah("pins", "--json")[1])
     assert [(one["pin"], one["question"], one["must"]) for one in found] == [
@@ -289,13 +332,38 @@ def test_whose_word_took_no_example_is_distrusted_too(mynah: Mynah, team: Engine
     """It is no voice any more on what others taught, until it is trusted again."""
     assert mynah("distrust", "U0WRONG")[:2] == (
         0,
-        "what U0WRONG taught no longer counts: 0 examples\n",
+        "what U0WRONG taught no longer counts: 0 examples\n"
+        "U0WRONG taught and rated nothing so far; who did, with their examples: nobody yet\n",
     )
     with reading(team) as session:
         assert examples.distrusted_at(session, TEAM, "U0WRONG") is not None
-    assert mynah("trust", "U0WRONG")[:2] == (0, "what U0WRONG taught counts again: 0 examples\n")
+    assert mynah("trust", "U0WRONG")[1].startswith("what U0WRONG taught counts again: 0 examples\n")
     with reading(team) as session:
         assert examples.distrusted_at(session, TEAM, "U0WRONG") is None
+
+
+@pytest.mark.usefixtures("url")
+def test_who_can_be_nobody_is_not_distrusted(mynah: Mynah, team: Engine) -> None:
+    """A name is no user id: the line says whose word there is. A typing error in an id is told."""
+    memory = Memory(team, LexicalEmbedder())
+    for user, port in (("U0STAFF2", 80), ("U0STAFF", 81), ("U0STAFF", 82)):
+        teach(team, memory, f"Which port has the lamp {port}?", f"Port {port}.", user=user)
+    with transaction(team) as session:
+        feedback.record(
+            session, team_id=TEAM, channel="C0HELP", target_ts="1.000001", user="U0RATES",
+            kind=FeedbackKind.REJECT,
+        )  # fmt: skip
+    who = "who did, with their examples: U0STAFF (2), U0STAFF2 (1), U0RATES (0)"
+    for command in ("distrust", "trust"):
+        line = f"mynah: 'alice' is no Slack user id (U… or W…), and taught nothing; {who}\n"
+        assert mynah(command, "alice") == (2, "", line)
+    with reading(team) as session:
+        assert examples.distrusted_at(session, TEAM, "alice") is None
+    noted = f"U0STAF taught and rated nothing so far; {who}"
+    assert mynah("distrust", "U0STAF")[1].splitlines()[1:] == [noted]
+    assert json.loads(mynah("distrust", "U0STAF", "--json")[1])["notes"] == [noted]
+    assert mynah("distrust", "U0RATES")[1].splitlines()[1:] == []
+    assert mynah("distrust", "U0STAFF")[1] == "what U0STAFF taught no longer counts: 2 examples\n"
 
 
 def put_in_question(engine: Engine) -> None:
@@ -314,6 +382,12 @@ def asking(engine: Engine) -> list[bool]:
     return [conflict_card.is_open(row.payload) for row in rows]
 
 
+def at_work(engine: Engine, seconds: float = 60) -> None:
+    """A worker says that it acts, for so long."""
+    with transaction(engine) as session:
+        assert leases.acquire(session, leases.WORKER, "one", seconds)
+
+
 def told(engine: Engine) -> list[str]:
     """The first lines of what waits to be said in Slack."""
     with reading(engine) as session:
@@ -327,7 +401,8 @@ def test_db_upgrade_makes_the_tables(mynah: Mynah, tmp_path: Path) -> None:
     status, _, err = mynah("status", DATABASE_URL=url)
     assert (status, err) == (1, NOT_READY)
     assert mynah("db", "upgrade")[0] == 0
-    assert mynah("status")[2] == "mynah: there is no workspace yet: start `mynah bot` once\n"
+    none_yet = "mynah: there is no workspace yet: start `mynah bot` once, it asks Slack which one\n"
+    assert mynah("status")[2] == none_yet
 
 
 BOT = {
@@ -473,7 +548,9 @@ def test_every_command_has_help(mynah: Mynah) -> None:
 
 COMMANDS = (
     "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "promote",
-    "discard", "pause", "resume", "db upgrade", "demo", "play", "backup", "restore",
+    "discard", "pause", "resume", "db upgrade", "demo", "play", "import", "report", "trace",
+    "bisect", "pin", "pins", "unpin", "distrust", "trust", "revoke", "restore", "backup",
+    "recover",
 )  # fmt: skip
 
 
@@ -498,6 +575,8 @@ def test_a_worker_upgrades_sqlite_and_stops_on_sigterm(tmp_path: Path, fake_base
     process = subprocess.Popen([sys.executable, "-m", "deploy", "worker"], env=env, stderr=-1)
     try:
         _until_ready(f"http://127.0.0.1:{port}/readyz")
+        with opened(f"sqlite:///{tmp_path / 'mynah.db'}") as engine, reading(engine) as session:
+            assert leases.is_held(session, leases.WORKER)  # what `mynah status` looks at
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     finally:

@@ -98,6 +98,31 @@ def test_an_adapter_names_what_it_was_made_of_and_where_it_lived(store: Engine) 
     assert traced(store, "v1")["release"]["release"] == "v1"
 
 
+def test_an_example_is_followed_by_its_number(store: Engine) -> None:
+    """How it came, what was done with it, its runs, and the newest of many answers made from it."""
+    one = taught(store, *DOOR)
+    with transaction(store) as session:
+        release = trained(session, ADAPTER, [one])
+        for _ in range(lineage.FIRST + 2):
+            last = answered(session, release, "door?", "4711", AnswerMode.QUOTED, one)
+        row = session.get_one(Example, one.id)
+        examples.take_back(session, row, "the code was changed", "operator")
+    found = traced(store, f"example:{one.id}")
+    facts = found["example"]
+    assert (facts["feedback"]["by"], facts["imported"]) == ("U0STAFF", None)
+    assert [(each["what"], each["by"]) for each in facts["history"]] == [
+        ("live", "U0STAFF"), ("revoke", "operator"),
+    ]  # fmt: skip
+    assert facts["history"][1]["why"] == "the code was changed"
+    assert [run["adapter"] for run in facts["runs"]["first"]] == [ADAPTER]
+    assert facts["answers"]["count"] == lineage.FIRST + 2
+    assert facts["answers"]["newest"][0]["answer"] == last.id
+    told = written(found)
+    assert "revoked by operator: the code was changed" in told
+    assert "answers   used in 7 answers (7 quoted)" in told
+    assert "… and 2 more" in told
+
+
 def test_what_was_deleted_is_still_traced_without_its_words(store: Engine) -> None:
     """A deleted message names the adapters that learned it; nothing of its text is left."""
     one = taught(store, *DOOR)
@@ -202,6 +227,7 @@ def _used(lines: list[str]) -> int:
         ("9" * 40, "there is no answer"),
         ("C0HELP:1.000001", "nothing is known of the message C0HELP:1.000001"),
         ("v9", "there is no release v9"),
+        ("example:99", "there is no example 99"),
         ("mynah-", "2 adapters are called mynah-…: mynah-0123456789ab, mynah-0123456789cd"),
         ("mynah_", "nothing is called 'mynah_'"),
         ("", "nothing is called ''"),
@@ -225,7 +251,7 @@ def test_nothing_of_another_workspace_is_traced(store: Engine) -> None:
     with transaction(store) as session:
         release = trained(session, ADAPTER, [one])
         given = answered(session, release, "door?", "4711", AnswerMode.QUOTED, one)
-        words = [str(given.id), f"{given.channel}:{given.ts}", ADAPTER, "v2"]
+        words = [str(given.id), f"{given.channel}:{given.ts}", ADAPTER, "v2", f"example:{one.id}"]
     for word in [*words, place(store, one)]:
         assert traced(store, word)
         with pytest.raises(BadInput):

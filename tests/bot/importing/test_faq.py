@@ -111,6 +111,20 @@ def test_a_page_as_people_write_it() -> None:
     ]
 
 
+def test_text_that_answers_nothing_is_named() -> None:
+    """Beneath a title, before a Q: and above all headings; under a question it is its answer."""
+    contents = read_faq("faq.md", f"Words.\n\n{PAGE.split('---')[2].strip()}\n")
+    place = "text that answers no question is not used: faq.md, line "
+    assert contents.notes == [f"{place}1, faq.md, line 3 'Help desk'"]
+    text = "# Guests\nThey are welcome.\n\nQ: Who pays?\nA: The house.\n"
+    assert read_faq("faq.md", text).notes == [f"{place}1 'Guests'"]
+    assert found(text) == [("Who pays?", "The house.")]
+    assert found(text.replace("Guests", "May I bring guests?")) == [
+        ("May I bring guests?", "They are welcome."), ("Who pays?", "The house."),
+    ]  # fmt: skip
+    assert read_faq("faq.md", "# Help\n## Who pays?\nThe house.\n").notes == []
+
+
 def test_places_are_the_lines_of_the_file() -> None:
     """Counted with the front matter, and whichever way lines end."""
     for end in ("\n", "\r\n", "\r"):

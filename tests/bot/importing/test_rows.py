@@ -23,7 +23,7 @@ def texts(text: str) -> list[tuple[str, str]]:
     return [(one.question, one.answer) for one in read_csv("f.csv", text).pairs]
 
 
-@given(PAIRS, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@given(PAIRS.filter(bool), st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_csv_written_is_csv_read(
     pairs: list[tuple[str, str]], delimiter: str, end: str, quoted: bool
 ) -> None:
@@ -79,6 +79,15 @@ def test_every_field_counts_however_it_is_written() -> None:
     assert found.notes == ["fields not used: 'chanel', 'id'"]
 
 
+def test_a_text_of_any_length_is_read() -> None:
+    """What is too long to be learned is refused by itself; the rest of the file counts."""
+    long = "b" * 1_100_000
+    assert texts(f"question,answer\na,{long}\nc,d\n") == [("a", long), ("c", "d")]
+    row = json.dumps({"question": "a", "answer": long})
+    assert [one.answer for one in read_jsonl("f.jsonl", row).pairs] == [long]
+    assert csv.field_size_limit() < len(long)
+
+
 def test_excel_may_name_its_delimiter_first() -> None:
     """`sep=;` is no header."""
     assert texts('sep=;\r\nquestion;answer\r\n"a;b";c\r\n') == [("a;b", "c")]
@@ -96,16 +105,23 @@ def test_paraphrases_are_wordings_of_one_answer() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("question,text\na,b\n", "f.csv, row 1: the header names no question and no answer column"),
+        (
+            "question,text\na,b\n",
+            "f.csv, row 1: the header names no \"answer\": it reads 'question,text'",
+        ),
+        ("q,answer\na,b\n", "f.csv, row 1: the header names no \"question\": it reads 'q,answer'"),
+        ('"Question";text\n', 'row 1: the header names no "answer": it reads'),
+        ("question,answer;note\n", "row 1: the header names its columns with several delimiters"),
+        ("question,answer\n", "f.csv: there is no row below the header"),
+        ("question,answer\n,\n\n", "f.csv: there is no row below the header"),
         ("question,answer,Answer\na,b,c\n", "f.csv, row 1: two columns are the answer"),
         ("question,answer\na,b\nc\n", "f.csv, row 3 (line 3): 1 cells, but the header has 2"),
         (
             'question,answer\n"a\nb",c\nd,e,f\n',
             "f.csv, row 3 (line 4): 3 cells, but the header has 2",
         ),
-        ('question,answer\na,"b\n', "f.csv, row 2 (line 2): unexpected end of data"),
-        ('question,answer\na,"b"c\n', "f.csv, row 2 (line 2): ',' expected after '\"'"),
-        ("question,answer\na," + "b" * 200_000, "field larger than field limit"),
+        ('question,answer\na,"b\n', "row 2 (line 2): a quote that opens a cell is never closed"),
+        ('question,answer\na,"b"c\n', "row 2 (line 2): a quote within a quoted cell has to stand"),
         (
             "question,answer\n" + "," * 1_000_000,
             "row 2 (line 2): 1000001 cells, but the header has 2",
@@ -136,7 +152,6 @@ def test_malformed_csv_is_a_line_with_the_place(text: str, line: str) -> None:
         ("[1]", "f, line 2: a list where an object belongs"),
         ("{oops}", "Expecting property name enclosed in double quotes at column 2"),
         ('{"a":' * 100_000, "f, line 2: it is nested too deeply"),
-        ('{"question": "' + "a" * 1_000_000, "f, line 2: longer than 1000000 characters"),
         ('{"question": "a", "answer": "b", "paraphrases": "c"}', "is no list of texts"),
         ('{"question": "a", "answer": "b", "Answer": "c"}', "f, line 2: two fields are the answer"),
     ],

@@ -192,11 +192,16 @@ def test_an_org_lists_its_people_under_another_name(path: Path) -> None:
         ({}, {"users": None}, "export.zip: there is no users.json: this is no Slack export"),
         ({}, {"users": {}}, "export.zip: users.json: a list belongs here"),
         ({}, {"users": [7]}, "export.zip: users.json: entry 1 is no object with id"),
-        ({}, {"users": []}, "export.zip: users.json: nobody is of the workspace T0MYNAH"),
+        ({}, {"users": [{"id": "U0STAFF"}]}, 'export.zip: users.json: no person has a "team_id"'),
+        (
+            {},
+            {"users": [{"id": "U0STAFF", "team_id": "T0MYNAH", "deleted": True}]},
+            "users.json: nobody of the workspace T0MYNAH is a full member",
+        ),
         (
             {},
             {"users": [{"id": "U0STAFF", "team_id": "T9OTHER"}]},
-            "export.zip: users.json: nobody is of the workspace T0MYNAH",
+            "export.zip: users.json: nobody is of the workspace T0MYNAH, but of 'T9OTHER'",
         ),
         ({}, {"channels": [{"name": "help"}]}, "channels.json: entry 1 is no object with id"),
         ({DAY: {}}, {}, f"export.zip: {DAY}: a list of messages belongs here"),

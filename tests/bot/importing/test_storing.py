@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +13,16 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import StatementError
 from sqlmodel import col, select
 
-from bot import examples, feedback
+from bot import conflicts, examples, feedback
 from bot.embedder import LexicalEmbedder
-from bot.importing import storing
+from bot.importing import judging, storing
+from bot.importing.judging import FORGOTTEN, Fate, Verdict
 from bot.importing.pairs import Pair, pair
-from bot.importing.storing import FORGOTTEN, Fate, Verdict
 from bot.memory import Memory
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Audit,
+    ConflictStatus,
     Example,
     ExampleSource,
     ExampleStatus,
@@ -49,15 +51,19 @@ def silent(*_: Any) -> None:
     """Tells nobody."""
 
 
-def bring_in(engine: Engine, pairs: Sequence[Pair], by: str = "U0ADMIN") -> list[Verdict]:
-    """Import pairs as `mynah import` does."""
-    items = storing.drafted(pairs, silent)
+def bring_in(
+    engine: Engine, pairs: Sequence[Pair], by: str = "U0ADMIN", *, again: bool = False
+) -> list[Verdict]:
+    """Import pairs as `mynah import` does; the same pairs are the same file."""
+    items = judging.drafted(pairs, silent)
+    sha256 = hashlib.sha256(repr(pairs).encode()).hexdigest()
     with reading(engine) as session:
-        vectors = storing.embedded(storing.judge(session, TEAM, items), EMBEDDER, silent)
+        verdicts = judging.judge(session, TEAM, items, sha256=sha256, again=again)
+        vectors = storing.embedded(verdicts, EMBEDDER, silent)
     with transaction(engine) as session:
         return storing.store(
-            session, TEAM, items, by=by, origin={"file": "f"}, vectors=vectors,
-            embedder=EMBEDDER.name,
+            session, TEAM, items, by=by, origin={"file": "f", "sha256": sha256}, vectors=vectors,
+            embedder=EMBEDDER.name, again=again,
         )  # fmt: skip
 
 
@@ -133,21 +139,88 @@ def test_one_answer_twice_in_a_file_is_one(store: Engine) -> None:
 
 
 def test_a_changed_answer_retires_the_older_one(store: Engine) -> None:
-    """As a newer word of staff does; the older file's cannot come back by itself, a third can."""
+    """As a newer word of staff does."""
     bring_in(store, [pair("1", QUESTION, "7411.")])
     [verdict] = bring_in(store, [pair("1", QUESTION.upper(), "7412.")])
     assert verdict.retires == (rows(store)[0].id,)
     assert standing(store) == [("7411.", RETIRED), ("7412.", LIVE)]
-    bring_in(store, [pair("1", QUESTION, "7411.")])
+
+
+def test_an_older_file_again_brings_nothing_back_by_itself(store: Engine) -> None:
+    """What a newer file replaced stays so, until it is asked for or the older one is changed."""
+    old = [pair("1", QUESTION, "7411.")]
+    bring_in(store, old)
+    bring_in(store, [pair("1", QUESTION, "7412.")])
+    [verdict] = bring_in(store, old)
+    assert verdict.fate is Fate.OVERRULED
+    assert (
+        verdict.why == f"example:{rows(store)[1].id} took its place since; --again brings it back"
+    )
+    assert standing(store) == [("7411.", RETIRED), ("7412.", LIVE)]
+    assert fates(bring_in(store, old, again=True)) == ["learned"]
     assert standing(store) == [("7411.", RETIRED), ("7412.", RETIRED), ("7411.", LIVE)]
+
+
+def test_a_changed_file_may_say_again_what_was_replaced(store: Engine) -> None:
+    """Somebody has put it there anew: it is the newer word."""
+    bring_in(store, [pair("1", QUESTION, "7411.")])
+    bring_in(store, [pair("1", QUESTION, "7412.")])
+    more = pair("2", "Who orders keyboards?", "The house.")
+    assert fates(bring_in(store, [pair("1", QUESTION, "7411."), more])) == ["learned", "learned"]
+    assert standing(store)[:3] == [("7411.", RETIRED), ("7412.", RETIRED), ("7411.", LIVE)]
 
 
 def test_an_old_file_does_not_undo_what_staff_said_since(store: Engine) -> None:
     """A FAQ is imported again when rows are added; what was corrected in Slack meanwhile stays."""
     bring_in(store, [pair("1", QUESTION, "7411.")])
     teach(store, Memory(store, EMBEDDER), QUESTION, "7412.")
-    assert fates(bring_in(store, [pair("1", QUESTION, "7411.")])) == ["known"]
+    for again in (False, True):
+        [verdict] = bring_in(store, [pair("1", QUESTION, "7411.")], again=again)
+        assert verdict.why == f"example:{rows(store)[1].id} took its place since"
     assert standing(store) == [("7411.", RETIRED), ("7412.", LIVE)]
+
+
+NEARLY = f"please tell me: {QUESTION}"
+
+
+def compare(engine: Engine) -> None:
+    """Find what contradicts itself, as after each import and lesson."""
+    while found := conflicts.compare(engine, TEAM, EMBEDDER):
+        with transaction(engine) as session:
+            conflicts.note(session, TEAM, found)
+
+
+def test_what_a_file_itself_replaced_does_not_come_back_as_it_grows(store: Engine) -> None:
+    """Of two rows that answer nearly one question the later counts, also when others are added."""
+    rows_of_file = [pair("1", QUESTION, "7411."), pair("2", NEARLY, "7412.")]
+    bring_in(store, rows_of_file)
+    compare(store)
+    assert standing(store) == [("7411.", RETIRED), ("7412.", LIVE)]
+    more = pair("3", "Who orders keyboards?", "The house.")
+    assert fates(bring_in(store, [*rows_of_file, more])) == ["overruled", "known", "learned"]
+
+
+def test_what_staff_said_in_other_words_is_not_undone_by_a_file_that_grew(store: Engine) -> None:
+    """They answered nearly the same question since, in Slack."""
+    bring_in(store, [pair("1", QUESTION, "7411.")])
+    teach(store, Memory(store, EMBEDDER), NEARLY, "7412.")
+    compare(store)
+    more = pair("2", "Who orders keyboards?", "The house.")
+    changed = [pair("1", QUESTION, "7411."), more]
+    assert fates(bring_in(store, changed)) == ["overruled", "learned"]
+
+
+def test_staff_have_the_last_word_on_what_contradicts_itself(store: Engine) -> None:
+    """The answer that they put aside does not come back by a file that has it still."""
+    bring_in(store, [pair("1", QUESTION, "7411.")])
+    bring_in(store, [pair("1", NEARLY, "7412.")])
+    compare(store)
+    with transaction(store) as session:
+        [one] = conflicts.of_newer(session, rows(store)[1].id or 0)
+        conflicts.decide(session, one, ConflictStatus.OLDER, "U0STAFF")
+    assert standing(store) == [("7411.", LIVE), ("7412.", RETIRED)]
+    changed = [pair("1", NEARLY, "7412."), pair("2", "Who orders keyboards?", "The house.")]
+    assert fates(bring_in(store, changed, again=True)) == ["overruled", "learned"]
 
 
 def test_of_two_answers_in_a_file_the_later_counts(store: Engine) -> None:
@@ -182,8 +255,8 @@ def test_other_workspaces_know_nothing_of_it(store: Engine) -> None:
 
 def test_nothing_is_half_imported(store: Engine) -> None:
     """What fails at the very end, where the import itself is written down, leaves no row behind."""
-    items = storing.drafted([pair("1", QUESTION, ANSWER)], silent)
-    origin: dict[str, Any] = {"file": object()}  # no JSON
+    items = judging.drafted([pair("1", QUESTION, ANSWER)], silent)
+    origin: dict[str, Any] = {"file": object(), "sha256": "0"}  # no JSON
     with pytest.raises((StatementError, TypeError)), transaction(store) as session:
         storing.store(
             session, TEAM, items, by="U0ADMIN", origin=origin, vectors={}, embedder="none"

@@ -84,6 +84,18 @@ async def test_the_shortcut_corrects_in_place(house: House) -> None:
     assert house.failed() == []
 
 
+async def test_contacts_of_the_house_stay_in_a_correction(house: House) -> None:
+    """As in what is learned by a reaction."""
+    async with house.bot(MYNAH_KEEP_CONTACTS="help@house.example"):
+        first = await house.asked(PORT)
+        await hands.shortcut(house, "staff", first["ts"])
+        view = await hands.modal(house, "staff")
+        said = "Write to help@house.example or joe@house.example."
+        await hands.submit(house, "staff", view, answer=said, reason="outdated")
+        await house.quiet()
+    assert live(house) == [(PORT, "Write to help@house.example or [email].")]
+
+
 async def test_an_edited_question_is_the_one_that_is_learned(house: House) -> None:
     """Staff may word the question better than who asked it."""
     async with house.bot():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from bot.embedder import LexicalEmbedder
-from bot.importing import storing
+from bot.importing import judging, storing
+from bot.importing.judging import Verdict
 from bot.importing.pairs import Pair
+from bot.slack import conflict_card
 from bot.store.schema import Example, ExampleStatus, Feedback
+from deploy import importing
+from deploy.settings import ImportSettings
 from tests.bot.importing.exports import read, written
+from tests.bot.slack import hands
 from tests.bot.slack.house import HELP, House
 
 TEAM = "T0MYNAH"
@@ -36,12 +42,12 @@ async def exported(house: House, asked: str, path: Path) -> list[Pair]:
 
 def bring_in(house: House, pairs: list[Pair]) -> list[str]:
     """Import them, and say what became of each."""
-    items = storing.drafted(pairs, lambda *_: None)
-    made: list[storing.Verdict] = []
+    items = judging.drafted(pairs, lambda *_: None)
+    made: list[Verdict] = []
     house.write(
         lambda session: made.extend(
             storing.store(
-                session, TEAM, items, by="U0ADMIN", origin={}, vectors={},
+                session, TEAM, items, by="U0ADMIN", origin={"sha256": "0"}, vectors={},
                 embedder=LexicalEmbedder.name,
             )
         )
@@ -78,3 +84,26 @@ async def test_what_was_learned_live_is_known_to_an_import(house: House, tmp_pat
     assert len(house.rows(Example)) == 1
     assert bring_in(house, await exported(house, asked, tmp_path)) == ["known"]
     assert len(house.rows(Example)) == 1
+
+
+async def test_a_running_bot_shows_what_an_import_found(house: House, tmp_path: Path) -> None:
+    """The next who asks gets the newer answer, and staff get the card; one press undoes it."""
+    settings = ImportSettings(
+        _env_file=None, MYNAH_ADMINS=("U0ADMIN",), MYNAH_REVIEW_CHANNEL="C0OPS",
+        MYNAH_EMBEDDER="none",
+    )  # fmt: skip
+    file = tmp_path / "faq.csv"
+    rows = [f"{QUESTION},It uses port 80.", f'"please tell me, {QUESTION}",{ANSWER}']
+    file.write_text("\n".join(["question,answer", *rows]))
+    async with house.bot(MYNAH_REVIEW_CHANNEL="C0OPS"):
+        await house.asked(QUESTION)  # memory was looked at before there was anything
+        await asyncio.to_thread(
+            importing.bring_in, house.engine, file, settings, team=TEAM, by=None, dry_run=False
+        )
+        assert ANSWER in str(await house.asked(QUESTION))
+        await house.quiet()
+        [card] = await house.sandbox.messages("C0OPS")
+        assert "It uses port 80." in str(card)
+        await hands.press(house, "staff", card["ts"], conflict_card.OLDER, channel="C0OPS")
+        await house.quiet()
+        assert "It uses port 80." in str(await house.asked(QUESTION))

@@ -228,6 +228,27 @@ async def test_a_slip_that_was_mended_before_the_correction(house: House) -> Non
     assert (example.status, example.answer) == (ExampleStatus.REVOKED, "")
 
 
+async def test_a_slip_beside_a_contact_that_is_kept(house: House) -> None:
+    """It stays in what was learned, and still nothing is taken away of late."""
+    house.extra["MYNAH_KEEP_CONTACTS"] = "house.example"
+    was, reads = "Rite to help@house.example.", "Write to help@house.example."
+    async with bot(house):
+        ts = await house.say("asker", OLD)
+        await tell_said(house, ts, OLD)
+        reply = await house.say("staff", was, thread_ts=ts)
+        await edit(house, reply, reads, "staff")
+        await house.react("staff", "memo", reply)
+        await tell_rated(house, reply, "memo", at=f"{time.time():.6f}")
+        await tell_edited(house, reply, was, reads, "U0STAFF", thread_ts=ts)
+        [example] = house.rows(Example)
+        assert (example.status, example.answer) == (ExampleStatus.LIVE, reads)
+        other = "Write to desk@house.example."
+        await edit(house, reply, other, "staff")
+        await tell_edited(house, reply, reads, other, "U0STAFF", thread_ts=ts)
+    [example] = house.rows(Example)
+    assert (example.status, example.answer) == (ExampleStatus.REVOKED, "")
+
+
 async def test_a_slip_that_was_mended_in_one_of_several_messages(house: House) -> None:
     """An answer is put together of them: edits that are told of late, or change no word, take
     nothing away; a line that is taken out later takes the example along."""

@@ -140,6 +140,28 @@ async def test_a_rejection_is_recorded_and_refused_as_an_answer_would_be(house: 
     )  # fmt: skip
 
 
+CONTACTS = "Write to help@house.example, not to jane@home.example."
+KEPT = "Write to help@house.example, not to [email]."
+
+
+@pytest.mark.parametrize("how", ["white_check_mark", "x", "memo", "a person's"])
+async def test_contacts_of_the_house_stay(house: House, how: str) -> None:
+    """MYNAH_KEEP_CONTACTS names them; all others are taken out of what is learned."""
+    house.vllm.script = lambda messages, model: CONTACTS
+    async with house.bot(MYNAH_KEEP_CONTACTS="@house.example"):
+        if how == "memo":
+            await corrected(house, PORT, CONTACTS)
+        elif how == "a person's":
+            asked = await house.say("asker", PORT)
+            reply = await house.say("asker2", CONTACTS, thread_ts=asked)
+            await house.react("staff", "white_check_mark", reply)
+        else:
+            await house.react("staff", how, (await house.asked(PORT))["ts"])
+        await house.quiet()
+    [example] = house.rows(Example)
+    assert (example.answer or example.rejected) == KEPT
+
+
 async def test_rejecting_takes_the_own_approval_back(house: House) -> None:
     """The newest word of a person counts: ❌ after ✅ leaves nothing in memory."""
     async with house.bot():
