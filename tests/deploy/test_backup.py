@@ -157,6 +157,9 @@ def test_what_is_recovered_answers_as_before(
         frozen = session.exec(select(Dataset)).one()
         assert Path(frozen.path).parent == target / "datasets"
         assert read(Path(frozen.path)) == []
+    with opened(elsewhere) as engine, transaction(engine) as session:  # and it goes on from there
+        releases.roll_back(session, TEAM, by="U0ADMIN")
+        assert releases.live(session, TEAM).number == 1
     assert oct((tmp_path / "kept").stat().st_mode)[-3:] == "700"
 
 

@@ -15,6 +15,7 @@ from bot import releases
 from bot.store.database import reading, transaction
 from bot.store.runs import LostRun, claim_run, request_run, update_run
 from bot.store.schema import (
+    Adapter,
     Audit,
     Lease,
     OutboxMessage,
@@ -28,9 +29,19 @@ from bot.store.schema import (
 )
 from serving.base import base_spec
 from tests.bot.released import promoted
+from tests.fake_vllm import FakeVllm
 from tests.lora_files import make_base
-from tests.training.stage import CHANNEL, TEAM, worker_settings
+from tests.training.stage import (
+    CHANNEL,
+    TEAM,
+    kept,
+    parts,
+    queue_and_claim,
+    teach,
+    worker_settings,
+)
 from tests.training.test_worker import Workers, until
+from training import cycle
 from training.rebase import Rebase
 from training.settings import WorkerSettings
 
@@ -228,3 +239,26 @@ def _lease(engine: Engine) -> Lease:
 
 def _log(settings: WorkerSettings, number: int) -> str:
     return (settings.data_dir / f"worker-{number}.log").read_text()
+
+
+async def test_what_was_taught_is_trained_into_the_new_base(
+    engine: Engine, tmp_path: Path, old: Path, new: Path
+) -> None:
+    """The same examples are something new for another base model; the guard of its server loads
+    the one that was trained on it, and nobody asks for the other."""
+    teach(engine)
+    lives: list[int] = []
+    for base in (old, new):
+        with FakeVllm(adapters_dir=tmp_path / "adapters", base_dir=base) as server:
+            settings = worker_settings(tmp_path, server.url)
+            rebase(settings, engine, base).settle()
+            lives.append(live(engine))
+            async with kept(settings, engine) as fleet:
+                made = parts(settings, engine, base)
+                assert await cycle.run(*queue_and_claim(engine), made) is RunStatus.RELEASED
+                assert [state.error for state in fleet.states.values()] == [None]
+            lives.append(live(engine))
+    assert lives == [1, 2, 1, 3]
+    with reading(engine) as session:
+        bases = [row.base_sha256 for row in session.exec(select(Adapter))]
+    assert bases == [base_spec(old).sha256, base_spec(new).sha256]
