@@ -26,14 +26,26 @@ Handler = Callable[[InboxEvent], Awaitable[None]]
 GiveUp = Callable[[Session, InboxEvent], None]
 GIVE_UP_AFTER = 10  # errors in a row, about five minutes
 LONGEST_WAIT_S = 60.0
+UNCALLED_S = 60.0  # who stands in line and is not called comes again by itself
 
 
 class Later(Exception):
     """It cannot be done yet (a server or Slack is away): try again, and never give up for that."""
 
+    word = "waiting"
+
     def __init__(self, why: str, delay_s: float = 1.0) -> None:
         super().__init__(why)
         self.delay_s = delay_s
+
+
+class InLine(Later):
+    """It is to be done when it is called (`bot.waiting`), after those that came before."""
+
+    word = inbox.IN_LINE
+
+    def __init__(self, why: str, delay_s: float = UNCALLED_S) -> None:
+        super().__init__(why, delay_s)
 
 
 class Elsewhere(Exception):
@@ -104,7 +116,7 @@ class Dispatcher:
         except LostClaim:
             raise
         except Later as later:
-            await self._mark(event, _retry(f"waiting: {later}", later.delay_s))
+            await self._mark(event, _retry(f"{later.word}: {later}", later.delay_s))
         except Elsewhere as move:
             await self._mark(event, _move(move.lane))
         except asyncio.CancelledError:

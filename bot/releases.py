@@ -37,9 +37,11 @@ __all__ = [
     "ReleaseView",
     "adapter_of",
     "add_candidate",
+    "canary",
     "desired_adapters",
     "discard",
     "earlier_live",
+    "end_canary",
     "ensure_team",
     "fallback",
     "for_thread",
@@ -87,6 +89,12 @@ def ensure_team(session: Session, team_id: str) -> Team:
 def live(session: Session, team_id: str) -> Release:
     """The release that answers new threads. Raises NoSuchRelease before `ensure_team`."""
     return _release(session, _live_row(session, team_id).release_id)
+
+
+def canary(session: Session, team_id: str) -> Release | None:
+    """The release that answers some new threads beside the live one, if any."""
+    row = rollouts.canary_row(session, _live_row(session, team_id))
+    return None if row is None else _release(session, row.release_id)
 
 
 def adapter_of(session: Session, release: Release) -> Adapter | None:
@@ -137,7 +145,9 @@ def add_candidate(session: Session, team_id: str, adapter_id: int, by: str) -> R
 def promote(
     session: Session, release: Release, *, by: str, reason: str = "", share: float = 1
 ) -> Rollout:
-    """Let the release answer `share` of new threads. Promoting what is live changes nothing.
+    """Let the release answer `share` of new threads: below 1 it is a canary.
+
+    Promoting what is live changes nothing, nor does a canary's share that it has already.
 
     Raises:
         NotProven: its adapter's newest evaluation did not pass or is missing, or the gate wants to
@@ -152,6 +162,9 @@ def promote(
     row = _live_row(session, release.team_id)
     if row.release_id == release.id:
         return row
+    out = rollouts.canary_row(session, row)
+    if out is not None and (out.release_id, out.share) == (release.id, share):
+        return out
     _check_base(session, release)
     _check_proven(session, release, by)
     return _write(
@@ -167,13 +180,29 @@ def discard(session: Session, release: Release, *, by: str, reason: str = "") ->
     return _write(session, release, RolloutAction.DISCARD, 0, by=by, reason=reason)
 
 
+def end_canary(
+    session: Session, release: Release, *, by: str, reason: str = "", waits: bool
+) -> Rollout | None:
+    """Let the canary answer no new threads; None when the release is no canary.
+
+    What is live stays. That is not said against the release, which is what tells it from rolling
+    back: `waits` keeps it on the replicas as a candidate, else it is discarded.
+    """
+    lock_team(session, release.team_id)
+    row = rollouts.canary_row(session, _live_row(session, release.team_id))
+    if row is None or row.release_id != release.id:
+        return None
+    action = RolloutAction.CANDIDATE if waits else RolloutAction.DISCARD
+    return _write(session, release, action, 0, by=by, reason=reason)
+
+
 def roll_back(
     session: Session, team_id: str, *, by: str, number: int | None = None, reason: str = ""
 ) -> Rollout:
     """Make an earlier release live again, at once and for all threads.
 
     Without a number: the newest earlier release that was never rolled back. With one: any release
-    that was live before. A canary counts as the release to go back from.
+    that was live before. A canary counts as the release to go back from, to what is live.
 
     Raises:
         NoSuchRelease: the number is unknown, or that release was never live.
@@ -183,7 +212,10 @@ def roll_back(
     lock_team(session, team_id)
     row = _live_row(session, team_id)
     leaving = rollouts.canary_row(session, row) or row
-    target = _target(session, _release(session, leaving.release_id), number)
+    if number is None and leaving is not row:
+        target = _release(session, row.release_id)
+    else:
+        target = _target(session, _release(session, leaving.release_id), number)
     return _write(
         session, target, RolloutAction.ROLL_BACK, 1, by=by, reason=reason, replaces=leaving
     )
@@ -210,8 +242,10 @@ def leave_other_base(session: Session, team_id: str, *, by: str, reason: str) ->
 def fallback(session: Session, team_id: str) -> Release | None:
     """Where a roll back without a number goes; None when nothing is earlier."""
     row = _live_row(session, team_id)
-    leaving = _release(session, (rollouts.canary_row(session, row) or row).release_id)
-    return rollouts.never_rolled_back(session, team_id, leaving.number)
+    live = _release(session, row.release_id)
+    if rollouts.canary_row(session, row) is not None:
+        return live
+    return rollouts.never_rolled_back(session, team_id, live.number)
 
 
 def desired_adapters(session: Session) -> list[Adapter]:
@@ -221,9 +255,8 @@ def desired_adapters(session: Session) -> list[Adapter]:
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
         wanted |= rollouts.wanted(session, team_id)
-    rows = select(Adapter).join(Release, col(Release.adapter_id) == Adapter.id)
-    rows = rows.where(col(Release.id).in_(wanted), bases.fits())
-    rows = rows.distinct().order_by(col(Adapter.id))
+    ids = select(Release.adapter_id).where(col(Release.id).in_(wanted), bases.fits())
+    rows = select(Adapter).where(col(Adapter.id).in_(ids)).order_by(col(Adapter.id))
     return list(session.exec(rows))
 
 

@@ -26,7 +26,7 @@ from bot.dispatcher import Dispatcher
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.pump import Pump
-from bot.routing import Router
+from bot.routing import WAITING_AT_MOST, Router
 from bot.settings import BotSettings
 from bot.slack import broken, installing
 from bot.slack.app import build_app, web_client
@@ -40,6 +40,7 @@ from bot.slack.workspaces import OneWorkspace, Workspaces
 from bot.store.database import open_engine, transaction
 from bot.store.queue import Teams
 from bot.store.schema import OutboxMessage
+from bot.waiting import Waiting
 from serving import http
 from serving.client import VllmClient
 from serving.settings import BadSettings
@@ -47,8 +48,12 @@ from serving.settings import BadSettings
 log = logging.getLogger(__name__)
 DELIVERED = ("event", "command", "action", "view", "shortcut")  # kinds that need no model
 POSTS_AT_ONCE = 8
+EVENTS_AT_ONCE = 64
+QUICK = 32  # questions whose answer is quoted: they pass those that wait for a server
+CLIENT_S = 120.0  # nothing that is asked of a server is silent for longer
 GRACE_S = 5.0  # what is under way may take this long when the process is told to stop
 CLEAN_EVERY_S = 3600.0
+Works = Dispatcher | Pump[OutboxMessage] | Waiting  # until it is stopped
 
 
 @dataclass
@@ -96,8 +101,10 @@ async def run(settings: BotSettings) -> None:
         else:
             workspaces = await _introduce(settings, engine)
         app = build_app(settings, engine, wakes.events, workspaces, oauth)
+        router = Router(engine, clients, at_once=settings.at_once, silence_s=settings.silence_s)
+        waiting = Waiting(engine, router, teams=workspaces.served(), called=wakes.questions.set)
         shared = Shared(
-            settings, engine, memory, Router(engine, clients), owner=owner,
+            settings, engine, memory, router, waiting, owner=owner,
             stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget,
         )  # fmt: skip
         _warn(settings)
@@ -117,20 +124,20 @@ def _owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _pumps(
-    shared: Shared, desks: Desks, teams: Teams, wakes: Wakes
-) -> Sequence[Dispatcher | Pump[OutboxMessage]]:
+def _pumps(shared: Shared, desks: Desks, teams: Teams, wakes: Wakes) -> Sequence[Works]:
     """What works the queues off. A model that hangs holds up questions alone: feedback and
     commands have their own places."""
-    owner, lease_s = shared.owner, shared.settings.lease_s
+    settings, owner, lease_s = shared.settings, shared.owner, shared.settings.lease_s
+    # Questions that are being answered, those that wait for a server, and others that need none.
+    asked = settings.at_once * len(settings.vllm_urls) + WAITING_AT_MOST + QUICK
     dispatchers = [
         Dispatcher(
             shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
-            lease_s=lease_s, give_up=give_up,
+            lease_s=lease_s, at_once=at_once, give_up=give_up,
         )
-        for kinds, wake, give_up in (
-            (DELIVERED, wakes.events, None),
-            (("question",), wakes.questions, broken.give_up),
+        for kinds, wake, at_once, give_up in (
+            (DELIVERED, wakes.events, EVENTS_AT_ONCE, None),
+            (("question",), wakes.questions, asked, broken.give_up),
         )
     ]  # fmt: skip
 
@@ -138,13 +145,14 @@ def _pumps(
         with transaction(shared.engine) as session:
             return outbox.claim(session, owner, lease_s, teams=teams)
 
-    return [*dispatchers, Pump(claim, desks.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)]
+    posts = Pump(claim, desks.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)
+    return [*dispatchers, posts, shared.waiting]
 
 
 async def _work(
     line: Line,
     *,
-    pumps: Sequence[Dispatcher | Pump[OutboxMessage]],
+    pumps: Sequence[Works],
     cleaning: Coroutine[Any, Any, None],
 ) -> None:
     """Connect and work until told to stop; then take nothing new, and finish what is under way."""
@@ -192,7 +200,8 @@ def _line(settings: BotSettings, app: AsyncApp, socket_url: str) -> Line:
 
 def _clients(settings: BotSettings) -> list[VllmClient]:
     key = settings.vllm_api_key.get_secret_value()
-    return [VllmClient(url, api_key=key) for url in settings.vllm_urls]
+    patience_s = max(CLIENT_S, settings.silence_s)
+    return [VllmClient(url, api_key=key, timeout_s=patience_s) for url in settings.vllm_urls]
 
 
 async def _connect(settings: BotSettings) -> str:

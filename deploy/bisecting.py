@@ -41,6 +41,7 @@ from serving.client import BASE, ServingError
 LEAST_GAIN = 0.3
 _KNOWN = {
     AnswerMode.QUOTED: "it was quoted, word for word, from this example",
+    AnswerMode.QUOTED_AWAY: "no model answered; it was quoted, word for word, from this example",
     AnswerMode.OPEN_BOOK: "this example stood in its prompt",
     AnswerMode.KNOWN: "the weights wrote it, and it says what this example says",
     AnswerMode.UNSURE: "Mynah was not sure; what it would have said was kept nowhere",
@@ -205,7 +206,9 @@ def _line(session: Session, release: Release) -> list[Voice]:
         .order_by(col(Release.number))
     )
     return [
-        Voice(number, adapter.name, Path(adapter.path)) if adapter else Voice(number, BASE, None)
+        Voice(number, adapter.name, Path(adapter.path), adapter.sha256)
+        if adapter
+        else Voice(number, BASE, None)
         for number, adapter in session.exec(rows)
     ]
 

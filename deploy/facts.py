@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot import deciding, pausing, releases
+from bot import canary, deciding, pausing, releases
+from bot.canary import Trial
 from bot.deciding import Waiting
 from bot.pausing import Pause
 from bot.store import bases, fleet, leases, proofs, run_view, runs
@@ -54,6 +55,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
         "base": _base(bases.newest(session)),
         "waiting": _waiting(deciding.waiting(session, team_id)),
+        "canary": _canary(canary.trial(session, team_id)),
         "worker_alive": worker_alive(session),
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
@@ -154,6 +156,21 @@ def _base(row: ServedBase | None) -> dict[str, Any] | None:
 
 def _waiting(one: Waiting | None) -> dict[str, Any] | None:
     return {"release": f"v{one.release.number}", "run": one.run.id} if one else None
+
+
+def _canary(found: Trial | None) -> dict[str, Any] | None:
+    """The release on trial, and how many threads of both went well so far."""
+    if found is None:
+        return None
+    sides = {"canary": found.canary, "live": found.live}
+    counts = {name: asdict(found.count(row.release_id)) for name, row in sides.items()}
+    return {
+        "release": f"v{found.number}",
+        "share": found.canary.share,
+        "since": found.canary.at.isoformat(),
+        "threads": counts,
+        "so_far": found.so_far,
+    }
 
 
 def _replica(row: Replica) -> dict[str, Any]:

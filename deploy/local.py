@@ -99,6 +99,8 @@ class LocalSet:
             "MYNAH_MAX_TOKENS": "64",
             # Training starts when an admin says so, not in the middle of the first lessons.
             "MYNAH_MIN_NEW_EXAMPLES": "1000",
+            # One person tries it, or a script: nobody could tell two releases apart by ratings.
+            "MYNAH_CANARY": "1",
         }
 
     def start(self, name: str, port: int, *words: str, **extra: str) -> None:

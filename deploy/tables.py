@@ -27,6 +27,9 @@ def status(found: Mapping[str, Any]) -> str:
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
+    if trial := found["canary"]:
+        some = f"{trial['release']}, {trial['share']:.0%} of new threads: {trial['so_far']}"
+        lines.insert(1, f"canary    {some}")
     if waits := found["waiting"]:
         how = "`mynah promote` or `mynah discard`"
         lines.insert(1, f"waiting   {waits['release']} of run {waits['run']} passed: {how}")
@@ -72,6 +75,8 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
 def _state(one: Mapping[str, Any]) -> str:
     if one["other_base"]:
         return "for another base"
+    if 0 < one["share"] < 1:
+        return f"canary, {one['share']:.0%}"
     return "live" if one["live"] else "rolled back" if one["rolled_back"] else str(one["action"])
 
 

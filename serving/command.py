@@ -91,6 +91,8 @@ def environment(
     }
     root = str(Path(__file__).resolve().parent.parent)  # so that vLLM can import serving.guard
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [root, before.get("PYTHONPATH", "")]))
+    # NaN in what it computes is counted, and shown in /metrics.
+    kept["VLLM_COMPUTE_NANS_IN_LOGITS"] = before.get("VLLM_COMPUTE_NANS_IN_LOGITS", "1")
     kept |= _cpu_environment(before) if cpu else {}
     return kept | _always(settings, base) | {"MYNAH_MAX_RANK": str(max_rank(cpu))}
 

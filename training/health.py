@@ -15,6 +15,15 @@ from starlette.routing import Route
 Ready = Callable[[], Mapping[str, Any] | None]
 
 
+COUNTED = {
+    "loads": "Adapters loaded",
+    "unloads": "Adapters unloaded",
+    "failed_probes": "Adapters that did not answer as they were trained to",
+    "restarts": "Times that vLLM was found to have been started again",
+    "corrupted": "Requests that vLLM answered with NaN",
+}
+
+
 class Figures:
     """The worker's Prometheus figures, in a registry of their own."""
 
@@ -25,6 +34,11 @@ class Figures:
         self.runs = self._gauge("runs", "Runs by status", "status")
         self.healthy = self._gauge("replica_healthy", "1 while the vLLM server answers", "url")
         self.adapters = self._gauge("replica_adapters", "Adapters ready on the server", "url")
+        # Since this worker started, and `corrupted` since the server did.
+        self.counted = {
+            what: self._gauge(f"replica_{what}", f"{about} on the server", "url")
+            for what, about in COUNTED.items()
+        }
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(f"mynah_{name}", what, labels, registry=self.registry)

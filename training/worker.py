@@ -1,4 +1,5 @@
-"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step.
+"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step,
+watches canaries.
 
 APScheduler only ticks. Whatever has to survive a restart is in the database, so another worker can
 go on at any moment: the worker's lease, the run's lease and fence, the Replica rows.
@@ -29,7 +30,8 @@ from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
 from serving.base import BaseSpec, base_spec, locate
-from training import health, schedule
+from training import health, schedule, tidying
+from training.canaries import Canaries
 from training.fleet import Fleet
 from training.rebase import Rebase
 from training.runner import Runner
@@ -49,6 +51,9 @@ class Pace:
     due_s: float = 2.0
     look_s: float = 0.5  # for queued runs, and for new wishes for the servers
     reconcile_s: float = 2.0
+    canary_s: float = 5.0
+    feel_s: float = 5.0  # for servers that answer /health and nobody else
+    tidy_s: float = 3600.0  # for files that nothing wants
 
 
 async def run(
@@ -102,8 +107,12 @@ class Worker:
         self.active = False
         self.figures = health.Figures()
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
-        self.fleet = Fleet(settings, engine, pace.reconcile_s)
         self._rebase = Rebase(settings, engine, base, self._renew) if base else None
+        self.canaries = Canaries(settings, engine)
+        self.fleet = Fleet(
+            settings, engine, pace.reconcile_s,
+            holds=lambda session: leases.holds(session, leases.WORKER, self.owner),
+        )  # fmt: skip
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 
@@ -115,6 +124,9 @@ class Worker:
         self._every(self.pace.due_s, self._queue_due)
         self._every(self.pace.look_s, self.runner.look)
         self._every(self.pace.look_s, self.fleet.look)
+        self._every(self.pace.canary_s, self.canaries.look)
+        self._every(self.pace.feel_s, self.fleet.feel)
+        self._every(self.pace.tidy_s, self._tidy)
         self._every(self.pace.due_s, self._count, standing_by=True)
         self._scheduler.start()
 
@@ -184,6 +196,11 @@ class Worker:
         for run in await asyncio.to_thread(self._due):
             log.info("run %s queued (%s)", run.id, run.trigger.value)
 
+    async def _tidy(self) -> None:
+        named = self.fleet.named
+        if named is not None:
+            await asyncio.to_thread(tidying.tidy, self.engine, self.settings.adapters_dir, named)
+
     async def _count(self) -> None:
         self.figures.active.set(self.active)
         for run_status, number in (await asyncio.to_thread(self._numbers)).items():
@@ -192,6 +209,8 @@ class Worker:
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
             self.figures.adapters.labels(state.url).set(len(state.adapters))
+        for url, what, count in self.fleet.counts():
+            self.figures.counted[what].labels(url).set(count)
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:

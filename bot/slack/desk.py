@@ -43,6 +43,7 @@ from bot.slack.why import Why
 from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
 from bot.store.schema import Case, InboxEvent
+from bot.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Shared:
     engine: Engine
     memory: Memory
     router: Router
+    waiting: Waiting
     owner: str  # this process, in claims
     stored: Callable[[], None]  # something was stored for any queue
     said: Callable[[], None]  # something was stored for the outbox
@@ -106,6 +108,7 @@ class Desk:
             show=Streams(engine, client, identity, pacing).of,
             abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
             knowing=knowing, recognising=Recognising(shared.memory, shared.router, knowing),
+            waiting=shared.waiting, notice=blocks.notice,
             quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
         self.poster = Poster(

@@ -240,11 +240,7 @@ def _facts(session: Session, team_id: str, found: Sequence[tuple[Linked, int]]) 
     state = [f":double_vertical_bar: *{reports.paused(pause)}*"] if pause else []
     state += [f"*Live:* {reports.name(view)}" for view in views if view.live]
     state += reports.learned(session, team_id, next((view for view in views if view.live), None))
-    state += [
-        f"*Canary:* {reports.name(view)}, {view.share:.0%} of new threads"
-        for view in views
-        if 0 < view.share < 1
-    ]
+    state += reports.canary_line(session, team_id)
     return Board(
         answered={days: tallies.answered(session, team_id, days) for days in DAYS},
         rates=[Rate(reports.name(view), rated[view.number]) for view in views[:RATED]],

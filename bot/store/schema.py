@@ -193,6 +193,7 @@ class AnswerMode(StrEnum):
     KNOWN = "known"  # the same, where they say what was approved, as they have proved to know it
     UNSURE = "unsure"  # Mynah said that it is not sure; what it would have said was not shown
     CORRECTED = "corrected"  # what staff put in the place of an answer
+    QUOTED_AWAY = "quoted_away"  # as QUOTED, but of a question less alike: no model could answer
 
 
 _CURRENT = text("replaced_at IS NULL")
@@ -219,7 +220,7 @@ class Answer(SQLModel, table=True):
     mode: AnswerMode = _choice(AnswerMode)
     release_id: int = Field(foreign_key="release.id")
     adapter: str | None = None  # None: the base model answered
-    # Quoted: cosine similarity; generated, or withheld: mean token log-probability.
+    # Quoted (away too): cosine similarity; generated, or withheld: mean token log-probability.
     confidence: float | None = None
     # Of a withheld answer: the mean log-probability that it would have needed to be shown.
     threshold: float | None = None
@@ -558,6 +559,10 @@ class Adapter(SQLModel, table=True):
     base_model: str
     base_sha256: str
     rank: int
+    # What tells that a server answers by it (serving.probes.Probe); None: it was not measured.
+    probe: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
     created_at: datetime = _time()
 
 
@@ -694,6 +699,8 @@ class Replica(SQLModel, table=True):
     adapters: dict[str, Any] = _json()  # name -> {"load_s": float, "ready_at": ISO time}
     error: str | None = None
     seen_at: datetime = _time()
+    trouble_since: datetime | None = _later()  # when it last stopped being healthy; None: it is
+    look_at: datetime | None = _later()  # when somebody last found that it is not as this row says
 
 
 class ServedBase(SQLModel, table=True):
