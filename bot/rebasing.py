@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from bot import audit, deciding, outbox, releases, run_message
 from bot.deciding import Waiting
 from bot.store import bases, rollouts
-from bot.store.run_view import candidate
+from bot.store.run_view import candidate, of_release
 from bot.store.schema import Audit, Release, Run, RunStatus, ServedBase
 from bot.store.teams import lock_team
 
@@ -34,6 +34,7 @@ def settle(session: Session, team_id: str, *, admin_channel: str) -> bool:
     # A workspace that came later knows no other base model.
     knows = before is None or team.created_at > base.at or _is_settled(session, team_id, base)
     why = _why(base, _was(session, team_id, before))
+    _end_canary(session, team_id, why, admin_channel)
     left = releases.leave_other_base(session, team_id, by=BY, reason=why)
     ended = _end_trials(session, team_id, why, admin_channel)
     if knows and left is None and not ended:
@@ -70,6 +71,16 @@ def _is_settled(session: Session, team_id: str, base: ServedBase) -> bool:
         Audit.team_id == team_id, Audit.action == CHANGED, Audit.subject == f"base:{base.id}"
     )
     return session.exec(rows).first() is not None
+
+
+def _end_canary(session: Session, team_id: str, why: str, admin_channel: str) -> None:
+    """The run that left the canary, if it does not fit, says that it answers no more."""
+    canary = releases.canary(session, team_id)
+    if canary is None or bases.is_fit(session, rollouts.id_of(canary)):
+        return
+    if (run := of_release(session, canary)) is not None:
+        deciding.take_back(session, run, by=BY, reason=why)
+        run_message.tell(session, run, step="rebased", admin_channel=admin_channel, by=BY)
 
 
 def _end_trials(session: Session, team_id: str, why: str, admin_channel: str) -> bool:

@@ -37,6 +37,8 @@ def backup(url: str, directory: Path) -> Manifest:
         files = {DATABASE[kind]: copies.hash_of(beside / DATABASE[kind])}
         lacking: list[str] = []
         for adapter in named.adapters:
+            if adapter.name in named.removed and not adapter.path.exists():
+                continue
             files |= _keep_adapter(adapter, beside, lacking)
         files |= _keep_datasets(named, beside, lacking)
         manifest = Manifest(

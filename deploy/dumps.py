@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.store.database import open_engine
 from deploy.copies import BadBackup, Kind
+from training.tidying import REMOVED
 
 CLIENT = "it comes with PostgreSQL's client, of the server's version or newer"
 
@@ -41,6 +42,7 @@ class Named:
     revision: str
     base: str | None
     adapters: Sequence[AdapterRow]
+    removed: Collection[str]  # adapters whose files Mynah itself removed: nothing wants them
     datasets: Mapping[str, Path]  # by content hash, which is the SHA-256 of the file
 
 
@@ -165,11 +167,15 @@ def _named(connection: Connection) -> Named:
         text("SELECT name, sha256, path, base_model, base_sha256 FROM adapter ORDER BY id")
     )
     datasets = connection.execute(text("SELECT content_hash, path FROM dataset ORDER BY id"))
+    removed = connection.execute(
+        text("SELECT subject FROM audit WHERE action = :action"), {"action": REMOVED}
+    )
     return Named(
         db_schema=schema,
         revision=str(revision),
         base=_base(connection) if "served_base" in tables else None,
         adapters=[AdapterRow(a, b, Path(c), d, e) for a, b, c, d, e in adapters],
+        removed={subject.removeprefix("adapter:") for (subject,) in removed},
         datasets={str(content_hash): Path(path) for content_hash, path in datasets},
     )
 

@@ -131,13 +131,15 @@ def test_a_canary_ends(store: Engine) -> None:
     """What was on trial with some threads ends, whether the base or an adapter was live."""
     with transaction(store) as session:
         serve(session, OLD)
-        promoted(session, "a", share=0.99)
+        run = _left(session, promoted(session, "a", share=0.99))
         assert releases.for_thread(session, TEAM, "C1", "1").number == 2
         serve(session, NEW)
         assert settle(session)
         assert live(session) == 1
         assert releases.for_thread(session, TEAM, "C1", "1").number == 1
         assert not settle(session)
+        assert run.status is RunStatus.KEPT
+        assert "the base model is" in run.reasons[-1]
         promoted(session, "b", base_sha256=NEW)
         promoted(session, "c", share=0.99, base_sha256=NEW)
         serve(session, OLD)
@@ -260,6 +262,17 @@ def test_what_was_done_is_in_the_audit(store: Engine) -> None:
         row = session.exec(select(Audit).where(Audit.action == rebasing.CHANGED)).one()
         assert (row.actor, row.detail) == ("mynah", {"base": "large@ffffffffffff", "left": 2})
         assert bases.changed_at(session) is not None
+
+
+def _left(session: Session, release: Release) -> Run:
+    """The run that left the release, as it is while the release is a canary."""
+    run = Run(
+        team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED,
+        adapter_id=release.adapter_id,
+    )  # fmt: skip
+    session.add(run)
+    session.flush()
+    return run
 
 
 def _base_release(session: Session) -> Release:

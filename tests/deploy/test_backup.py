@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from bot import releases
+from bot import audit, releases
 from bot.store.database import reading, transaction
 from bot.store.schema import (
     Adapter,
@@ -37,6 +38,7 @@ from tests.lora_files import make_adapter, make_base
 from tests.stores import TEAM, opened, pg_database
 from training import dataset
 from training.rows import Row, read
+from training.tidying import REMOVED
 
 ROWS = [Row(example_id=1, cluster=1, split="train", question="Which port?", answer="7411.")]
 
@@ -249,6 +251,19 @@ def test_what_is_broken_in_use_is_named(
     assert len(made.files) == 1
     weights.unlink()
     assert "missing" in backup(store_url, tmp_path / "again").lacking[0]
+
+
+def test_what_mynah_removed_itself_is_not_missed(
+    lived_in: Engine, store_url: str, data_dir: Path, tmp_path: Path
+) -> None:
+    """The files of an adapter that nothing wants are gone for good, and a backup is whole without
+    them."""
+    (directory,) = data_dir.glob("adapters/*")
+    with transaction(lived_in) as session:
+        audit.record(session, TEAM, "mynah", REMOVED, f"adapter:{directory.name}")
+    shutil.rmtree(directory)
+    made = backup(store_url, tmp_path / "kept")
+    assert (made.lacking, made.count("adapters")) == ([], 0)
 
 
 KILLS = """

@@ -69,7 +69,7 @@ async def _bare(farm: Farm, seed: int) -> float:
     made = adapters.make(farm.base_model, farm.local.home.resolve() / "adapters", seed)
     client: VllmClient = farm.clients[0]
     began = time.monotonic()
-    await client.load_adapter(made.name, made.path)
+    await client.load_adapter(made.name, made.path, sha256=made.sha256)
     await client.complete(HELLO, model=made.name, max_tokens=1)
     took = time.monotonic() - began
     await client.unload_adapter(made.name)
