@@ -21,7 +21,9 @@ from sqlalchemy import Engine
 
 from bot.breaker import Breaker
 from bot.store import fleet
-from bot.store.database import reading
+from bot.store.database import reading, transaction
+from bot.timing import Generated, Stopwatch
+from serving import tracing
 from serving.client import (
     BASE,
     ChatMessage,
@@ -33,7 +35,8 @@ from serving.client import (
     Unavailable,
     VllmClient,
 )
-from serving.replicas import PROBE, ReplicaState, choose
+from serving.probes import HELLO
+from serving.replicas import ReplicaState, choose
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,6 +88,10 @@ class _Waiter:
     turn: asyncio.Future[_Server | None]
 
 
+class Enough(Exception):
+    """Nobody reads on: what was generated so far is the answer."""
+
+
 class Router:
     """Sends a chat to a replica that can answer it, and to another one where that fails.
 
@@ -106,13 +113,15 @@ class Router:
         fresh_s: float = 1.0,
         at_once: int = ANSWERED_AT_ONCE,
         silence_s: float = SILENCE_S,
+        generated: Callable[[Generated], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._servers = [_Server(client, at_once) for client in clients]
         self._fresh_s = fresh_s
         self._silence_s = silence_s
+        self._generated = generated
         self._states: list[ReplicaState] = []
-        self._read_at = float("-inf")
+        self._read_at = self._told_at = float("-inf")
         self._scoring = asyncio.Semaphore(SCORED_AT_ONCE)
         self._waiters: list[_Waiter] = []
         self.changed = asyncio.Event()  # set when a server has room again, or rests
@@ -129,7 +138,8 @@ class Router:
         """Generate an answer.
 
         Args:
-            grew: is told what the answer says so far; after a broken server it begins anew.
+            grew: is told what the answer says so far; after a broken server it begins anew. It may
+                raise Enough, which ends the answer there and stops the engine.
 
         Raises:
             NoServer, NoModel, Busy: nobody can answer now.
@@ -137,12 +147,15 @@ class Router:
         """
 
         async def ask(client: VllmClient) -> Completion:
-            began = time.monotonic()
+            timed = Stopwatch(model, grew)
             # Streamed: a cancelled question stops the engine, and a hung one is noticed.
             stream = client.stream(messages, model=model, max_tokens=max_tokens)
-            said = await _gather(_in_time(stream, client.url, self._silence_s), grew)
-            self.answer_s += SMOOTHING * (time.monotonic() - began - self.answer_s)
-            return said
+            with tracing.span("generate", adapter=model, server=client.url):
+                whole = await _gather(_in_time(stream, client.url, self._silence_s), timed.grew)
+            generated = timed.stop(whole)
+            self._generated(generated)
+            self.answer_s += SMOOTHING * (generated.whole_s - self.answer_s)
+            return whole
 
         return await self._first(model, ask, waits=True)
 
@@ -197,7 +210,7 @@ class Router:
         server.under_way += 1
         try:
             async with asyncio.timeout(min(PROBE_S, self._silence_s)):
-                await server.client.complete(PROBE, model=BASE, max_tokens=1)
+                await server.client.complete(HELLO, model=BASE, max_tokens=1)
         except (ServingError, TimeoutError, KeyError, ValueError) as error:
             server.breaker.failed()
             log.info("%s is still away: %r", server.url, error)
@@ -221,11 +234,13 @@ class Router:
                 reply = await ask(server.client)
             except ModelMissing:
                 missing = True
+                await self._look_again()
             except Unavailable as error:
                 gone = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
                 failed = failed or not gone
                 log.warning("%s", error)
                 server.breaker.failed(gone=gone)
+                await self._look_again()
             except Refused:
                 server.breaker.succeeded()
                 raise
@@ -240,6 +255,16 @@ class Router:
                 break
         kind = NoModel if missing else Failed if failed else NoServer
         raise kind(kind.__doc__)
+
+    async def _look_again(self) -> None:
+        """Have the worker look at the servers now rather than at its next turn."""
+        if time.monotonic() - self._told_at > self._fresh_s:
+            self._told_at = time.monotonic()
+            await asyncio.to_thread(self._write_wish)
+
+    def _write_wish(self) -> None:
+        with transaction(self._engine) as session:
+            fleet.look_again(session)
 
     async def _turn(self, model: str, tried: AbstractSet[str], *, waits: bool) -> _Server | None:
         """A server that was not tried yet; None where there is none.
@@ -341,5 +366,9 @@ async def _gather(stream: AsyncGenerator[Delta, None], grew: Grew | None) -> Com
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
             if grew is not None:
-                await grew(Completion(text, tuple(logprobs), ""))
+                try:
+                    await grew(Completion(text, tuple(logprobs), ""))
+                except Enough:
+                    reason = "length"
+                    break
     return Completion(text, tuple(logprobs), reason)

@@ -206,7 +206,9 @@ def _line(session: Session, release: Release) -> list[Voice]:
         .order_by(col(Release.number))
     )
     return [
-        Voice(number, adapter.name, Path(adapter.path)) if adapter else Voice(number, BASE, None)
+        Voice(number, adapter.name, Path(adapter.path), adapter.sha256)
+        if adapter
+        else Voice(number, BASE, None)
         for number, adapter in session.exec(rows)
     ]
 

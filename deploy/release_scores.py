@@ -24,6 +24,7 @@ class Voice:
     number: int
     model: str
     path: Path | None  # None: the base model, which every server has
+    sha256: str = ""  # of the adapter, as the store has it
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Asking:
             if voice.path is None or not self.may_load:
                 return []
         try:
-            await self.client.load_adapter(voice.model, voice.path)
+            await self.client.load_adapter(voice.model, voice.path, voice.sha256)
             self.loaded.append(voice.model)
             return await self._said(voice)
         except (ModelMissing, Refused):

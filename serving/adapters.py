@@ -16,13 +16,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from serving.base import BaseSpec, base_spec
+
+if TYPE_CHECKING:  # the guard, inside vLLM, asks nobody
+    from serving.probes import Probe
 
 __all__ = [
     "MAX_RANK", "NAME", "AdapterFile", "BadAdapter", "BaseSpec", "base_spec", "fingerprint",
@@ -55,12 +58,16 @@ class BadAdapter(Exception):
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """A checked adapter on disk: `name` is mynah-<first 12 of sha256>, which is `fingerprint`'s."""
+    """A checked adapter on disk: `name` is mynah-<first 12 of sha256>, which is `fingerprint`'s.
+
+    `probe` is what tells that it is this one that answers, where that was measured.
+    """
 
     name: str
     sha256: str
     path: Path
     rank: int
+    probe: Probe | None = None
 
 
 def validate(
@@ -106,6 +113,8 @@ def publish(staging: Path, adapters_dir: Path, base: BaseSpec) -> AdapterFile:
             _rename(beside, target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+    else:
+        os.utime(target)  # wanted again: whoever removes what is old leaves it
     return validate(target, base, sha256=found.sha256)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar
 
 import httpx
+
+from serving import tracing
+from serving.signing import signed
 
 T = TypeVar("T")
 
@@ -39,6 +43,14 @@ class ServingError(Exception):
 class Unavailable(ServingError):
     """No connection, a time-out, a server error, a wrong key or a reply that is not the server's:
     try another replica, or later."""
+
+
+class Unreachable(Unavailable):
+    """No connection, or it broke, or a time-out: nothing is known of the server."""
+
+
+class Broken(Unavailable):
+    """The server is there, and failed (HTTP 5xx)."""
 
 
 class ModelMissing(ServingError):
@@ -93,6 +105,7 @@ class VllmClient:
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
             trust_env=False,  # a proxy from the environment must not see questions or keys
+            event_hooks={"request": [tracing.carry]},
         )
 
     async def __aenter__(self) -> Self:
@@ -180,7 +193,7 @@ class VllmClient:
             self._token_ids([*messages, _assistant("")], model, open_end=False),
         )
         whole = ([*messages, _assistant(one)] for one in completions)
-        scored = await _all(*(self._scored(chat, model) for chat in whole))
+        scored = await _all(*(self.read(chat, model=model) for chat in whole))
         tail = empty[len(prompt) :]  # the end token, and what the template puts behind it
         found = []
         for tokens in scored:
@@ -191,8 +204,16 @@ class VllmClient:
             found.append([logprob for _, logprob in tokens[len(prompt) : end]])
         return found
 
-    async def _scored(self, messages: Sequence[ChatMessage], model: str) -> list[tuple[int, float]]:
-        """(token id, log-probability) of a whole chat; the first has none, and stands as 0."""
+    async def read(
+        self, messages: Sequence[ChatMessage], *, model: str = BASE
+    ) -> list[tuple[int, float]]:
+        """Of each token of a whole chat, as the server's template writes it: its id, and its
+        natural-log probability. The first has none, and stands as 0.
+
+        Raises:
+            NoScores: the server tells no log-probabilities of a prompt, or not as vLLM does.
+            Refused: one is impossible.
+        """
         request = _render(messages, model, open_end=False)
         reply = await self._chat(request | {"prompt_logprobs": 0, "return_token_ids": True})
         first = self._ids(reply)[0]
@@ -207,19 +228,36 @@ class VllmClient:
             raise Refused(f"{self.url}: a log-probability is no number")
         return [(first, 0.0), *told]
 
+    async def figures(self) -> dict[str, float]:
+        """What the server counts, by name; the labels of one name are added up."""
+        # With the slash: vLLM answers without it with a redirect.
+        reply = await self._request("GET", "/metrics/", again=True)
+        found: dict[str, float] = {}
+        for line in reply.text.splitlines():
+            name, _, number = line.rpartition(" ")
+            if not line.startswith("#") and (value := _number(number)) is not None:
+                name = name.partition("{")[0]
+                found[name] = found.get(name, 0.0) + value
+        return found
+
     async def models(self) -> dict[str, str | None]:
         """Return every served name and its root path: the base, and the loaded adapters."""
         reply = await self._request("GET", "/v1/models", again=True)
         return {card["id"]: card.get("root") for card in reply.json()["data"]}
 
-    async def load_adapter(self, name: str, path: Path) -> None:
+    async def load_adapter(self, name: str, path: Path, sha256: str) -> None:
         """Load the adapter in `path` (as the server sees it). Nothing happens when it is loaded.
 
+        Args:
+            sha256: what the store says that it hashes to.
+
         Raises:
-            Refused: with the server's line: a bad adapter, a bad name, or another one of this name.
+            Refused: with the server's line: a bad adapter, files that are not what the store says,
+                a bad name, or another one of this name.
         """
+        body = signed(self._control_key or "", name, sha256, str(path), at=time.time())
         try:
-            await self._control(LOAD, lora_name=name, lora_path=str(path))
+            await self._control(LOAD, body)
         except Refused:
             if (await self.models()).get(name) != str(path):
                 raise
@@ -227,7 +265,7 @@ class VllmClient:
     async def unload_adapter(self, name: str) -> None:
         """Forget the adapter: answers under way finish, new requests get ModelMissing."""
         try:
-            await self._control("/v1/unload_lora_adapter", lora_name=name)
+            await self._control("/v1/unload_lora_adapter", {"lora_name": name})
         except ModelMissing:
             return
 
@@ -238,7 +276,7 @@ class VllmClient:
         except httpx.TransportError:
             return False
 
-    async def _control(self, path: str, **body: str) -> None:
+    async def _control(self, path: str, body: Mapping[str, Any]) -> None:
         key = self._control_key
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         await self._request("POST", path, body=body, headers=headers)
@@ -285,8 +323,8 @@ class VllmClient:
             raise _refusal(response)
         return response
 
-    def _unreachable(self, error: httpx.TransportError) -> Unavailable:
-        return Unavailable(f"{self.url}: {type(error).__name__} {error}".rstrip())
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(f"{self.url}: {type(error).__name__} {error}".rstrip())
 
 
 async def _all(*asked: Coroutine[Any, Any, T]) -> list[T]:
@@ -320,6 +358,13 @@ def _render(messages: Sequence[ChatMessage], model: str, *, open_end: bool) -> d
         "temperature": 0.0,
         "add_generation_prompt": open_end,
     }
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _assistant(text: str) -> ChatMessage:
@@ -360,7 +405,7 @@ def _refusal(response: httpx.Response) -> ServingError:
     bad_adapter = response.status_code == 403 and response.url.path == LOAD  # the guard's word
     if response.status_code in ABOUT_REQUEST or bad_adapter:
         return Refused(line)
-    return Unavailable(line)
+    return Broken(line) if response.status_code >= 500 else Unavailable(line)
 
 
 def _message(body: Any) -> str:

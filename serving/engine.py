@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from serving.base import NoBaseModel, locate
 from serving.client import VllmClient
 from serving.command import DRAIN_S, NoVllm, command, environment, on_cpu
+from serving.pulse import Pulse
 from serving.settings import ServerSettings
 
 Say = Callable[[str], None]
@@ -26,7 +27,6 @@ POLL_S = 1.0
 WATCH_S = 5.0
 START_TIMEOUT_S = 1800.0  # a large model from a slow disk
 PROGRESS_S = 10.0
-DEAF_S = 120.0  # alive but not answering /health for so long: started again
 STEADY_S = 300.0  # a life this long makes the next restart quick again
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 LOG_BYTES = 10 * 1024 * 1024
@@ -86,20 +86,21 @@ class Engine:
         self._say(f"vLLM is ready at {self.url} after {self.start_s:.0f} s")
 
     async def watch(self) -> str:
-        """Return, in words, what went wrong once vLLM has died or gone deaf. It is gone then."""
+        """Return, in words, what went wrong once vLLM has died, or answers nobody any more (see
+        serving/pulse.py: /health alone would not tell). It is gone then."""
         keeper = self._running()
-        heard = time.monotonic()
         async with self._client() as client:
-            while keeper.returncode is None and time.monotonic() - heard < DEAF_S:
+            pulse = Pulse(client)
+            while keeper.returncode is None and pulse.lost is None:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(WATCH_S):
                         await keeper.wait()
-                if keeper.returncode is None and await client.healthy():
-                    heard = time.monotonic()
+                if keeper.returncode is None:
+                    await pulse.beat()
         code = keeper.returncode
         await self.kill()
         if code is None:
-            return f"vLLM did not answer for {DEAF_S:.0f} s"
+            return str(pulse.lost)
         return f"vLLM ended (exit code {code}){self._cause()}"
 
     async def stop(self) -> None:

@@ -1,8 +1,9 @@
 """What stands in front of every route of vLLM's own server (`--middleware serving.guard.Guard`).
 
 vLLM's API key covers only a few of its routes: adapters can be loaded and unloaded without one.
-The guard lets through what Mynah uses, each with its key, and refuses everything else. It looks at
-requests only; answers stream through untouched.
+The guard lets through what Mynah uses, each with its key, and refuses everything else. An adapter
+is loaded only on the signed word of somebody who has its hash from the store (serving/signing.py),
+and only if the files have that hash. It looks at requests only; answers stream through untouched.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import hmac
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.adapters import MAX_RANK, NAME, BadAdapter, validate
 from serving.base import BaseSpec, base_spec
+from serving.signing import BadSignature, check
 
 LOAD = "/v1/load_lora_adapter"
 UNLOAD = "/v1/unload_lora_adapter"
@@ -34,6 +37,9 @@ INFERENCE = frozenset(
     }
 )
 CONTROL = frozenset({("POST", LOAD), ("POST", UNLOAD)})
+# What a load request says to vLLM, and what it says to the guard besides.
+FOR_VLLM = ("lora_name", "lora_path")
+FOR_GUARD = ("sha256", "expires", "signature")
 MAX_CONTROL_BYTES = 64 * 1024
 
 
@@ -50,8 +56,8 @@ class Guard:
     built, and refuses to be built without them: a server without its guard must not start.
 
     MYNAH_VLLM_API_KEY opens inference, models, health and metrics; MYNAH_CONTROL_KEY opens loading
-    and unloading; MYNAH_ADAPTERS_DIR holds what may be loaded; MYNAH_BASE_DIR is what it must fit;
-    MYNAH_MAX_RANK is the server's limit.
+    and unloading, and is what a load is signed with; MYNAH_ADAPTERS_DIR holds what may be loaded;
+    MYNAH_BASE_DIR is what it must fit; MYNAH_MAX_RANK is the server's limit.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -78,7 +84,8 @@ class Guard:
         try:
             control = self._allow(scope)
             if control:
-                receive = await self._check_control(scope["path"], receive)
+                body = await self._check_control(scope["path"], receive)
+                scope, receive = _resized(scope, len(body)), _replay(body, receive)
         except Forbidden as error:
             refusal = {"message": str(error), "type": "Forbidden", "code": error.status}
             await JSONResponse({"error": refusal}, error.status)(scope, receive, send)
@@ -95,28 +102,35 @@ class Guard:
             raise Forbidden("missing or wrong key", status=401)
         return control
 
-    async def _check_control(self, path: str, receive: Receive) -> Receive:
-        body = await _read(receive)
-        request = _parse(body)
+    async def _check_control(self, path: str, receive: Receive) -> bytes:
+        """The body for vLLM, once all is right with it."""
+        request = _parse(await _read(receive))
         name = request.get("lora_name")
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise Forbidden("lora_name must be mynah- and 12 hexadecimal digits")
-        allowed = {"lora_name", "lora_path"} if path == LOAD else {"lora_name"}
+        allowed = {*FOR_VLLM, *FOR_GUARD} if path == LOAD else {"lora_name"}
         strange = sorted(set(request) - allowed)
         if strange:
             raise Forbidden(f"{strange[0][:40]} is not allowed here")
         if path == LOAD:
+            sha256 = self._signed_for(request)
             # In a thread: hashing a large adapter must not hold up the streams.
-            await asyncio.to_thread(self._check_adapter, name, request.get("lora_path"))
-        return _replay(body, receive)
+            await asyncio.to_thread(self._check_adapter, name, request.get("lora_path"), sha256)
+        return json.dumps({key: request[key] for key in FOR_VLLM if key in request}).encode()
 
-    def _check_adapter(self, name: str, path: Any) -> None:
+    def _signed_for(self, request: Mapping[str, Any]) -> str:
+        try:
+            return check(self._control_key, request, at=time.time())
+        except BadSignature as error:
+            raise Forbidden(str(error)) from error
+
+    def _check_adapter(self, name: str, path: Any, sha256: str) -> None:
         if not isinstance(path, str) or "\0" in path or not Path(path).is_absolute():
             raise Forbidden("lora_path must be an absolute path")
         if Path(path).resolve() != self._adapters_dir / name:
             raise Forbidden(f"lora_path must be {name} in the adapters directory")
         try:
-            validate(Path(path), self._base, max_rank=self._max_rank)
+            validate(Path(path), self._base, max_rank=self._max_rank, sha256=sha256)
         except BadAdapter as error:
             raise Forbidden(str(error)) from error
 
@@ -162,6 +176,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(parsed) != len(pairs):
         raise ValueError("a key stands twice")
     return parsed
+
+
+def _resized(scope: Scope, length: int) -> Scope:
+    kept = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
+    return {**scope, "headers": [*kept, (b"content-length", str(length).encode())]}
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from serving.adapters import NAME, AdapterFile
-from serving.client import BASE, ChatMessage, ServingError, VllmClient
+from serving.client import BASE, ServingError, Unreachable, VllmClient
+from serving.probes import BadProbe, prove
 
-PROBE: list[ChatMessage] = [{"role": "user", "content": "Hello"}]
+log = logging.getLogger("mynah.replicas")
+ANSWER_S = 60.0  # for the proof of an adapter: a long queue may stand before it
+AGAIN_S = 300.0  # what is ready is asked again for its proof: an evicted one was read from disk
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0  # before what failed is tried again
+MayUnload = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -33,35 +41,166 @@ class ReplicaState:
     error: str | None = None
 
 
-async def reconcile(
-    client: VllmClient, desired: Sequence[AdapterFile], before: ReplicaState | None
-) -> ReplicaState:
-    """Make one server hold exactly `desired`, most important first; return what it holds then.
+@dataclass(frozen=True)
+class _HeldBack:
+    """What failed, why, and when it is tried again."""
 
-    Only names of ours (mynah-…) are unloaded; streams under way on them still finish. A bad adapter
-    is the state's `error` and does not keep the others from loading. Never raises for a server
-    that is down: the state says so.
+    why: str
+    wait_s: float
+    until: float
 
-    Args:
-        before: what this function last returned for this server, so that an adapter that is still
-            loaded is not probed again.
+
+async def always(name: str) -> bool:
+    """May be unloaded."""
+    return True
+
+
+class Keeping:
+    """One server, brought into step with the releases time and again.
+
+    Attributes:
+        state: what `look` last returned.
+        named: the adapters that it said it has when it was last looked at; None: it said nothing.
+        counts: how often it loaded, unloaded, found an adapter that failed its proof, and found
+            that the server had forgotten what it had: "loads", "unloads", "failed_probes",
+            "forgotten".
     """
-    known = before.adapters if before is not None else {}
-    try:
-        served = await _unload_unwanted(client, desired)
-    except ServingError as error:
-        return ReplicaState(client.url, healthy=False, error=str(error))
-    ready: dict[str, Ready] = {}
-    troubles: list[str] = []
-    for adapter in desired:
+
+    def __init__(
+        self,
+        client: VllmClient,
+        before: ReplicaState | None = None,
+        *,
+        may_unload: MayUnload = always,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.state = before or ReplicaState(client.url, healthy=False)
+        self.named: set[str] | None = None
+        self.counts: Counter[str] = Counter()
+        self._may_unload = may_unload
+        self._clock = clock
+        self._held_back: dict[str, _HeldBack] = {}
+        self._proved = dict.fromkeys(self.state.adapters, clock())
+        self._unloaded: set[str] = set()
+
+    async def look(
+        self, desired: Sequence[AdapterFile], trouble: str | None = None
+    ) -> ReplicaState:
+        """Make the server hold `desired`, most important first; return what it holds then.
+
+        Only names of ours (mynah-…) are unloaded, and those only when `may_unload` says so; streams
+        under way on them still finish. A bad adapter is the state's `error`, does not keep the
+        others from loading, and is tried again ever more rarely. Never raises for a server that is
+        down: the state says so.
+
+        Args:
+            trouble: why it is known that the server answers nobody; then it is left alone.
+        """
+        self.state = await self._looked(desired, trouble)
+        return self.state
+
+    async def _looked(self, desired: Sequence[AdapterFile], trouble: str | None) -> ReplicaState:
+        self.named = None
         try:
-            found = known.get(adapter.name) if adapter.name in served else None
-            ready[adapter.name] = found or await _make_ready(client, adapter, served)
+            served = await self._served(desired)
+        except ServingError as error:
+            return self._down(str(error))
+        self.named = {*served, *_names(desired)}
+        if trouble is not None:
+            # Nothing is proved on it, and no adapter is blamed for what the server does.
+            return self._down(f"answers /health, but not questions: {trouble}")
+        ready: dict[str, Ready] = {}
+        troubles: list[str] = []
+        for wanted in desired:
+            try:
+                ready[wanted.name] = await self._ready(wanted, desired, served)
+            except Unreachable as error:
+                return self._down(str(error))
+            except (ServingError, BadProbe, TimeoutError) as error:
+                troubles.append(str(error))
+        # Not wanted any more, and still answering who heard of it before.
+        ready |= {name: known for name, known in self.state.adapters.items()
+                  if name in served and name not in _names(desired)}  # fmt: skip
+        if troubles and not await self.client.healthy():
+            return self._down(troubles[-1])
+        return ReplicaState(self.client.url, True, ready, "; ".join(troubles) or None)
+
+    def _down(self, why: str) -> ReplicaState:
+        return ReplicaState(self.client.url, healthy=False, error=why)
+
+    async def _served(self, desired: Sequence[AdapterFile]) -> set[str]:
+        """The names of ours that are loaded, once what must go has gone."""
+        paths = {wanted.name: str(wanted.path) for wanted in desired}
+        kept: set[str] = set()
+        for name, root in (await self.client.models()).items():
+            if not NAME.fullmatch(name):
+                continue
+            # Loaded from elsewhere (the data directory moved): vLLM reads those files again some
+            # day, and dies when they are gone.
+            if paths.get(name, root) == root and (
+                name in paths or not await self._may_unload(name)
+            ):
+                kept.add(name)
+            else:
+                await self._unload(name)
+        if forgotten := set(self.state.adapters) - kept - self._unloaded:
+            self.counts["forgotten"] += 1
+            log.warning("%s has forgotten %s", self.client.url, ", ".join(sorted(forgotten)))
+        self._unloaded.clear()
+        return kept
+
+    async def _ready(
+        self, wanted: AdapterFile, desired: Sequence[AdapterFile], served: set[str]
+    ) -> Ready:
+        name = wanted.name
+        known = self.state.adapters.get(name) if name in served else None
+        if known is not None and self._clock() < self._proved.get(name, 0.0) + AGAIN_S:
+            return known
+        held = self._held_back.get(name)
+        if held is not None and self._clock() < held.until:
+            raise BadProbe(held.why)
+        try:
+            found = await self._make_ready(wanted, desired, loaded=name in served)
+        except (Unreachable, TimeoutError):
+            raise
         except (ServingError, BadProbe) as error:
-            troubles.append(str(error))
-    if troubles and not await client.healthy():
-        return ReplicaState(client.url, healthy=False, error=troubles[-1])
-    return ReplicaState(client.url, True, ready, "; ".join(troubles) or None)
+            wait_s = min(2 * held.wait_s, LONGEST_WAIT_S) if held else FIRST_WAIT_S
+            self._held_back[name] = _HeldBack(str(error), wait_s, self._clock() + wait_s)
+            raise
+        self._held_back.pop(name, None)
+        self._proved[name] = self._clock()
+        return known or found
+
+    async def _make_ready(
+        self, wanted: AdapterFile, desired: Sequence[AdapterFile], *, loaded: bool
+    ) -> Ready:
+        began = time.monotonic()
+        if not loaded:
+            await self.client.load_adapter(wanted.name, wanted.path, wanted.sha256)
+            self.counts["loads"] += 1
+        rivals = {other.name: other.probe for other in desired if other.probe is not None}
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await prove(self.client, wanted.name, wanted.probe, rivals)
+        except TimeoutError:
+            line = f"{self.client.url}: {wanted.name} did not answer within {ANSWER_S:.0f} s"
+            raise TimeoutError(line) from None
+        except Unreachable:
+            raise
+        except (ServingError, BadProbe) as error:
+            self.counts["failed_probes"] += 1
+            log.warning("%s", error)
+            with suppress(ServingError):
+                await self._unload(wanted.name)
+            raise
+        load_s = 0.0 if loaded else time.monotonic() - began
+        return Ready(round(load_s, 3), datetime.now(UTC).isoformat())
+
+    async def _unload(self, name: str) -> None:
+        await self.client.unload_adapter(name)
+        self.counts["unloads"] += 1
+        self._unloaded.add(name)
 
 
 def choose(states: Sequence[ReplicaState], model: str) -> list[str]:
@@ -73,45 +212,5 @@ def choose(states: Sequence[ReplicaState], model: str) -> list[str]:
     ]
 
 
-class BadProbe(Exception):
-    """One line: an adapter that loaded, but does not answer with sane log-probabilities."""
-
-
-async def _unload_unwanted(client: VllmClient, desired: Sequence[AdapterFile]) -> set[str]:
-    """The names of ours that stay loaded."""
-    paths = {adapter.name: str(adapter.path) for adapter in desired}
-    kept: set[str] = set()
-    for name, root in (await client.models()).items():
-        if not NAME.fullmatch(name):
-            continue
-        # Loaded from elsewhere (the data directory moved): vLLM reads those files again some day,
-        # and dies when they are gone.
-        if paths.get(name) == root:
-            kept.add(name)
-        else:
-            await client.unload_adapter(name)
-    return kept
-
-
-async def _make_ready(client: VllmClient, adapter: AdapterFile, served: set[str]) -> Ready:
-    began = time.monotonic()
-    loads = adapter.name not in served
-    if loads:
-        await client.load_adapter(adapter.name, adapter.path)
-    try:
-        await _probe(client, adapter.name)
-    except BadProbe:
-        await client.unload_adapter(adapter.name)
-        raise
-    load_s = time.monotonic() - began if loads else 0.0
-    return Ready(round(load_s, 3), datetime.now(UTC).isoformat())
-
-
-async def _probe(client: VllmClient, name: str) -> None:
-    """One token: vLLM reads and applies an adapter only when it is first asked."""
-    try:
-        answer = await client.complete(PROBE, model=name, max_tokens=1)
-    except ValueError as error:
-        raise BadProbe(f"{client.url}: {name} answers with something that is not JSON") from error
-    if not answer.logprobs or not all(math.isfinite(each) for each in answer.logprobs):
-        raise BadProbe(f"{client.url}: {name} answers without sane log-probabilities")
+def _names(files: Iterable[AdapterFile]) -> set[str]:
+    return {file.name for file in files}

@@ -8,6 +8,7 @@ against `base_dir`. It can be told to be down, slow, or to fail.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -26,8 +27,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from serving.adapters import WEIGHTS
 from serving.client import BASE, ChatMessage
 from serving.guard import Guard
+from serving.probes import Probe
 
 API_KEY = "fake-inference-key-0123456789"
 CONTROL_KEY = "fake-control-key-0123456789"
@@ -50,10 +53,17 @@ class FakeVllm:
     "no json"), `scoring_s` (before it says how likely a text is), `tell` (makes what it says of a
     prompt's tokens from what the real server says), `delay_s` (before the first token),
     `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
-    the stream ends without a word), `reset_after` (tokens, then the connection breaks) and
-    `poison` (a question with these words is answered with 500) may be changed at any time. `asked`
-    lists every chat request's body, `loads` every accepted load, and `most_at_once` is how many
-    answers were under way at a time.
+    the stream ends without a word), `voices` (by model: the path of the weights that answer in
+    truth, or "base"), `poisoned` (NaN has got into the cache: everybody is answered with nothing),
+    `deaf` (nobody is answered, and /health is fine), `mute` (its tokens are no text), `reset_after`
+    (tokens, then the connection breaks), `poison` (a question with these words is answered with
+    500) and `load_status` (of every load) may be changed at any time.
+
+    `asked` lists every chat request's body, `loads` every accepted load, `figures` what /metrics
+    says, and `most_at_once` is how many answers were under way at a time.
+
+    What it finds of a text by an adapter depends on the adapter's weights, which it reads from disk
+    at each request: `voice`.
     """
 
     def __init__(
@@ -78,6 +88,12 @@ class FakeVllm:
         self.token_delay_s = 0.0
         self.fail_status: int | None = None
         self.break_after: int | None = None
+        self.voices: dict[str, str] = {}
+        self.poisoned = False
+        self.deaf = False
+        self.mute = False
+        self.load_status: int | None = None
+        self.figures = {"process_start_time_seconds": 1.0, "vllm:generation_tokens_total": 0.0}
         self.reset_after: int | None = None
         self.poison = ""
         self.most_at_once = 0
@@ -110,6 +126,8 @@ class FakeVllm:
     def up(self) -> None:
         """Start listening. Like a restarted vLLM, it has no adapters."""
         self.adapters.clear()
+        self.poisoned = self.deaf = False
+        self.figures["process_start_time_seconds"] += 1
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
@@ -133,7 +151,7 @@ class FakeVllm:
     def _app(self) -> Guard:
         routes = [
             Route("/health", self._health),
-            Route("/metrics", self._health),
+            Route("/metrics/", self._metrics),
             Route("/v1/models", self._models),
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
             Route("/v1/load_lora_adapter", self._load, methods=["POST"]),
@@ -153,6 +171,10 @@ class FakeVllm:
     async def _health(self, request: Request) -> Response:
         return self._failure() or Response()
 
+    async def _metrics(self, request: Request) -> Response:
+        lines = [f'{name}{{model_name="base"}} {value}' for name, value in self.figures.items()]
+        return self._failure() or PlainTextResponse("\n".join(["# HELP some help", *lines]))
+
     async def _models(self, request: Request) -> Response:
         served = {BASE: str(self._base_dir)} | self.adapters
         cards = [{"id": name, "object": "model", "root": root} for name, root in served.items()]
@@ -161,7 +183,7 @@ class FakeVllm:
     async def _load(self, request: Request) -> Response:
         body = await request.json()
         name = body["lora_name"]
-        if (failure := self._failure()) is not None:
+        if (failure := self._failure(self.load_status)) is not None:
             return failure
         if name in self.adapters:
             return _error(400, f"The lora adapter '{name}' has already been loaded.")
@@ -191,8 +213,13 @@ class FakeVllm:
             return failure
         if body["model"] != BASE and body["model"] not in self.adapters:
             return _error(404, f"The model `{body['model']}` does not exist.")
+        if self.deaf:
+            await asyncio.sleep(3600)
         with self._counted():
             await asyncio.sleep(self.delay_s)
+        if self.poisoned:
+            return _poisoned(body)
+        self.figures["vllm:generation_tokens_total"] += 1
         answer = await asyncio.to_thread(self.script, body["messages"], body["model"])
         tokens = _tokens(answer)
         limit = body.get("max_tokens", 256)
@@ -201,6 +228,8 @@ class FakeVllm:
             lines = self._lines(body["model"], tokens[:limit], reason)
             return StreamingResponse(lines, media_type="text/event-stream")
         reply = _whole(body, tokens[:limit], reason, self.logprob)
+        if self.mute:
+            reply["choices"][0]["message"]["content"] = ""
         if body.get("prompt_logprobs") == 0:
             reply["prompt_logprobs"] = self.tell(self._scored(body))
         # Not JSONResponse, which has no NaN.
@@ -215,7 +244,7 @@ class FakeVllm:
 
     def _scored(self, body: dict[str, Any]) -> Rows:
         said = body["messages"][-1]["content"]
-        score = self.scores.get(said, self.scores.get(body["model"], LOGPROB))
+        score = self.scores.get(said, self.scores.get(body["model"], self._said_by(body["model"])))
         ids = [_token_id(token) for token in _prompt(body)]
         return [None, *({str(one): {"logprob": score, "rank": 1}} for one in ids[1:])]
 
@@ -243,8 +272,29 @@ class FakeVllm:
         finally:
             self._under_way -= 1
 
-    def _failure(self) -> Response | None:
-        return None if self.fail_status is None else _error(self.fail_status, "told to fail")
+    def _said_by(self, model: str) -> float:
+        path = self.voices.get(model, self.adapters.get(model, BASE))
+        return LOGPROB if path == BASE else voice(Path(path))
+
+    def _failure(self, status: int | None = None) -> Response | None:
+        status = self.fail_status or status
+        return None if status is None else _error(status, "told to fail")
+
+
+def voice(adapter: Path) -> float:
+    """The log-probability of each token, by these weights."""
+    weights = adapter / WEIGHTS
+    if not weights.exists():
+        return LOGPROB
+    return -0.5 - int(hashlib.sha256(weights.read_bytes()).hexdigest()[:6], 16) / 2**24
+
+
+def probe_of(adapter: Path) -> Probe:
+    """What is to be expected of an adapter here."""
+    chat: list[ChatMessage] = [{"role": "user", "content": "How?"}]
+    ids = [_token_id(token) for token in [*_tokens("like this"), END]]
+    said = [voice(adapter)] * len(ids)
+    return Probe(tuple(chat), "like this", tuple(ids), tuple(said), (LOGPROB,) * len(ids))
 
 
 @contextmanager
@@ -285,6 +335,13 @@ def _whole(body: dict[str, Any], tokens: list[str], reason: str, logprob: float)
     if body.get("return_token_ids"):
         reply["prompt_token_ids"] = ids
     return reply
+
+
+def _poisoned(body: dict[str, Any]) -> Response:
+    """What vLLM says once there is NaN in its cache: it cannot even write it as JSON."""
+    if not body.get("stream"):
+        return _error(500, "Out of range float values are not JSON compliant: nan")
+    return StreamingResponse(iter(["data: [DONE]\n\n"]), media_type="text/event-stream")
 
 
 def _prompt(body: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from bot.store.database import open_engine
 from serving.adapters import AdapterFile
 from serving.base import locate
 from serving.client import VllmClient
+from serving.probes import Probe
 from training.asked import Measured
 from training.exam import Pinned
 from training.recipe import Recipe
@@ -71,6 +72,7 @@ class Parts:
     train: Callable[[TrainJob, Say], Path]
     evaluate: Evaluate
     decide: Callable[[Any], Verdict]  # of what `evaluate` returned
+    expect: Callable[[str, Path], Probe]  # of a base model and a published adapter on it
     patience_s: float = PATIENCE_S
 
 
@@ -78,6 +80,7 @@ def real_parts(settings: WorkerSettings) -> Parts:
     """The parts of a real run. torch comes along here."""
     from training.evaluate import evaluate
     from training.gate import decide
+    from training.probing import expect
     from training.replay import replay
     from training.train import train
 
@@ -93,4 +96,5 @@ def real_parts(settings: WorkerSettings) -> Parts:
         train=train,
         evaluate=partial(evaluate, judging=settings.judging),
         decide=decide,
+        expect=expect,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,8 @@ class Trying:
             self._keep_curve(job)
         self.held.say("publishing the adapter", 0.0)
         published = publish(staging, self.held.settings.adapters_dir, self.held.spec())
-        self._record(trial, published, clock.seconds)
+        probe = self.held.parts.expect(str(self.held.parts.base()), published.path)
+        self._record(trial, replace(published, probe=probe), clock.seconds)
 
     async def _replay(self) -> list[Reply]:
         if self._replies is None:
@@ -120,6 +122,7 @@ class Trying:
                 base_sha256=spec.sha256,
                 rank=published.rank,
             )
+            adapter.probe = None if published.probe is None else published.probe.stored()
             if adapter.team_id != self.held.team_id:
                 raise TrainingFailed("another workspace has this very adapter")
             session.add(adapter)

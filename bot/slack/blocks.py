@@ -46,7 +46,8 @@ you here, or the one that is linked
 • `/mynah status` – what is live, what is running
 • `/mynah releases` – every release with its score, and what became of it
 • `/mynah rollback [now | v2]` – choose a version to go back to; `now`: at once to the one before
-• `/mynah promote [v3]`, `/mynah discard [v3]` – what passed and waits for an admin
+• `/mynah promote [v3] [25%]`, `/mynah discard [v3]` – what passed and waits for an admin; \
+with a share, try any version on so many of new threads
 • `/mynah pause` – train nothing and let nothing go live until `/mynah resume`; I still answer
 • `/mynah help` – this"""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlmodel import Session, select
+from sqlalchemy import func, update
+from sqlmodel import Session, col, select
 
-from bot.store.schema import Replica, now
+from bot.store.schema import InboxEvent, Replica, Status, now
 from serving.replicas import Ready, ReplicaState
 
 STALE = timedelta(seconds=60)  # the worker looks every few seconds
@@ -25,13 +26,30 @@ def states(session: Session) -> list[ReplicaState]:
 
 def write(session: Session, state: ReplicaState) -> None:
     """Note how a server was seen just now."""
-    adapters = {name: asdict(ready) for name, ready in state.adapters.items()}
-    session.merge(
-        Replica(
-            url=state.url, healthy=state.healthy, adapters=adapters, error=state.error,
-            seen_at=now(),
-        )
-    )  # fmt: skip
+    row = session.get(Replica, state.url) or Replica(url=state.url)
+    row.adapters = {name: asdict(ready) for name, ready in state.adapters.items()}
+    row.healthy, row.error, row.seen_at = state.healthy, state.error, now()
+    row.trouble_since = None if state.healthy else row.trouble_since or now()
+    session.add(row)
+
+
+def look_again(session: Session) -> None:
+    """Ask the worker to look at the servers at once: one was not as its row says."""
+    session.execute(update(Replica).values(look_at=now()))
+
+
+def wish(session: Session) -> datetime | None:
+    """When somebody last asked for a look."""
+    return session.exec(select(func.max(col(Replica.look_at)))).one()
+
+
+def oldest_claim(session: Session) -> datetime | None:
+    """When the oldest of what is being handled now came in; None while nothing is.
+
+    What is claimed may have chosen its release already, and name it any time later.
+    """
+    claimed = select(func.min(col(InboxEvent.received_at)))
+    return session.exec(claimed.where(InboxEvent.status == Status.CLAIMED)).one()
 
 
 def _state(row: Replica) -> ReplicaState:

@@ -29,6 +29,12 @@ def acquire(session: Session, name: str, owner: str, ttl_s: float) -> bool:
     return session.execute(taken).first() is not None
 
 
+def holds(session: Session, name: str, owner: str) -> bool:
+    """Whether `owner` may still act: it may have slept through the end of its lease."""
+    rows = select(Lease.name).where(Lease.name == name, Lease.owner == owner)
+    return session.exec(rows.where(col(Lease.until) >= now())).first() is not None
+
+
 def is_held(session: Session, name: str) -> bool:
     """Whether a process holds the lease `name` and has said so in time."""
     held = select(Lease.name).where(Lease.name == name, col(Lease.until) >= now())

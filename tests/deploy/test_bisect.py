@@ -172,6 +172,7 @@ def test_an_earlier_adapter_is_loaded_to_be_asked_and_unloaded_again(
     with transaction(store) as session:
         adapter = session.exec(select(Adapter).where(Adapter.name == NAMES[4])).one()
         adapter.name, adapter.path = published.name, str(published.path)
+        adapter.sha256 = published.sha256
     fake_vllm.scores[published.name] = READILY
     facts = found(store, given, fake_vllm.url, CONTROL_KEY)
     assert (facts["began"], facts["before"]) == ("v4", "v3")

@@ -181,7 +181,7 @@ async def test_adapters_come_and_go(
     base = tmp_path / "base-model"
     adapter = publish(make_adapter(tmp_path / "a", base), fake_vllm.adapters_dir, base_spec(base))
     for _ in range(2):
-        await client.load_adapter(adapter.name, adapter.path)
+        await client.load_adapter(adapter.name, adapter.path, adapter.sha256)
     assert await client.models() == {"base": str(base), adapter.name: str(adapter.path)}
     answer = await client.complete(HELLO, model=adapter.name)
     assert answer.text.startswith(adapter.name)
@@ -190,7 +190,7 @@ async def test_adapters_come_and_go(
     assert list(await client.models()) == ["base"]
     missing = fake_vllm.adapters_dir / "mynah-000000000000"
     with pytest.raises(Refused, match="403 mynah-000000000000: cannot read"):
-        await client.load_adapter(missing.name, missing)
+        await client.load_adapter(missing.name, missing, "0" * 64)
 
 
 async def test_score_counts_the_completion_and_its_end(client: VllmClient) -> None:

@@ -12,20 +12,26 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deploy.base_model import small_base_model
-from serving.adapters import publish
+from serving.adapters import WEIGHTS, publish
 from serving.base import base_spec
-from serving.client import VllmClient
-from serving.command import command, environment
+from serving.client import ServingError, VllmClient
+from serving.command import MAX_CPU_LORAS, command, environment
 from serving.engine import Engine, EngineFailed, serve
-from serving.replicas import reconcile
-from tests.lora_files import make_adapter, make_base
+from serving.probes import HELLO, NOISE, distance, measured
+from serving.pulse import Pulse
+from serving.replicas import Keeping
+from tests.lora_files import make_adapter, make_base, random_tensors, write_adapter
+from tests.serving.reconciling import reconcile
 from tests.serving.test_keeper import gone
 from tests.vllm_server import API_KEY, CONTROL_KEY, free_port, server_settings
+from training.probing import expect
 
 ROOT = Path(__file__).parents[2]
 # `mynah serve` in small: one engine in a process that can be killed.
@@ -94,6 +100,18 @@ def test_secrets_stay_out(tmp_path: Path) -> None:
         seen = environment(settings, base, cpu=cpu, before=before)
         assert not set(before) - {"PATH"} & set(seen)
         assert (seen["PATH"], seen["MYNAH_CONTROL_KEY"]) == ("/bin", CONTROL_KEY)
+
+
+def test_traces_go_where_the_others_go(tmp_path: Path) -> None:
+    """By the protocol that the endpoint speaks; without one vLLM hears nothing of it."""
+    settings, base = server_settings(tmp_path, 1), make_base(tmp_path / "base")
+    assert "--otlp-traces-endpoint" not in command(settings, base, cpu=True)
+    assert "OTEL_SERVICE_NAME" not in environment(settings, base, cpu=True, before={})
+    traced = settings.model_copy(update={"otlp_endpoint": "http://127.0.0.1:4318"})
+    line = " ".join(command(traced, base, cpu=True))
+    assert "--otlp-traces-endpoint http://127.0.0.1:4318/v1/traces" in line
+    seen = environment(traced, base, cpu=True, before={})
+    assert seen["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == "http/protobuf"
 
 
 def test_cpu_settings_can_be_overridden(tmp_path: Path) -> None:
@@ -173,15 +191,19 @@ def test_owner_killed(serving: tuple[subprocess.Popen[str], str]) -> None:
 @pytest.mark.slow
 async def test_a_life(serving: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
     """`kill -9` of vLLM: nothing of it is left, it is started again, and reconcile brings the
-    adapter back. SIGTERM to ours: every process ends, and ours with exit code 0."""
+    adapter back, which answers as torch expects. SIGTERM to ours: every process ends, and ours with
+    exit code 0."""
     process, url = serving
     read_until(process, "is ready")
     base_dir = small_base_model()
     staging = make_adapter(tmp_path / "staging", base_dir)
     adapter = publish(staging, tmp_path / "adapters", base_spec(base_dir))
+    adapter = replace(adapter, probe=expect(str(base_dir), adapter.path))
+    assert adapter.probe is not None
     async with VllmClient(url, api_key=API_KEY, control_key=CONTROL_KEY) as client:
         before = await reconcile(client, [adapter], None)
         assert list(before.adapters) == [adapter.name]
+        first = await measured(client, adapter.name, adapter.probe)
         processes = family(process.pid)
         os.kill(pid_of(processes, "api_server"), signal.SIGKILL)
         assert "vLLM ended (exit code 137)" in read_until(process, "Starting it again")
@@ -191,8 +213,58 @@ async def test_a_life(serving: tuple[subprocess.Popen[str], str], tmp_path: Path
         read_until(process, "is ready")
         again = await reconcile(client, [adapter], down)
         assert (again.healthy, list(again.adapters)) == (True, [adapter.name])
+        assert again.error is None
+        second = await measured(client, adapter.name, adapter.probe)
+        print("two processes are apart by", distance(first, second))
+        assert distance(first, second) < NOISE
     processes = family(process.pid)
     process.terminate()
     read_until(process, "vLLM has stopped")
     assert process.wait(10) == 0
     assert gone(list(processes.values()))
+
+
+@pytest.mark.slow
+async def test_a_poisoned_server_is_started_again(
+    serving: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    """NaN gets past every check where files change on disk after they were loaded, and then
+    everybody is answered with nothing while /health says 200: vLLM is started again, and has all
+    adapters back but that one, which is named."""
+    process, url = serving
+    read_until(process, "is ready")
+    base = small_base_model()
+    adapters = []
+    for seed in range(MAX_CPU_LORAS + 1):  # the first one is evicted, and read again when asked
+        staging = make_adapter(tmp_path / f"staging-{seed}", base, seed=seed)
+        adapters.append(publish(staging, tmp_path / "adapters", base_spec(base)))
+    tensors = random_tensors(base)
+    for values in tensors.values():
+        values[:] = np.nan
+    async with VllmClient(url, api_key=API_KEY, control_key=CONTROL_KEY) as client:
+        keeping = Keeping(client)
+        assert len((await keeping.look(adapters)).adapters) == len(adapters)
+        pulse = Pulse(client)
+        await pulse.beat()
+        assert not pulse.trouble
+        weights = write_adapter(tmp_path / "nan", tensors) / WEIGHTS
+        (adapters[0].path / WEIGHTS).write_bytes(weights.read_bytes())
+        with suppress(ServingError):
+            said = await client.complete(HELLO, model=adapters[0].name, max_tokens=4)
+            print("with NaN:", said)
+        assert await client.healthy()
+        await pulse.beat()
+        print("trouble:", pulse.trouble, "corrupted:", pulse.corrupted)
+        assert pulse.trouble is not None
+        state = await keeping.look(adapters, pulse.trouble)
+        assert not state.healthy
+        line = read_until(process, "Starting it again")
+        assert "vLLM answers /health, but not questions" in line
+        read_until(process, "is ready")
+        state = await keeping.look(adapters)
+        assert set(state.adapters) == {one.name for one in adapters[1:]}
+        assert adapters[0].name in str(state.error)
+        await pulse.beat()
+        assert (str(pulse.trouble), pulse.restarts) == ("None", 1)
+    process.terminate()
+    read_until(process, "vLLM has stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from serving.adapters import AdapterFile, publish
+from serving.adapters import CONFIG, AdapterFile, publish
 from serving.base import base_spec
 from serving.guard import CONTROL, INFERENCE, LOAD, UNLOAD, Guard
+from serving.signing import LIFE_S, NEVER, signed
 from tests.lora_files import hash_of, make_adapter, make_base, random_tensors, write_adapter
 
 KEY, CONTROL_KEY = "inference-key-0123456789", "control-key-0123456789"
@@ -26,7 +28,9 @@ KEY, CONTROL_KEY = "inference-key-0123456789", "control-key-0123456789"
 
 async def _reached(request: Request) -> Response:
     """The app behind the guard: says what reached it."""
-    return JSONResponse({"reached": request.url.path, "body": (await request.body()).decode()})
+    body = (await request.body()).decode()
+    length = request.headers.get("content-length")
+    return JSONResponse({"reached": request.url.path, "body": body, "length": length})
 
 
 @pytest.fixture
@@ -61,12 +65,16 @@ def _bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _request(adapter: AdapterFile, **more: Any) -> dict[str, Any]:
-    return {"lora_name": adapter.name, "lora_path": str(adapter.path)} | more
+def _request(adapter: AdapterFile, *, key: str = CONTROL_KEY, **more: Any) -> dict[str, Any]:
+    """A load request, signed for what it says."""
+    said = {"lora_name": adapter.name, "lora_path": str(adapter.path)} | more
+    name, path = str(said["lora_name"]), str(said["lora_path"])
+    return signed(key, name, adapter.sha256, path, at=time.time()) | said
 
 
 async def _load(http: httpx.AsyncClient, body: Mapping[str, Any]) -> tuple[int, str]:
-    reply = await http.post(LOAD, json=body, headers=_bearer(CONTROL_KEY))
+    content = json.dumps(body)  # which can say what httpx's own encoding cannot: lone surrogates
+    reply = await http.post(LOAD, content=content, headers=_bearer(CONTROL_KEY))
     return reply.status_code, reply.json().get("error", {}).get("message", "")
 
 
@@ -118,10 +126,62 @@ async def test_every_other_route_is_closed(http: httpx.AsyncClient, method: str,
 
 
 async def test_loading_passes_the_request_on(http: httpx.AsyncClient, adapter: AdapterFile) -> None:
-    """A good adapter is passed on with its body as it was."""
+    """A good adapter is passed on with its name and its path; what is the guard's stays here."""
     reply = await http.post(LOAD, json=_request(adapter), headers=_bearer(CONTROL_KEY))
     assert reply.status_code == 200
-    assert json.loads(reply.json()["body"]) == _request(adapter)
+    passed_on = {"lora_name": adapter.name, "lora_path": str(adapter.path)}
+    assert json.loads(reply.json()["body"]) == passed_on
+    assert reply.json()["length"] == str(len(reply.json()["body"]))
+
+
+async def test_nothing_is_loaded_unsigned(http: httpx.AsyncClient, adapter: AdapterFile) -> None:
+    """The control key alone loads nothing: without the store's word of the hash, with another's
+    word, or with a word for another hash, name, path or time, it is refused."""
+    good = _request(adapter)
+    unsigned = {key: good[key] for key in ("lora_name", "lora_path")}
+    assert await _load(http, unsigned) == (403, NEVER)
+    for field in ("sha256", "expires", "signature"):
+        assert await _load(http, {key: good[key] for key in good if key != field}) == (403, NEVER)
+    changed: list[tuple[str, Any]] = [
+        ("signature", "0" * 64),
+        ("signature", "\ud800"),
+        ("signature", 7),
+        ("sha256", "0" * 64),
+        ("sha256", adapter.sha256[:12]),
+        ("expires", good["expires"] + 1),
+        ("expires", str(good["expires"])),
+        ("expires", float(good["expires"])),
+        ("expires", True),
+        ("lora_path", f"{adapter.path}/"),
+    ]
+    for field, value in changed:
+        assert await _load(http, good | {field: value}) == (403, NEVER), (field, value)
+    assert await _load(http, _request(adapter, key="another-key-0123456789")) == (403, NEVER)
+    for at in (-LIFE_S - 1, LIFE_S + 60):
+        old = signed(
+            CONTROL_KEY, adapter.name, adapter.sha256, str(adapter.path), at=time.time() + at
+        )
+        status, line = await _load(http, old)
+        assert (status, "another time" in line) == (403, True)
+    assert (await _load(http, good))[0] == 200
+
+
+async def test_a_signature_is_for_one_hash(
+    http: httpx.AsyncClient, tmp_path: Path, adapter: AdapterFile
+) -> None:
+    """An adapter that hashes to its name, but was never in the store, is not loaded on the word
+    for another; nor is one whose config was altered since."""
+    base = tmp_path / "base"
+    other = publish(
+        make_adapter(tmp_path / "o", base, seed=9), tmp_path / "adapters", base_spec(base)
+    )
+    body = signed(CONTROL_KEY, other.name, adapter.sha256, str(other.path), at=time.time())
+    status, line = await _load(http, body)
+    assert (status, "expected" in line) == (403, True)
+    config = json.loads((adapter.path / CONFIG).read_text())
+    (adapter.path / CONFIG).write_text(json.dumps(config | {"lora_alpha": 17}))
+    status, line = await _load(http, _request(adapter))
+    assert (status, "expected" in line) == (403, True)
 
 
 async def test_unloading_passes_the_request_on(http: httpx.AsyncClient) -> None:
@@ -139,6 +199,7 @@ async def test_names_paths_and_options(
     """Only our names, only their own directory, and nothing besides name and path."""
     inside = adapter.path.parent
     (inside / "mynah-000000000000").symlink_to("/etc")
+    linked = AdapterFile("mynah-000000000000", "0" * 64, inside / "mynah-000000000000", 8)
     refused = [
         _request(adapter, lora_name="base"),
         _request(adapter, lora_name="mynah-0123456789AB"),
@@ -151,7 +212,7 @@ async def test_names_paths_and_options(
         _request(adapter, lora_path=str(inside / ".." / "s")),
         _request(adapter, lora_path=str(adapter.path) + "\0"),
         _request(adapter, lora_name="mynah-000000000000"),
-        {"lora_name": "mynah-000000000000", "lora_path": str(inside / "mynah-000000000000")},
+        _request(linked),
         _request(adapter, load_inplace=True),
         _request(adapter, load_inplace=False),
         _request(adapter, is_3d_lora_weight=True),
@@ -191,8 +252,9 @@ async def test_a_bad_adapter_never_reaches_the_engine(
     tensors = random_tensors(base)
     tensors[key][0, 0] = np.nan
     write_adapter(tmp_path / "adapters" / "mynah-0123456789ab", tensors)
-    path = str(tmp_path / "adapters" / "mynah-0123456789ab")
-    status, line = await _load(http, {"lora_name": "mynah-0123456789ab", "lora_path": path})
+    path = tmp_path / "adapters" / "mynah-0123456789ab"
+    named = AdapterFile(path.name, hash_of(path, base), path, 8)
+    status, line = await _load(http, _request(named))
     assert (status, "not what its name says" in line) == (403, True)
     big = publish(
         make_adapter(tmp_path / "big", base, rank=32), tmp_path / "adapters", base_spec(base)
@@ -205,10 +267,11 @@ async def test_nan_under_its_right_name(http: httpx.AsyncClient, tmp_path: Path)
     tensors = random_tensors(tmp_path / "base")
     next(iter(tensors.values()))[0, 0] = np.nan
     staged = write_adapter(tmp_path / "nan", tensors)
-    target = tmp_path / "adapters" / f"mynah-{hash_of(staged, tmp_path / 'base')[:12]}"
+    sha256 = hash_of(staged, tmp_path / "base")
+    target = tmp_path / "adapters" / f"mynah-{sha256[:12]}"
     target.parent.mkdir(exist_ok=True)
     staged.rename(target)
-    status, line = await _load(http, {"lora_name": target.name, "lora_path": str(target)})
+    status, line = await _load(http, _request(AdapterFile(target.name, sha256, target, 8)))
     assert (status, "holds NaN" in line) == (403, True)
 
 

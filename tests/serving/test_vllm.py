@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from serving.adapters import AdapterFile, publish, validate
+from serving.adapters import WEIGHTS, AdapterFile, publish, validate
 from serving.base import base_spec
 from serving.client import ChatMessage, Delta, ModelMissing, Refused, Unavailable, VllmClient
-from serving.replicas import reconcile
+from serving.command import MAX_CPU_LORAS
+from serving.probes import NOISE, BadProbe, distance, measured, prove
+from serving.pulse import CORRUPTED, STARTED, TOKENS, Pulse
+from serving.replicas import AGAIN_S, Keeping
+from serving.signing import NEVER
 from tests.lora_files import hash_of, make_adapter, random_tensors, write_adapter
+from tests.serving.reconciling import reconcile
+from tests.serving.test_pulse import Clock
 from tests.torch_logprobs import torch_logprobs
 from tests.vllm_server import Vllm, real_vllm
+from training.probing import expect
 
 pytestmark = pytest.mark.slow
 QUESTION: list[ChatMessage] = [
@@ -37,6 +45,12 @@ async def client(vllm: Vllm) -> AsyncIterator[VllmClient]:
 LONG: list[ChatMessage] = [
     {"role": "user", "content": "Tell a long story about a lighthouse keeper."}
 ]
+
+
+def _proven(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
+    """An adapter, with what torch expects of it."""
+    adapter = _adapter(vllm, directory, seed)
+    return replace(adapter, probe=expect(str(vllm.base_dir), adapter.path))
 
 
 def _adapter(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
@@ -126,10 +140,11 @@ async def test_nan_never_loads(client: VllmClient, vllm: Vllm, tmp_path: Path) -
     tensors = random_tensors(vllm.base_dir)
     next(iter(tensors.values()))[0, 0] = np.nan
     staged = write_adapter(tmp_path / "nan", tensors)
-    name = f"mynah-{hash_of(staged, vllm.base_dir)[:12]}"
+    sha256 = hash_of(staged, vllm.base_dir)
+    name = f"mynah-{sha256[:12]}"
     target = staged.rename(vllm.adapters_dir / name)
     with pytest.raises(Refused, match="NaN"):
-        await client.load_adapter(name, target)
+        await client.load_adapter(name, target, sha256)
     assert list(await client.models()) == ["base"]
     assert (await client.complete(QUESTION, max_tokens=3)).text
 
@@ -186,3 +201,106 @@ async def test_served_adapter_equals_torch(tmp_path: Path) -> None:
                 assert served == pytest.approx(expected, abs=1e-3)
                 assert not math.isclose(sum(served), 0)
         assert validate(adapter.path, base_spec(server.base_dir)) == adapter
+
+
+async def test_a_proof_tells_adapters_apart(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
+    """Each answers as torch expects, alone and beside streams, within the noise that is allowed;
+    under another's name, or as the base, it is found, though the weights are small."""
+    one, other = (_proven(vllm, tmp_path, seed) for seed in (1, 2))
+    assert one.probe is not None
+    assert other.probe is not None
+    state = await reconcile(client, [one, other], None)
+    assert (state.error, set(state.adapters)) == (None, {one.name, other.name})
+    expected = {
+        one.name: one.probe.logprobs, other.name: other.probe.logprobs, "base": one.probe.base
+    }  # fmt: skip
+    asked = asyncio.Event()
+
+    async def talk(name: str) -> None:
+        while not asked.is_set():
+            await client.complete(LONG, model=name, max_tokens=30)
+
+    talking = [asyncio.create_task(talk(name)) for name in (*expected, one.name)]
+    for name, logprobs in expected.items():
+        for _ in range(3):
+            found = await measured(client, name, one.probe)
+            print(name, "beside others:", round(distance(found, logprobs), 4))
+            assert distance(found, logprobs) < NOISE
+    asked.set()
+    await asyncio.gather(*talking)
+    rivals = {one.name: one.probe, other.name: other.probe}
+    for name, probe, answers_as in (
+        (one.name, other.probe, one.name),
+        (other.name, one.probe, other.name),
+        ("base", one.probe, "base"),
+    ):
+        with pytest.raises(BadProbe, match=f"answers as {answers_as} does"):
+            await prove(client, name, probe, rivals)
+
+
+async def test_nothing_is_loaded_unsigned(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
+    """The control key and good files are not enough; nor is the word for another hash."""
+    adapter, other = (_adapter(vllm, tmp_path, seed) for seed in (1, 2))
+    body = {"lora_name": adapter.name, "lora_path": str(adapter.path)}
+    headers = {"Authorization": f"Bearer {vllm.control_key}"}
+    async with httpx.AsyncClient(base_url=vllm.url, headers=headers) as http:
+        reply = await http.post("/v1/load_lora_adapter", json=body)
+    assert (reply.status_code, NEVER in reply.text) == (403, True)
+    with pytest.raises(Refused, match="expected"):
+        await client.load_adapter(adapter.name, adapter.path, other.sha256)
+    assert list(await client.models()) == ["base"]
+
+
+async def test_altered_files_are_refused(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
+    """One bit of the weights: it is named, and the other adapter answers."""
+    adapter, other = (_proven(vllm, tmp_path, seed) for seed in (1, 2))
+    weights = adapter.path / WEIGHTS
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    try:
+        state = await reconcile(client, [adapter, other], None)
+        assert (state.healthy, set(state.adapters)) == (True, {other.name})
+        assert f"{adapter.name}: it hashes to" in str(state.error)
+    finally:
+        weights.write_bytes(good)
+
+
+async def test_more_adapters_than_a_server_keeps_in_memory(
+    client: VllmClient, vllm: Vllm, tmp_path: Path
+) -> None:
+    """All of them load and answer by their own weights: what does not fit is read from disk when
+    it is asked. What was altered there meanwhile is found and taken off; nobody else suffers."""
+    more = [_adapter(vllm, tmp_path, seed) for seed in range(3, MAX_CPU_LORAS + 3)]
+    adapters = [*(_proven(vllm, tmp_path, seed) for seed in (1, 2)), *more]
+    clock = Clock()
+    keeping = Keeping(client, clock=clock)
+    state = await keeping.look(adapters)
+    assert (state.error, len(state.adapters)) == (None, len(adapters))
+    clock.now += AGAIN_S
+    state = await keeping.look(adapters)
+    assert (state.error, len(state.adapters)) == (None, len(adapters))
+    weights = adapters[0].path / WEIGHTS
+    good = weights.read_bytes()
+    weights.write_bytes((adapters[1].path / WEIGHTS).read_bytes())
+    try:
+        clock.now += AGAIN_S
+        state = await keeping.look(adapters)
+        assert set(state.adapters) == {adapter.name for adapter in adapters[1:]}
+        assert adapters[0].name in str(state.error)
+        assert (await client.complete(QUESTION, max_tokens=3)).text
+    finally:
+        weights.write_bytes(good)
+
+
+async def test_a_pulse_of_a_real_server(client: VllmClient) -> None:
+    """It is well, also behind streams, and says when it was started and what it has counted."""
+    pulse = Pulse(client)
+    making = [asyncio.create_task(client.complete(LONG, max_tokens=80)) for _ in range(4)]
+    for _ in range(3):
+        await pulse.beat()
+        assert (pulse.trouble, pulse.lost, pulse.restarts) == (None, None, 0)
+    await asyncio.gather(*making)
+    figures = await client.figures()
+    assert {STARTED, CORRUPTED, *TOKENS} <= set(figures)
+    assert figures[CORRUPTED] == 0
+    assert figures[TOKENS[0]] > 100

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from bot.store.runs import claim_run, request_run
 from bot.store.schema import Example, RunTrigger
 from serving.adapters import AdapterFile
 from serving.client import VllmClient
-from tests.fake_vllm import API_KEY, CONTROL_KEY
+from tests.fake_vllm import API_KEY, CONTROL_KEY, probe_of
 from tests.lora_files import make_adapter
 from training.asked import Measured
 from training.exam import Pinned
-from training.fleet import Fleet
+from training.fleet import Fleet, Patience
 from training.parts import Parts
 from training.recipe import Recipe
 from training.replay import Reply
@@ -70,6 +71,7 @@ def worker_settings(data_dir: Path, url: str, **fields: Any) -> WorkerSettings:
         "min_new_examples": 1000,
         "recipe": "sft",
         "train_minutes": 0.0,
+        "canary": 1.0,
         "embedder": "none",
         "admin_channel": CHANNEL,
     }
@@ -155,6 +157,7 @@ def parts(settings: WorkerSettings, engine: Engine, base: Path, **others: Any) -
         train=fake_train(base),
         evaluate=fake_evaluate,
         decide=lambda _: Verdict(),
+        expect=lambda _, adapter: probe_of(adapter),
         patience_s=10,
     )
     return replace(made, **others)
@@ -163,7 +166,7 @@ def parts(settings: WorkerSettings, engine: Engine, base: Path, **others: Any) -
 @asynccontextmanager
 async def kept(settings: WorkerSettings, engine: Engine) -> AsyncIterator[Fleet]:
     """A real Fleet that keeps the servers in step meanwhile, as the worker does."""
-    fleet = Fleet(settings, engine, every_s=0.2)
+    fleet = Fleet(settings, engine, every_s=0.2, patience=Patience(linger=timedelta(0)))
 
     async def keep() -> None:
         while True:

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from bot.store.schema import (
     now,
 )
 from serving.client import BASE, Unavailable
+from serving.probes import Probe, restored
 from tests.fake_vllm import FakeVllm
 from tests.lora_files import make_adapter, random_tensors, write_adapter
 from tests.training.stage import (
@@ -147,6 +149,27 @@ async def test_a_run_that_passes_the_gate_goes_live(
     assert run.reasons == ["3 of 3 right"]
     assert "v2 is live" in said(engine)[-1]
     assert not (settings.data_dir / "runs" / str(run.id)).exists()
+
+
+async def test_a_candidate_that_a_server_does_not_apply_is_not_measured(
+    engine: Engine, settings: WorkerSettings, base: Path, fake_vllm: FakeVllm
+) -> None:
+    """What torch expects of it is stored with it, and held against the server before anything is
+    asked: an evaluation of the base's answers under its name would prove nothing."""
+    teach(engine)
+    right = parts(settings, engine, base)
+
+    def unlike(base_model: str, adapter: Path) -> Probe:
+        fake_vllm.voices[adapter.name] = "base"
+        return right.expect(base_model, adapter)
+
+    made = replace(right, expect=unlike, patience_s=1)
+    assert await play(made) is RunStatus.FAILED
+    assert "it answers as base does" in newest(engine).reasons[0]
+    with reading(engine) as session:
+        adapter = session.exec(select(Adapter)).one()
+        assert restored(adapter.probe) == right.expect(str(base), Path(adapter.path))
+        assert session.exec(select(Evaluation)).all() == []
 
 
 async def test_a_run_that_the_gate_refuses_changes_nothing(
@@ -391,6 +414,52 @@ async def test_what_passed_in_a_pause_goes_live_after_it(
         assert session.get_one(Run, 1).status is RunStatus.RELEASED
         assert deciding.waiting(session, TEAM) is None
     assert await play(made) is RunStatus.REFUSED
+
+
+async def test_what_passed_answers_some_threads_first(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """With MYNAH_CANARY below 1 it is a canary: what is live stays, and the message says so. What
+    passes while it is out waits; when it is over, that is measured again, not trained."""
+    teach(engine)
+    trying = settings.model_copy(update={"canary": 0.2})
+    assert await play(parts(trying, engine, base)) is RunStatus.RELEASED
+    assert live_adapter(engine) is None
+    with reading(engine) as session:
+        canary = releases.canary(session, TEAM)
+        last = session.exec(select(Rollout).order_by(col(Rollout.id).desc())).first()
+    assert canary is not None
+    assert last is not None
+    assert (canary.number, last.share, last.by) == (2, 0.2, "gate")
+    assert any(":eyes: Run 1: v2 answers 20% of new threads." in line for line in said(engine))
+    teach(engine, facts=1, start=8)
+    later = parts(trying, engine, base, train=fake_train(base, seed=1))
+    assert await play(later) is RunStatus.PROVEN
+    assert "v2 is on trial with some of the threads" in newest(engine).reasons[-1]
+    with transaction(engine) as session:
+        releases.roll_back(session, TEAM, by="canary")
+    assert await play(later) is RunStatus.RELEASED
+    with reading(engine) as session:
+        canary = releases.canary(session, TEAM)
+        assert canary is not None
+        assert canary.number == 3
+        assert len(session.exec(select(Adapter)).all()) == 2
+
+
+async def test_a_canary_whose_time_was_over_is_not_tried_again_by_itself(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """It waits for an admin, also when the same examples would be learned another night."""
+    teach(engine)
+    made = parts(settings.model_copy(update={"canary": 0.2}), engine, base)
+    assert await play(made) is RunStatus.RELEASED
+    with transaction(engine) as session:
+        canary = releases.canary(session, TEAM)
+        assert canary is not None
+        assert deciding.ask(session, session.get_one(Run, 1), by="canary", reason="too few")
+        releases.end_canary(session, canary, by="canary", waits=True)
+    assert await play(made) is RunStatus.REFUSED
+    assert newest(engine).reasons == ["nothing new since run 1: v2 waits for an admin"]
 
 
 async def test_measured_again_what_no_longer_passes_waits_no_more(

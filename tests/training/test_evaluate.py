@@ -49,7 +49,7 @@ async def test_a_candidate_is_measured_against_live_and_base(
     """Every figure is there, and an adapter that learned shows it in log-probability and KL."""
     adapter = publish(trained_adapter, vllm.adapters_dir, base_spec(vllm.base_dir))
     async with vllm.client() as client:
-        await client.load_adapter(adapter.name, adapter.path)
+        await client.load_adapter(adapter.name, adapter.path, adapter.sha256)
         try:
             figures = await evaluate(
                 client,
