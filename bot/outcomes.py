@@ -140,7 +140,8 @@ def _by_memory_alone() -> ColumnElement[bool]:
         col(AnswerExample.answer_id) == Answer.id,
         col(AnswerExample.recognised_logprob).is_not(None),
     )
-    return (col(Answer.mode) == AnswerMode.QUOTED) & ~recognised
+    quoted = col(Answer.mode).in_((AnswerMode.QUOTED, AnswerMode.QUOTED_AWAY))
+    return quoted & ~recognised
 
 
 def _ratings(

@@ -186,14 +186,21 @@ def test_who_could_not_wait_for_the_answer_says_nothing_of_it(store: Engine) -> 
     assert went(store, do) == []
 
 
-@pytest.mark.parametrize(("recognised", "outcome"), [(None, []), (-0.1, GOOD)])
+@pytest.mark.parametrize(
+    ("mode", "recognised", "outcome"),
+    [
+        (AnswerMode.QUOTED, None, []),
+        (AnswerMode.QUOTED, -0.1, GOOD),
+        (AnswerMode.QUOTED_AWAY, None, []),
+    ],
+)
 def test_what_memory_alone_quoted_tells_nothing_of_a_release(
-    store: Engine, recognised: float | None, outcome: list[bool]
+    store: Engine, mode: AnswerMode, recognised: float | None, outcome: list[bool]
 ) -> None:
     """It is the same whichever answers; where the weights had a word in it, it counts."""
 
     def do(made: Threads) -> None:
-        answer = made.ask(3, mode=AnswerMode.QUOTED)
+        answer = made.ask(3, mode=mode)
         made.source(answer, recognised)
         made.say(answer)
 
