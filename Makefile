@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train sweep test test-fast test-slow check format format-page setup clean
+.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train bench-canary bench-faults bench-releases sweep test test-fast test-slow check format format-page setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -27,6 +27,9 @@ bench-page: setup  ## how the page bears a channel of 5,000 messages (needs Chro
 bench-memory: setup  ## what memory finds, and how often it would quote the answer to another question
 	@$(RUN) deploy.bench.memory $(ARGS)
 
+bench-faults: setup  ## each fault of vLLM that the bot must bear, 20 times: what is lost, doubled, late
+	@$(RUN) deploy.bench.faults $(ARGS)
+
 bench-learning: setup  ## memory, Mynah's training, LLaMA-Factory and TRL on the same budget; hours, resumable
 	@$(RUN) deploy.bench.learning $(ARGS)
 
@@ -35,6 +38,12 @@ bench-cycle: setup  ## how selecting, freezing and memory grow with the examples
 
 bench-train: setup  ## a training step beside the same one in a plain PyTorch loop
 	@OMP_NUM_THREADS=1 $(RUN) deploy.bench.train $(ARGS)
+
+bench-canary: setup  ## how often a release on trial is wronged, and how soon a bad one is found (minutes)
+	@OMP_NUM_THREADS=1 $(RUN) deploy.bench.canary $(ARGS)
+
+bench-releases: setup  ## loads, changes of what is live under load, roll backs, servers killed; real vLLM
+	@$(RUN) deploy.bench.releases $(ARGS)
 
 sweep: setup  ## hyper-parameters on the demo's facts, with torch alone (ARGS="--set lr=5e-4,1e-3 --seeds 0,1")
 	@$(RUN) deploy.sweep $(ARGS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -13,14 +15,13 @@ from sqlmodel import Session, col, select
 
 from bot import outbox, prompt, releases, showing
 from bot.abstaining import Abstaining, may_begin
-from bot.cases import Cases
-from bot.dispatcher import Later
+from bot.dispatcher import InLine, Later
 from bot.grounding import says
 from bot.knowing import Knowing
 from bot.memory import RIVALS, Decision, Match, Memory
 from bot.prompt import MAX_QUESTION_CHARS, Note, Turn
 from bot.recognising import Recognising
-from bot.routing import Grew, NoModel, NoServer, Router
+from bot.routing import Busy, Failed, Grew, NoModel, NoServer, Router
 from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.schema import (
@@ -35,11 +36,16 @@ from bot.store.schema import (
     Release,
     now,
 )
+from bot.waiting import Delay, Waiting
+from serving import logs, tracing
 from serving.client import BASE, ChatMessage, Completion, Refused
 
 log = logging.getLogger(__name__)
 # A release whose adapter no replica has yet is waited for this long; then the base answers.
 PATIENCE_S = 60.0
+# For so long nobody is told that no server answers: it may be back.
+GRACE_S = 3.0
+LONGEST_WAIT_S = 60.0  # of a question that servers failed at, before it is tried again
 NO_WORDS = "I have no answer to this."
 TOO_MUCH = "This is too much text for me. Could you ask in a few sentences?"
 CUT_SHORT = "[…]"
@@ -62,6 +68,7 @@ class Reply:
     source: str | None = None  # the address of the approved message, where the asker may read it
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
     hint: str | None = None  # the address of an answer to something like it, which was not used
+    began: bool = False  # whether people have read some of it while it was written
 
 
 @dataclass(frozen=True)
@@ -69,16 +76,19 @@ class _Task:
     question: Question
     release: Release
     adapter: str | None
+    event: InboxEvent | None  # its row in the inbox
 
 
 ReadThread = Callable[[Question], Awaitable[Sequence[Turn]]]
 Render = Callable[[Reply], Sequence[dict[str, Any]]]  # the payloads of its messages
 Cite = Callable[[Question, Match], Awaitable[str | None]]
+Notice = Callable[[Delay], dict[str, Any]]  # the payload of its message
 Spills = Callable[[str], bool]  # whether a text tells what was taught for another question
 
 
 class Show(Protocol):
-    """Shows an answer while it is written; it never fails, and never takes long."""
+    """Shows an answer while it is written; it never takes long, and never fails, unless nobody
+    reads on (`bot.routing.Enough`)."""
 
     @property
     def began(self) -> bool:
@@ -86,6 +96,16 @@ class Show(Protocol):
 
     async def grew(self, text: str) -> None:
         """The answer says so much by now; less than before when it was begun anew."""
+
+
+class Promising(Protocol):
+    """What becomes of a question whose answer is withheld: see `bot.cases.Cases`."""
+
+    def promise(self, question: Question) -> str:
+        """What is said in the place of the answer."""
+
+    def considered(self, session: Session, question: Question, *, unsure: bool) -> None:
+        """The question was answered, or not."""
 
 
 class _Growing:
@@ -120,19 +140,27 @@ class Answering:
         router: Router,
         *,
         read_thread: ReadThread,
-        render: Render,
+        render: Render | None,
         said: Callable[[], None],
         cite: Cite | None = None,
         show: Callable[[Question], Show] | None = None,
         abstaining: Abstaining | None = None,
-        cases: Cases | None = None,
+        cases: Promising | None = None,
         knowing: Knowing | None = None,
         recognising: Recognising | None = None,
+        waiting: Waiting | None = None,
+        notice: Notice | None = None,
         quote: bool = True,
         max_tokens: int = 256,
-        at_once: int = 4,
+        grace_s: float = GRACE_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        """
+        Args:
+            render: makes the messages of an answer. None: nobody posts it, because whoever asked
+                reads it as it is stored. What they have read while it was written stands then,
+                whatever changed meanwhile.
+        """
         self._engine = engine
         self._memory = memory
         self._router = router
@@ -145,22 +173,29 @@ class Answering:
         self._cases = cases
         self._knowing = knowing
         self._recognising = recognising
+        self._waiting = waiting
+        self._notice = notice
         self._quote = quote
         self._max_tokens = max_tokens
-        self._slots = asyncio.Semaphore(at_once)  # quoted answers need none
+        self._grace_s = grace_s
         self._patience_s = patience_s
 
     async def handle(self, event: InboxEvent) -> None:
         """Answer the question that an inbox row of kind "question" names."""
-        await self.answer(event.payload["question_id"])
+        with self._waiting.in_hand() if self._waiting else contextlib.nullcontext():
+            await self.answer(event.payload["question_id"], event)
 
-    async def answer(self, question_id: int) -> None:
+    async def answer(self, question_id: int, event: InboxEvent | None = None) -> None:
         """Answer a question that has no answer yet and was not deleted.
+
+        Args:
+            event: its row in the inbox, by which it has its place in line.
 
         Raises:
             Later: no model can answer now.
         """
-        while (task := await asyncio.to_thread(self._open, question_id)) is not None:
+        while (task := await asyncio.to_thread(self._open, question_id, event)) is not None:
+            logs.note(release=f"v{task.release.number}", adapter=task.adapter or BASE)
             reply = await self._compose(task)
             if await asyncio.to_thread(self._commit, task, reply):
                 self._said()
@@ -168,7 +203,7 @@ class Answering:
             # While the answer was made, the question was edited, the release rolled back, or the
             # example revoked.
 
-    def _open(self, question_id: int) -> _Task | None:
+    def _open(self, question_id: int, event: InboxEvent | None) -> _Task | None:
         with transaction(self._engine) as session:
             question = session.get_one(Question, question_id)
             if question.deleted_at is not None:
@@ -178,18 +213,30 @@ class Answering:
                 return None
             release = _release_of(session, question)
             adapter = releases.adapter_of(session, release)
-            return _Task(question, release, adapter.name if adapter else None)
+            return _Task(question, release, adapter.name if adapter else None, event)
 
     async def _compose(self, task: _Task) -> Reply:
-        match, use = await self._recall(task)
+        with tracing.span("recall"):
+            match, use = await self._recall(task)
+        logs.note(memory=use)
+        source = None
+        if match is not None and use != "none" and self._cite is not None:
+            source = await self._cite(task.question, match)
+        if match is not None and use == "quote":
+            return _quoted(task, match, AnswerMode.QUOTED, source)
+        try:
+            return await self._write(task, match, use, source)
+        except (NoServer, Busy) as why:
+            if match is not None and self._stands_in(task, match, why):
+                return _quoted(task, match, AnswerMode.QUOTED_AWAY, source)
+            raise await self._put_off(task, why) from why
+
+    async def _write(self, task: _Task, match: Match | None, use: Use, source: str | None) -> Reply:
+        """What a model says, when it is the question's turn."""
+        if self._waiting is not None and task.event is not None:
+            await asyncio.to_thread(self._waiting.join, task.event)
         if match is None or use == "none":
             return await self._generate(task, None)
-        source = await self._cite(task.question, match) if self._cite else None
-        if use == "quote":
-            return Reply(
-                match.answer, AnswerMode.QUOTED, task.release, task.adapter, match.similarity,
-                match, source=source,
-            )  # fmt: skip
         if use == "hint":
             return replace(await self._generate(task, None), hint=source)
         said = await self._in_own_words(task, match, use) if use in ("known", "told") else None
@@ -243,8 +290,7 @@ class Answering:
 
         Nobody sees it while it is written, as what people have read is not taken back.
         """
-        async with self._slots:
-            completion, on_base = await self._ask(task, turns, note, None)
+        completion, on_base = await self._ask(task, turns, note, None)
         text = completion.text.strip()
         whole = completion.finish_reason != "length" and not on_base
         asked = task.question.text[:MAX_QUESTION_CHARS]  # `says` takes the square of its length
@@ -259,21 +305,20 @@ class Answering:
         note = Note(match.question, match.answer) if match else None
         mode = AnswerMode.OPEN_BOOK if match else AnswerMode.CLOSED_BOOK
         spills = await self._spilling(task, turns) if match is None else _nothing
-        async with self._slots:
-            growing = await asyncio.to_thread(self._growing, task.question, mode, match, spills)
+        growing = await asyncio.to_thread(self._growing, task.question, mode, match, spills)
+        completion, on_base = await self._ask(task, turns, note, growing)
+        if spills(completion.text) and not on_base:
+            log.info("%s tells what it was taught for another question", task.adapter)
+            base = await asyncio.to_thread(self._base_release, task.question.team_id)
+            task = replace(task, release=base, adapter=None)
             completion, on_base = await self._ask(task, turns, note, growing)
-            if spills(completion.text) and not on_base:
-                log.info("%s tells what it was taught for another question", task.adapter)
-                base = await asyncio.to_thread(self._base_release, task.question.team_id)
-                task = replace(task, release=base, adapter=None)
-                completion, on_base = await self._ask(task, turns, note, growing)
         text, confidence = _whole(completion), completion.mean_logprob
         reply = Reply(text, mode, task.release, task.adapter, confidence, match)
         if on_base:
             base = await asyncio.to_thread(self._base_release, task.question.team_id)
             reply = replace(reply, release=base, adapter=None, awaited=task.release.number)
         if growing is not None and growing.began:
-            return reply
+            return replace(reply, began=True)
         return await asyncio.to_thread(self._considered, task.question, reply)
 
     def _considered(self, question: Question, reply: Reply) -> Reply:
@@ -296,16 +341,52 @@ class Answering:
         grew = growing.grew if growing else None
         try:
             return await self._complete(prompts, task.adapter or BASE, grew), False
-        except NoServer as error:
-            raise Later(str(error)) from error
         except NoModel as error:
-            waited = (now() - task.question.asked_at).total_seconds()
-            if task.adapter is None or waited < self._patience_s:
-                raise Later(f"release v{task.release.number} is not ready") from error
+            waited_s = _waited_s(task)
+            if task.adapter is None or waited_s < self._patience_s:
+                why = f"release v{task.release.number} is not ready"
+                raise Later(why, max(1.0, waited_s / 8)) from error
         try:
             return await self._complete(prompts, BASE, grew), True
-        except (NoServer, NoModel) as error:
+        except NoModel as error:
             raise Later(str(error)) from error
+
+    def _stands_in(self, task: _Task, match: Match, why: Exception) -> bool:
+        """Whether the approved answer is given as it is, for no server answers."""
+        if self._memory is None or not self._quote or isinstance(why, Busy):
+            return False
+        return self._lasts(task, why) and self._memory.stands_in(match)
+
+    def _lasts(self, task: _Task, why: Exception) -> bool:
+        """Whether it is more than a moment's trouble: what broke off once is tried again first."""
+        once = isinstance(why, Failed) and not _failures(task.event)
+        return not once and _waited_s(task) >= self._grace_s
+
+    async def _put_off(self, task: _Task, why: Exception) -> Later:
+        """What hands the question back: in line, or for a while where servers failed at it, so that
+        what they cannot bear holds up nobody else. Whoever has waited for a while is told."""
+        if self._lasts(task, why):
+            await asyncio.to_thread(self._notify, task, isinstance(why, NoServer))
+        if isinstance(why, Failed):
+            count = _failures(task.event) + 1
+            delay_s = min(2.0 ** (count - 1), LONGEST_WAIT_S)
+            return Later(f"try {count} failed: {why}", delay_s)
+        left_s = self._grace_s - _waited_s(task)
+        return InLine(str(why), left_s) if left_s > 0 else InLine(str(why))
+
+    def _notify(self, task: _Task, is_away: bool) -> None:
+        if self._waiting is None or self._notice is None:
+            return
+        delay = self._waiting.delay(task.event, is_away=is_away)
+        if not is_away and not delay.minutes:
+            return
+        with transaction(self._engine) as session:
+            question = session.get_one(Question, task.question.id, with_for_update=True)
+            if question.deleted_at is not None or answers.current(session, question.id) is not None:
+                return
+            told = showing.notify(session, question, self._notice(delay))
+        if told:
+            self._said()
 
     async def _spilling(self, task: _Task, turns: Sequence[Turn]) -> Spills:
         if self._recognising is None:
@@ -352,7 +433,8 @@ class Answering:
                 return True
             if answers.current(session, question.id) is not None:
                 return True
-            if not _holds(session, task, question, reply):
+            stands = reply.began and self._render is None
+            if not stands and not _holds(session, task, question, reply):
                 return False
             self._store(session, question, reply)
             if self._cases is not None:
@@ -368,6 +450,9 @@ class Answering:
         )  # fmt: skip
         session.add(answer)
         session.flush()
+        # What stands in for the release's adapter answers by another release.
+        release, adapter = f"v{reply.release.number}", reply.adapter or BASE
+        logs.note(answer=answer.id, mode=str(reply.mode), release=release, adapter=adapter)
         if reply.match is not None:
             used = AnswerExample(
                 answer_id=_id(answer), example_id=reply.match.example_id,
@@ -375,7 +460,10 @@ class Answering:
                 recognised_logprob=reply.match.sure,
             )  # fmt: skip
             session.add(used)
-        showing.show(session, question, answer, self._render(reply))
+        if self._render is not None:
+            showing.show(session, question, answer, self._render(reply))
+        else:
+            answer.ts = question.ts  # asked and answered in one exchange
 
     def _drop(self, session: Session, question: Question) -> None:
         """What was streamed of an answer that nobody wants any more goes, too."""
@@ -383,6 +471,22 @@ class Answering:
         if said is not None and said.kind is OutboxKind.STREAM:
             outbox.drop_stream(session, said)
             self._said()
+
+
+def _quoted(task: _Task, match: Match, mode: AnswerMode, source: str | None) -> Reply:
+    return Reply(
+        match.answer, mode, task.release, task.adapter, match.similarity, match, source=source
+    )
+
+
+def _waited_s(task: _Task) -> float:
+    return (now() - task.question.asked_at).total_seconds()
+
+
+def _failures(event: InboxEvent | None) -> int:
+    """How often servers failed at the question, one time after the other."""
+    found = re.match(rf"{Later.word}: try (\d+) failed", (event and event.error) or "")
+    return int(found[1]) if found else 0
 
 
 def _id(row: Question | Release | Answer) -> int:

@@ -9,13 +9,14 @@ from bot.store.schema import AnswerMode
 # Of a generated answer: the mean probability of its tokens, geometrically.
 SURE, FAIRLY_SURE = 0.8, 0.5
 NEARLY_THE_SAME = 0.9  # of a quoted one: the cosine between the two questions
+_QUOTED = (AnswerMode.QUOTED, AnswerMode.QUOTED_AWAY)
 
 
 def word(mode: AnswerMode, value: float | None) -> str:
     """One or two words for the line under an answer; empty where there is nothing to say."""
     if value is None or mode in (AnswerMode.CORRECTED, AnswerMode.UNSURE):
         return ""
-    if mode is AnswerMode.QUOTED:
+    if mode in _QUOTED:
         return "sure" if value >= NEARLY_THE_SAME else "fairly sure"
     return _of_its_words(math.exp(value))
 
@@ -28,7 +29,7 @@ def explained(mode: AnswerMode, value: float | None, needed: float | None = None
     """
     if value is None:
         return "not known"
-    if mode is AnswerMode.QUOTED:
+    if mode in _QUOTED:
         same = "nearly the same question" if value >= NEARLY_THE_SAME else "a similar question"
         return f"{same} was answered before (similarity {value:.2f} of 1)"
     sure = math.exp(value)

@@ -1,9 +1,9 @@
 """What passed the gate and waits for an admin: promoted or discarded once, by who comes first.
 
-A run waits as `RunStatus.PROVEN`: because `MYNAH_RELEASE` is `ask`, or because Mynah was paused
-when it ended. Its candidate stays loaded and answers nobody. One waits at a time: what passes later
-takes its place. All functions take a session inside `transaction(engine)`; `waiting` also takes one
-of `reading(engine)`.
+A run waits as `RunStatus.PROVEN`: because `MYNAH_RELEASE` is `ask`, because Mynah was paused or a
+canary was out when it ended, or because its own canary's time was over. Its candidate stays loaded
+and answers nobody. One waits at a time: what passes later takes its place. All functions take a
+session inside `transaction(engine)`; `waiting` also takes one of `reading(engine)`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ WORDS = {
     RolloutAction.ROLL_BACK: "brought back",
     RolloutAction.DISCARD: "discarded",
     RolloutAction.CANDIDATE: "tried again",
+    RolloutAction.REBASE: "put in the place of what was trained on another base model",
 }
 
 
@@ -56,8 +57,8 @@ def waiting(session: Session, team_id: str) -> Waiting | None:
     return None
 
 
-def promote(session: Session, one: Waiting, *, by: str) -> None:
-    """Let the candidate answer.
+def promote(session: Session, one: Waiting, *, by: str, share: float = 1) -> None:
+    """Let the candidate answer `share` of new threads.
 
     Raises:
         Decided: somebody decided before, or a later run took its place.
@@ -65,7 +66,8 @@ def promote(session: Session, one: Waiting, *, by: str) -> None:
         Paused: the team's releases must not change now.
     """
     _check_waits(session, one)
-    releases.promote(session, one.release, by=by, reason="; ".join(one.run.reasons))
+    why = "; ".join(one.run.reasons)
+    releases.promote(session, one.release, by=by, reason=why, share=share)
     _settle(session, one.run, RunStatus.RELEASED, by)
 
 
@@ -74,6 +76,21 @@ def discard(session: Session, one: Waiting, *, by: str, reason: str = "") -> Non
     _check_waits(session, one)
     releases.discard(session, one.release, by=by, reason=reason)
     _settle(session, one.run, RunStatus.KEPT, by)
+
+
+def take_back(session: Session, run: Run, *, by: str, reason: str) -> None:
+    """What the run had released answers no more."""
+    run.reasons = [*run.reasons, reason]
+    _settle(session, run, RunStatus.KEPT, by)
+
+
+def ask(session: Session, run: Run, *, by: str, reason: str) -> bool:
+    """What the run had released waits for an admin again; False where a later run waits already,
+    to which it gives way."""
+    asks = waiting(session, run.team_id) is None
+    run.reasons = [*run.reasons, reason]
+    _settle(session, run, RunStatus.PROVEN if asks else RunStatus.KEPT, by)
+    return asks
 
 
 def pass_on(session: Session, older: Run, newer: Run) -> None:

@@ -6,15 +6,19 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete
-from sqlmodel import Session, col
+from sqlalchemy import ColumnElement, delete, func, update
+from sqlmodel import Session, col, select
 
 from bot.store import queue
 from bot.store.once import insert_once
 from bot.store.queue import LostClaim, Teams
-from bot.store.schema import InboxEvent, now
+from bot.store.schema import InboxEvent, Status, now
 
-__all__ = ["LostClaim", "claim", "fail", "finish", "forget_old", "receive", "renew", "retry"]
+__all__ = [
+    "LostClaim", "call", "claim", "fail", "finish", "forget_old", "in_line", "receive", "renew",
+    "retry",
+]  # fmt: skip
+IN_LINE = "in line"  # with this word events are handed back that wait to be called
 
 
 def receive(
@@ -65,6 +69,36 @@ def retry(session: Session, event: InboxEvent, owner: str, *, error: str, delay_
 def fail(session: Session, event: InboxEvent, owner: str, *, error: str) -> None:
     """Give the event up; the later ones of its lane go on. Raises LostClaim."""
     queue.fail(session, event, owner, error=error)
+
+
+def in_line(session: Session, *, teams: Teams, before: int | None = None) -> int:
+    """How many events stand in line and were not called, of those before the row `before`."""
+    rows = select(func.count()).select_from(InboxEvent)
+    rows = rows.where(*_in_line(teams), col(InboxEvent.not_before) > now())
+    if before is not None:
+        rows = rows.where(col(InboxEvent.id) < before)
+    return session.exec(rows).one()
+
+
+def call(session: Session, most: int, *, teams: Teams) -> int:
+    """Let the oldest events in line be claimed, so that at most `most` of them wait for that; how
+    many were called."""
+    moment = now()
+    rows = select(InboxEvent.id, InboxEvent.not_before).where(*_in_line(teams))
+    found = session.exec(rows.order_by(col(InboxEvent.id))).all()
+    ready = sum(at <= moment for _, at in found)
+    chosen = [one for one, at in found if at > moment][: max(most - ready, 0)]
+    here = (col(InboxEvent.id).in_(chosen), col(InboxEvent.status) == Status.WAITING)
+    session.execute(update(InboxEvent).where(*here).values(not_before=moment))
+    return len(chosen)
+
+
+def _in_line(teams: Teams) -> tuple[ColumnElement[bool], ...]:
+    return (
+        queue.of_teams(InboxEvent, teams),
+        col(InboxEvent.status) == Status.WAITING,
+        col(InboxEvent.error).startswith(f"{IN_LINE}: "),
+    )
 
 
 def forget_old(session: Session, days: float) -> int:

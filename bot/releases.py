@@ -13,7 +13,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from bot import audit
-from bot.store import rollouts
+from bot.store import bases, rollouts
 from bot.store.history import ReleaseView, earlier_live, history
 from bot.store.once import insert_once
 from bot.store.schema import (
@@ -31,18 +31,22 @@ __all__ = [
     "NoSuchRelease",
     "NotProven",
     "NothingToRollBackTo",
+    "OtherBase",
     "Paused",
     "ReleaseError",
     "ReleaseView",
     "adapter_of",
     "add_candidate",
+    "canary",
     "desired_adapters",
     "discard",
     "earlier_live",
+    "end_canary",
     "ensure_team",
     "fallback",
     "for_thread",
     "history",
+    "leave_other_base",
     "live",
     "promote",
     "roll_back",
@@ -65,6 +69,10 @@ class NotProven(ReleaseError):
     """The release's adapter has not passed the gate."""
 
 
+class OtherBase(ReleaseError):
+    """The release's adapter was trained on another base model than the one that is served."""
+
+
 class Paused(ReleaseError):
     """Mynah is paused: only rolling back changes what is live."""
 
@@ -81,6 +89,12 @@ def ensure_team(session: Session, team_id: str) -> Team:
 def live(session: Session, team_id: str) -> Release:
     """The release that answers new threads. Raises NoSuchRelease before `ensure_team`."""
     return _release(session, _live_row(session, team_id).release_id)
+
+
+def canary(session: Session, team_id: str) -> Release | None:
+    """The release that answers some new threads beside the live one, if any."""
+    row = rollouts.canary_row(session, _live_row(session, team_id))
+    return None if row is None else _release(session, row.release_id)
 
 
 def adapter_of(session: Session, release: Release) -> Adapter | None:
@@ -131,11 +145,14 @@ def add_candidate(session: Session, team_id: str, adapter_id: int, by: str) -> R
 def promote(
     session: Session, release: Release, *, by: str, reason: str = "", share: float = 1
 ) -> Rollout:
-    """Let the release answer `share` of new threads. Promoting what is live changes nothing.
+    """Let the release answer `share` of new threads: below 1 it is a canary.
+
+    Promoting what is live changes nothing, nor does a canary's share that it has already.
 
     Raises:
         NotProven: its adapter's newest evaluation did not pass or is missing, or the gate wants to
             bring back what a person rolled back.
+        OtherBase: its adapter does not fit the base model.
         Paused: the team's releases must not change now.
     """
     if not 0 < share <= 1:
@@ -145,6 +162,10 @@ def promote(
     row = _live_row(session, release.team_id)
     if row.release_id == release.id:
         return row
+    out = rollouts.canary_row(session, row)
+    if out is not None and (out.release_id, out.share) == (release.id, share):
+        return out
+    _check_base(session, release)
     _check_proven(session, release, by)
     return _write(
         session, release, RolloutAction.PROMOTE, share, by=by, reason=reason, replaces=row
@@ -159,41 +180,84 @@ def discard(session: Session, release: Release, *, by: str, reason: str = "") ->
     return _write(session, release, RolloutAction.DISCARD, 0, by=by, reason=reason)
 
 
+def end_canary(
+    session: Session, release: Release, *, by: str, reason: str = "", waits: bool
+) -> Rollout | None:
+    """Let the canary answer no new threads; None when the release is no canary.
+
+    What is live stays. That is not said against the release, which is what tells it from rolling
+    back: `waits` keeps it on the replicas as a candidate, else it is discarded.
+    """
+    lock_team(session, release.team_id)
+    row = rollouts.canary_row(session, _live_row(session, release.team_id))
+    if row is None or row.release_id != release.id:
+        return None
+    action = RolloutAction.CANDIDATE if waits else RolloutAction.DISCARD
+    return _write(session, release, action, 0, by=by, reason=reason)
+
+
 def roll_back(
     session: Session, team_id: str, *, by: str, number: int | None = None, reason: str = ""
 ) -> Rollout:
     """Make an earlier release live again, at once and for all threads.
 
     Without a number: the newest earlier release that was never rolled back. With one: any release
-    that was live before. A canary counts as the release to go back from.
+    that was live before. A canary counts as the release to go back from, to what is live.
 
     Raises:
         NoSuchRelease: the number is unknown, or that release was never live.
         NothingToRollBackTo: it is live already, or nothing earlier is left.
+        OtherBase: the named one's adapter does not fit the base model.
     """
     lock_team(session, team_id)
     row = _live_row(session, team_id)
     leaving = rollouts.canary_row(session, row) or row
-    target = _target(session, _release(session, leaving.release_id), number)
+    if number is None and leaving is not row:
+        target = _release(session, row.release_id)
+    else:
+        target = _target(session, _release(session, leaving.release_id), number)
     return _write(
         session, target, RolloutAction.ROLL_BACK, 1, by=by, reason=reason, replaces=leaving
     )
 
 
+def leave_other_base(session: Session, team_id: str, *, by: str, reason: str) -> Release | None:
+    """Let the base model answer in the place of a release that does not fit it any more, and of a
+    canary that does not; the one that answered, or None where all that answers fits.
+
+    That says nothing against it: when its base is served again, one can go back to it.
+    """
+    lock_team(session, team_id)
+    row = _live_row(session, team_id)
+    canary = rollouts.canary_row(session, row)
+    stays = bases.is_fit(session, row.release_id)
+    if stays and (canary is None or bases.is_fit(session, canary.release_id)):
+        return None
+    left = canary if stays and canary else row
+    target = _release(session, row.release_id) if stays else _first(session, team_id)
+    _write(session, target, RolloutAction.REBASE, 1, by=by, reason=reason, replaces=left)
+    return _release(session, left.release_id)
+
+
 def fallback(session: Session, team_id: str) -> Release | None:
     """Where a roll back without a number goes; None when nothing is earlier."""
     row = _live_row(session, team_id)
-    leaving = _release(session, (rollouts.canary_row(session, row) or row).release_id)
-    return rollouts.never_rolled_back(session, team_id, leaving.number)
+    live = _release(session, row.release_id)
+    if rollouts.canary_row(session, row) is not None:
+        return live
+    return rollouts.never_rolled_back(session, team_id, live.number)
 
 
 def desired_adapters(session: Session) -> list[Adapter]:
     """What every replica should hold, over all teams: the adapters of what is live, of the release
-    before it, of the one that a roll back would go to, of the canary and of open candidates."""
+    before it, of the one that a roll back would go to, of the canary and of open candidates; those
+    alone that fit the base model."""
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
         wanted |= rollouts.wanted(session, team_id)
-    ids = select(Release.adapter_id).where(col(Release.id).in_(wanted))
+    ids = session.exec(
+        select(Release.adapter_id).where(col(Release.id).in_(wanted), bases.fits())
+    ).all()
     rows = select(Adapter).where(col(Adapter.id).in_(ids)).order_by(col(Adapter.id))
     return list(session.exec(rows))
 
@@ -221,7 +285,20 @@ def _target(session: Session, leaving: Release, number: int | None) -> Release:
         raise NothingToRollBackTo(f"v{number} is live already")
     if not rollouts.was_live(session, release):
         raise NoSuchRelease(f"v{number} was never live, so there is nothing to go back to")
+    _check_base(session, release)
     return release
+
+
+def _check_base(session: Session, release: Release) -> None:
+    base = bases.newest(session)
+    if base is None or bases.is_fit(session, rollouts.id_of(release)):
+        return
+    adapter = session.get_one(Adapter, release.adapter_id)
+    trained_on = bases.named(adapter.base_model, adapter.base_sha256)
+    raise OtherBase(
+        f"v{release.number} was trained on {trained_on}, and what is served is "
+        f"{bases.named(base.model, base.sha256)}: it can answer only where its own base is served"
+    )
 
 
 def _check_proven(session: Session, release: Release, by: str) -> None:
@@ -247,6 +324,12 @@ def _live_row(session: Session, team_id: str) -> Rollout:
 
 def _release(session: Session, release_id: int) -> Release:
     return session.get_one(Release, release_id)
+
+
+def _first(session: Session, team_id: str) -> Release:
+    """v1, the base model."""
+    rows = select(Release).where(Release.team_id == team_id, col(Release.adapter_id).is_(None))
+    return session.exec(rows.order_by(col(Release.number)).limit(1)).one()
 
 
 def _new_release(session: Session, team_id: str, adapter_id: int | None) -> Release:

@@ -22,11 +22,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import health, inbox, outbox
+from bot.api.app import Api
+from bot.api.calls import forget_old
 from bot.dispatcher import Dispatcher
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.pump import Pump
-from bot.routing import Router
+from bot.routing import WAITING_AT_MOST, Router
 from bot.settings import BotSettings
 from bot.slack import broken, installing
 from bot.slack.app import build_app, web_client
@@ -40,15 +42,22 @@ from bot.slack.workspaces import OneWorkspace, Workspaces
 from bot.store.database import open_engine, transaction
 from bot.store.queue import Teams
 from bot.store.schema import OutboxMessage
-from serving import http
+from bot.waiting import Waiting
+from bot.watching import Watch
+from serving import http, tracing
 from serving.client import VllmClient
 from serving.settings import BadSettings
+from serving.tracing import Tracing
 
 log = logging.getLogger(__name__)
 DELIVERED = ("event", "command", "action", "view", "shortcut")  # kinds that need no model
 POSTS_AT_ONCE = 8
+EVENTS_AT_ONCE = 64
+QUICK = 32  # questions whose answer is quoted: they pass those that wait for a server
+CLIENT_S = 120.0  # nothing that is asked of a server is silent for longer
 GRACE_S = 5.0  # what is under way may take this long when the process is told to stop
 CLEAN_EVERY_S = 3600.0
+Works = Dispatcher | Pump[OutboxMessage] | Waiting  # until it is stopped
 
 
 @dataclass
@@ -83,6 +92,7 @@ async def run(settings: BotSettings) -> None:
         listener = stack.enter_context(http.listen(settings.host, settings.port))
         engine = open_engine(settings.database_url)
         stack.callback(engine.dispose)
+        watch = Watch(engine, traces=_traces(stack, settings))
         memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
         clients = [await stack.enter_async_context(client) for client in _clients(settings)]
         wakes, owner = Wakes(), _owner()
@@ -96,19 +106,27 @@ async def run(settings: BotSettings) -> None:
         else:
             workspaces = await _introduce(settings, engine)
         app = build_app(settings, engine, wakes.events, workspaces, oauth)
+        router = Router(
+            engine, clients, at_once=settings.at_once, silence_s=settings.silence_s,
+            generated=watch.figures.generated,
+        )  # fmt: skip
+        waiting = Waiting(engine, router, teams=workspaces.served(), called=wakes.questions.set)
         shared = Shared(
-            settings, engine, memory, Router(engine, clients), owner=owner,
-            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget,
+            settings, engine, memory, router, waiting, owner=owner,
+            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget, watch=watch,
         )  # fmt: skip
         _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
-        routes = [*line.routes, *(installing.routes(oauth) if oauth else ())]
-        page = health.build(engine, line.is_open, routes)
+        desks = Desks(shared, workspaces)
+        api = Api(engine, desks.calls)
+        stack.push_async_callback(api.close)
+        routes = [*line.routes, *(installing.routes(oauth) if oauth else ()), *api.routes()]
+        page = health.build(engine, line.is_open, routes, watch.figures)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
-            pumps=_pumps(shared, Desks(shared, workspaces), workspaces.served(), wakes),
+            pumps=_pumps(shared, desks, workspaces.served(), wakes),
             cleaning=_clean(engine, settings.inbox_days),
         )
 
@@ -117,20 +135,20 @@ def _owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _pumps(
-    shared: Shared, desks: Desks, teams: Teams, wakes: Wakes
-) -> Sequence[Dispatcher | Pump[OutboxMessage]]:
+def _pumps(shared: Shared, desks: Desks, teams: Teams, wakes: Wakes) -> Sequence[Works]:
     """What works the queues off. A model that hangs holds up questions alone: feedback and
     commands have their own places."""
-    owner, lease_s = shared.owner, shared.settings.lease_s
+    settings, owner, lease_s = shared.settings, shared.owner, shared.settings.lease_s
+    # Questions that are being answered, those that wait for a server, and others that need none.
+    asked = settings.at_once * len(settings.vllm_urls) + WAITING_AT_MOST + QUICK
     dispatchers = [
         Dispatcher(
             shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
-            lease_s=lease_s, give_up=give_up,
+            lease_s=lease_s, at_once=at_once, give_up=give_up, watch=shared.watch,
         )
-        for kinds, wake, give_up in (
-            (DELIVERED, wakes.events, None),
-            (("question",), wakes.questions, broken.give_up),
+        for kinds, wake, at_once, give_up in (
+            (DELIVERED, wakes.events, EVENTS_AT_ONCE, None),
+            (("question",), wakes.questions, asked, broken.give_up),
         )
     ]  # fmt: skip
 
@@ -138,13 +156,14 @@ def _pumps(
         with transaction(shared.engine) as session:
             return outbox.claim(session, owner, lease_s, teams=teams)
 
-    return [*dispatchers, Pump(claim, desks.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)]
+    posts = Pump(claim, desks.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)
+    return [*dispatchers, posts, shared.waiting]
 
 
 async def _work(
     line: Line,
     *,
-    pumps: Sequence[Dispatcher | Pump[OutboxMessage]],
+    pumps: Sequence[Works],
     cleaning: Coroutine[Any, Any, None],
 ) -> None:
     """Connect and work until told to stop; then take nothing new, and finish what is under way."""
@@ -192,7 +211,15 @@ def _line(settings: BotSettings, app: AsyncApp, socket_url: str) -> Line:
 
 def _clients(settings: BotSettings) -> list[VllmClient]:
     key = settings.vllm_api_key.get_secret_value()
-    return [VllmClient(url, api_key=key) for url in settings.vllm_urls]
+    patience_s = max(CLIENT_S, settings.silence_s)
+    return [VllmClient(url, api_key=key, timeout_s=patience_s) for url in settings.vllm_urls]
+
+
+def _traces(stack: AsyncExitStack, settings: BotSettings) -> Tracing | None:
+    found = tracing.open_tracing(settings.otlp_endpoint, "mynah-bot")
+    if found is not None:
+        stack.push_async_callback(asyncio.to_thread, found.close)
+    return found
 
 
 async def _connect(settings: BotSettings) -> str:
@@ -242,6 +269,7 @@ async def _clean(engine: Engine, days: int) -> None:
     def forget() -> None:
         with transaction(engine) as session:
             inbox.forget_old(session, days)
+            forget_old(session)
 
     while True:
         try:

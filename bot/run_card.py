@@ -42,14 +42,16 @@ _TITLES = {
     RunStatus.REFUSED: "Run {run}: nothing was trained",
     RunStatus.FAILED: "Run {run} failed",
 }
+_CANARY = "Run {run}: v{number} answers {share:.0%} of new threads"
 
 
 def payload(run: RunView) -> dict[str, Any]:
     """`chat.postMessage` and `chat.update` arguments of the run's message."""
-    title = _TITLES[run.status].format(run=run.id, number=run.number)
+    words = _CANARY if run_words.is_canary(run) else _TITLES[run.status]
+    title = words.format(run=run.id, number=run.number, share=run.share)
     plan: Block = {"type": "plan", "title": title, "tasks": list(_tasks(run))}
-    buttons = [_buttons(run)] if run.status is RunStatus.PROVEN else []
-    return {"text": run_words.text(run), "blocks": [plan, *buttons]}
+    actions = [buttons(run)] if run.status is RunStatus.PROVEN else []
+    return {"text": run_words.text(run), "blocks": [plan, *actions]}
 
 
 def _tasks(run: RunView) -> Iterator[Block]:
@@ -99,6 +101,10 @@ def _output(run: RunView, step: int, here: int) -> list[str]:
 
 def _outcome(run: RunView) -> str:
     by = f" by {run_words.person(run.by)}" if run.by else ""
+    if run_words.is_canary(run):
+        return f"v{run.number} answers {run.share:.0%} of new threads{by and ', promoted' + by}"
+    if run.by == run_words.CANARY and run.status is RunStatus.KEPT:
+        return f"v{run.number} was rolled back"
     return {
         RunStatus.RELEASED: f"v{run.number} is live{by and ', promoted' + by}",
         RunStatus.PROVEN: f"v{run.number} is loaded and answers nobody until an admin promotes it",
@@ -106,7 +112,8 @@ def _outcome(run: RunView) -> str:
     }.get(run.status, "")
 
 
-def _buttons(run: RunView) -> Block:
+def buttons(run: RunView) -> Block:
+    """Promote and Discard, for what waits for an admin."""
     name = f"v{run.number}"
     figures = ". ".join([*run_words.before_after(run.figures), *run.verdict]) or "It passed."
     promote = _button(PROMOTE, "Promote", run.id, "primary")

@@ -10,6 +10,7 @@ from bot.mrkdwn import escape
 from bot.store.run_view import RunView, Tried
 from bot.store.schema import RunStatus
 
+CANARY = "canary"  # what decides on one, where a person's id stands else
 TEXT_CHARS = 3900  # Slack refuses changes to much more
 CHANNEL = re.compile(r"(?<=\bworse in )channel ([CG][A-Z0-9]+)\b")  # as the gate names one
 _ASKED = {
@@ -27,10 +28,16 @@ _HEADLINES = {
     RunStatus.FAILED: ":warning: Run {run} failed. Nothing changed.",
 }
 _DISCARDED = ":no_entry_sign: Run {run}: v{number} was discarded{by}."
+_CANARY = ":eyes: Run {run}: v{number} answers {share:.0%} of new threads{by}."
+_ROLLED_BACK = ":leftwards_arrow_with_hook: Run {run}: v{number} was rolled back."
 _LAST = {
     RunStatus.RELEASED: "`/mynah rollback now` goes back at once.",
     RunStatus.PROVEN: "`/mynah promote v{number}` lets it answer, `/mynah discard v{number}` not.",
 }
+_LAST_OF_CANARY = (
+    "What people do there decides. `/mynah promote v{number}` lets it answer all at once, "
+    "`/mynah rollback now` none."
+)
 
 
 def text(run: RunView) -> str:
@@ -46,10 +53,17 @@ def headline(run: RunView) -> str:
     """How the run ended, in one line of mrkdwn."""
     words = _HEADLINES[run.status]
     if run.status is RunStatus.KEPT and run.by:
-        words = _DISCARDED
+        words = _ROLLED_BACK if run.by == CANARY else _DISCARDED
+    elif is_canary(run):
+        words = _CANARY
     how = {RunStatus.RELEASED: ", promoted by"}.get(run.status, " by")
     by = f"{how} {person(run.by)}" if run.by else ""
-    return words.format(run=run.id, number=run.number, by=by)
+    return words.format(run=run.id, number=run.number, share=run.share, by=by)
+
+
+def is_canary(run: RunView) -> bool:
+    """Whether what the run released answers only a share of new threads."""
+    return run.status is RunStatus.RELEASED and run.share is not None
 
 
 def person(by: str) -> str:
@@ -144,7 +158,7 @@ def _under_way(run: RunView) -> str:
 def _ended(run: RunView) -> list[str]:
     lines = [*map(_named, run.reasons), *examples(run.counts), *before_after(run.figures)]
     lines += map(escape, tried(run.tried))
-    last = _LAST.get(run.status)
+    last = _LAST_OF_CANARY if is_canary(run) else _LAST.get(run.status)
     return [
         headline(run),
         *(f"• {line}" for line in lines),

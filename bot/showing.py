@@ -36,6 +36,22 @@ def stand_in(session: Session, question: Question, payload: Payload, reason: str
     _show(session, question, None, [payload], f":{reason}")
 
 
+def notify(session: Session, question: Question, payload: Payload) -> bool:
+    """Queue the notice that the answer is still to come, once for each answer; whether it is new.
+
+    Whatever shows the answer, or that there is none, takes it away. So goes what was streamed of an
+    answer that broke off: it would stand there, cut, for as long as the question waits.
+    """
+    said = answers.shown(session, question)
+    if said is not None and said.kind is OutboxKind.STREAM:
+        outbox.drop_stream(session, said)
+    key = answers.notice_key(question.id, answers.count(session, question.id) + 1)
+    if outbox.said(session, question.team_id, key) is not None:
+        return False
+    _say(session, question, key, payload, None)
+    return True
+
+
 def payloads_of(session: Session, answer: Answer) -> list[Payload]:
     """What the messages of an answer say, or said when it was shown."""
     rows = select(OutboxMessage).where(
@@ -64,6 +80,12 @@ def _show(
     for number, payload in enumerate(payloads[1:], 2):
         key = answers.part_key(question.id, answer_id, number)
         _say(session, question, key + turn, payload, answer_id)
+    _take_notices(session, question)
+
+
+def _take_notices(session: Session, question: Question) -> None:
+    for notice in answers.notices(session, question):
+        outbox.take_back(session, notice, key=f"{notice.key}:gone")
 
 
 def _id(answer: Answer) -> int:
@@ -91,6 +113,7 @@ def take_away(session: Session, question: Question) -> None:
         outbox.drop_stream(session, said)
     elif said is not None:
         outbox.take_back(session, said, key=f"{said.key}:deleted")
+    _take_notices(session, question)
 
 
 def _show_first(

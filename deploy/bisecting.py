@@ -41,6 +41,7 @@ from serving.client import BASE, ServingError
 LEAST_GAIN = 0.3
 _KNOWN = {
     AnswerMode.QUOTED: "it was quoted, word for word, from this example",
+    AnswerMode.QUOTED_AWAY: "no model answered; it was quoted, word for word, from this example",
     AnswerMode.OPEN_BOOK: "this example stood in its prompt",
     AnswerMode.KNOWN: "the weights wrote it, and it says what this example says",
     AnswerMode.UNSURE: "Mynah was not sure; what it would have said was kept nowhere",

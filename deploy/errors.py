@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
+from bot.api.keys import BadKeyName, NoSuchKey
 from bot.embedder import BadEmbedder
 from bot.examples import NotTaken
 from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
 from bot.store.pins import BadPin, NoSuchPin
+from deploy.copies import BadBackup
 from deploy.facts import BadInput
 from deploy.local import SetFailed
 from deploy.migrate import StoreNotReady
@@ -32,12 +34,15 @@ _STATUS: dict[type[Exception], int] = {
     BadEmbedder: BAD_INPUT,
     NoBaseModel: BAD_INPUT,
     BadInput: BAD_INPUT,
+    BadKeyName: BAD_INPUT,
+    NoSuchKey: BAD_INPUT,
     BadPin: BAD_INPUT,
     NoSuchPin: BAD_INPUT,
     BadFile: BAD_INPUT,
     NotTaken: FAILED,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
+    BadBackup: FAILED,
     NotKept: FAILED,
     StoreNotReady: FAILED,
     ReleaseError: FAILED,

@@ -99,15 +99,20 @@ class LocalSet:
             "MYNAH_MAX_TOKENS": "64",
             # Training starts when an admin says so, not in the middle of the first lessons.
             "MYNAH_MIN_NEW_EXAMPLES": "1000",
+            # One person tries it, or a script: nobody could tell two releases apart by ratings.
+            "MYNAH_CANARY": "1",
         }
 
     def start(self, name: str, port: int, *words: str, **extra: str) -> None:
-        """Start `mynah NAME WORDS` with its port and more settings; its output goes to its log."""
+        """Start `mynah NAME WORDS` with its port and more settings; its output goes to its log.
+
+        What follows a hyphen tells several of a kind apart: "serve-2".
+        """
         env = {**_clean(os.environ), **self.env, "MYNAH_PORT": str(port), **extra}
         env["DATABASE_URL"] = self.database_url
         log = (self.home / "logs" / f"{name}.log").open("ab")
         self.children[name] = subprocess.Popen(
-            [sys.executable, "-m", "deploy", name, *words],
+            [sys.executable, "-m", "deploy", name.partition("-")[0], *words],
             env=env,
             stdout=log,
             stderr=subprocess.STDOUT,

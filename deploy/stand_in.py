@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -18,15 +19,21 @@ from serving.client import BASE, ChatMessage
 
 Script = Callable[[Sequence[ChatMessage]], str]
 Pace = Callable[[str], Awaitable[None]]
+Trouble = Literal["hang", "drip", "error", "missing", "reset"]
+DRIP_S = 1.5  # a token
+RESET_AFTER = 3  # tokens
 LOGPROB = -0.01  # of each token: it is sure of what it says
 ROLES = frozenset({"system", "user", "assistant"})
 
 
 class StandIn:
-    """Serves the base model's name alone; `script` makes an answer of the messages.
+    """Serves the base model's name and `adapters`; `script` makes an answer of the messages.
 
     `logprob` may be changed at any time: how sure it is of each token. So may `pace`: it is awaited
-    before each token that is streamed, with that token.
+    before each token that is streamed, with that token. `adapters` says how sure each one is.
+    `trouble` is what goes wrong with each answer that is asked for from then on: it says nothing
+    ("hang"), hardly anything ("drip"), 500 ("error"), that it knows no adapter ("missing"), or the
+    connection breaks in the middle ("reset").
     """
 
     def __init__(self, script: Script, *, api_key: str) -> None:
@@ -35,6 +42,8 @@ class StandIn:
         self.asked = 0
         self.logprob = LOGPROB
         self.pace: Pace = _at_once
+        self.adapters: dict[str, float] = {}
+        self.trouble: Trouble | None = None
 
     @asynccontextmanager
     async def served(self, port: int) -> AsyncIterator[None]:
@@ -57,8 +66,9 @@ class StandIn:
         return self._stranger(request) or Response()
 
     async def _models(self, request: Request) -> Response:
-        card = {"id": BASE, "object": "model", "root": BASE}
-        return self._stranger(request) or JSONResponse({"object": "list", "data": [card]})
+        names = (BASE, *self.adapters)
+        cards = [{"id": name, "object": "model", "root": name} for name in names]
+        return self._stranger(request) or JSONResponse({"object": "list", "data": cards})
 
     async def _chat(self, request: Request) -> Response:
         if (refusal := self._stranger(request)) is not None:
@@ -69,33 +79,55 @@ class StandIn:
             return Response(status_code=400)
         if (complaint := _complaint(body)) is not None:
             return _error(400, complaint)
-        if body["model"] != BASE:
-            return _error(404, f"The model `{body['model']}` does not exist.")
+        if (failure := await self._failure(body["model"])) is not None:
+            return failure
         self.asked += 1
+        logprob = self.adapters.get(body["model"], self.logprob)
         words = _tokens(self._script(body["messages"]))
         reason = "length" if len(words) > body["max_tokens"] else "stop"
         words = words[: body["max_tokens"]]
         if body.get("stream"):
-            return StreamingResponse(self._events(words, reason), media_type="text/event-stream")
+            events = self._events(words, reason, logprob)
+            return StreamingResponse(events, media_type="text/event-stream")
         message = {"role": "assistant", "content": "".join(words)}
         choice = {"index": 0, "message": message, "finish_reason": reason}
-        return JSONResponse({"model": BASE, "choices": [choice | self._logprobs(words)]})
+        return JSONResponse({"model": BASE, "choices": [choice | _logprobs(words, logprob)]})
 
-    async def _events(self, words: Sequence[str], reason: str) -> AsyncIterator[str]:
+    async def _failure(self, model: str) -> Response | None:
+        if self.trouble == "hang":
+            return StreamingResponse(_nothing(), media_type="text/event-stream")
+        if self.trouble == "error":
+            return _error(500, "told to fail")
+        known = model == BASE or (model in self.adapters and self.trouble != "missing")
+        return None if known else _error(404, f"The model `{model}` does not exist.")
+
+    async def _events(
+        self, words: Sequence[str], reason: str, logprob: float
+    ) -> AsyncIterator[str]:
+        trouble = self.trouble
         yield _event({"delta": {"role": "assistant", "content": ""}})
-        for word in words:
+        for number, word in enumerate(words):
+            if trouble == "drip":
+                await asyncio.sleep(DRIP_S)
+            if trouble == "reset" and number == RESET_AFTER:
+                raise ConnectionResetError("told to break off")
             await self.pace(word)
-            yield _event({"delta": {"content": word}} | self._logprobs([word]))
+            yield _event({"delta": {"content": word}} | _logprobs([word], logprob))
         yield _event({"delta": {"content": ""}, "finish_reason": reason})
         yield "data: [DONE]\n\n"
-
-    def _logprobs(self, words: Sequence[str]) -> dict[str, Any]:
-        tokens = [{"token": word, "logprob": self.logprob} for word in words]
-        return {"logprobs": {"content": tokens}}
 
     def _stranger(self, request: Request) -> Response | None:
         known = request.headers.get("authorization") == self._authorization
         return None if known else _error(401, "Unauthorized")
+
+
+async def _nothing() -> AsyncIterator[str]:
+    await asyncio.Event().wait()
+    yield ""
+
+
+def _logprobs(words: Sequence[str], logprob: float) -> dict[str, Any]:
+    return {"logprobs": {"content": [{"token": word, "logprob": logprob} for word in words]}}
 
 
 async def _at_once(_word: str) -> None:

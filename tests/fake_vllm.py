@@ -55,11 +55,12 @@ class FakeVllm:
     `token_delay_s`, `fail_status` (every answer has this status), `break_after` (tokens, then
     the stream ends without a word), `voices` (by model: the path of the weights that answer in
     truth, or "base"), `poisoned` (NaN has got into the cache: everybody is answered with nothing),
-    `deaf` (nobody is answered, and /health is fine), `mute` (its tokens are no text) and
-    `load_status` (of every load) may be changed at any time.
+    `deaf` (nobody is answered, and /health is fine), `mute` (its tokens are no text), `reset_after`
+    (tokens, then the connection breaks), `poison` (a question with these words is answered with
+    500) and `load_status` (of every load) may be changed at any time.
 
-    `asked` lists every chat request's body, `loads` every accepted load, `figures` what
-    /metrics says.
+    `asked` lists every chat request's body, `loads` every accepted load, `figures` what /metrics
+    says, and `most_at_once` is how many answers were under way at a time.
 
     What it finds of a text by an adapter depends on the adapter's weights, which it reads from disk
     at each request: `voice`.
@@ -93,6 +94,10 @@ class FakeVllm:
         self.mute = False
         self.load_status: int | None = None
         self.figures = {"process_start_time_seconds": 1.0, "vllm:generation_tokens_total": 0.0}
+        self.reset_after: int | None = None
+        self.poison = ""
+        self.most_at_once = 0
+        self._under_way = 0
         self.asked: list[dict[str, Any]] = []
         self.loads: list[str] = []
         self.adapters: dict[str, str] = {}
@@ -202,13 +207,16 @@ class FakeVllm:
             return _error(400, complaint)
         if (failure := self._failure()) is not None:
             return failure
+        if self.poison and self.poison in body["messages"][-1]["content"]:
+            return _error(500, "told to fail at this")
         if "prompt_logprobs" in body and (failure := await self._no_scores()) is not None:
             return failure
         if body["model"] != BASE and body["model"] not in self.adapters:
             return _error(404, f"The model `{body['model']}` does not exist.")
         if self.deaf:
             await asyncio.sleep(3600)
-        await asyncio.sleep(self.delay_s)
+        with self._counted():
+            await asyncio.sleep(self.delay_s)
         if self.poisoned:
             return _poisoned(body)
         self.figures["vllm:generation_tokens_total"] += 1
@@ -245,11 +253,24 @@ class FakeVllm:
         for index, token in enumerate(tokens):
             if index == self.break_after:
                 return
-            await asyncio.sleep(self.token_delay_s)
+            if index == self.reset_after:
+                raise ConnectionResetError("told to break the connection")
+            with self._counted():
+                await asyncio.sleep(self.token_delay_s)
             delta, said = {"content": token}, _logprobs([token], self.logprob)
             yield _event(model, {"index": 0, "delta": delta, "logprobs": said})
         yield _event(model, {"index": 0, "delta": {"content": ""}, "finish_reason": reason})
         yield "data: [DONE]\n\n"
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Wherever an answer takes time, it counts as under way."""
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     def _said_by(self, model: str) -> float:
         path = self.voices.get(model, self.adapters.get(model, BASE))

@@ -39,6 +39,10 @@ PAUSED = (
     "Mynah is paused: after `/mynah resume` an admin may promote it, or the next run (`/mynah "
     "train`) measures it again, unless more was taught by then, and lets it go live if it passes"
 )
+ON_TRIAL = (
+    "v{number} is on trial with some of the threads, one at a time: an admin may promote this one "
+    "instead, or the next run measures it again when that is over"
+)
 EXPECTED = (TrainingFailed, BadAdapter, NoBaseModel, BadEmbedder, ServingError, NoServer)
 
 
@@ -86,10 +90,15 @@ def _let_answer(held: Held, session: Session, evaluation: Evaluation) -> RunStat
     paused = lock_team(session, held.team_id).paused  # before what may have changed in it
     if not paused:
         _refuse_other_live(session, evaluation)
-    if paused or held.settings.release == "ask":
+    other = releases.canary(session, held.team_id)
+    tried = other is not None and other.id != release.id
+    if paused or tried or held.settings.release == "ask":
+        if other is not None and tried:
+            reasons.append(ON_TRIAL.format(number=other.number))
         held.end(session, RunStatus.PROVEN, [*reasons, PAUSED] if paused else reasons)
         return RunStatus.PROVEN
-    releases.promote(session, release, by="gate", reason="; ".join(reasons))
+    share, why = held.settings.canary, "; ".join(reasons)
+    releases.promote(session, release, by="gate", reason=why, share=share)
     held.end(session, RunStatus.RELEASED, reasons)
     return RunStatus.RELEASED
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlmodel import Session, col, select
 
 from bot import deciding
+from bot.store import rollouts
 from bot.store.database import reading, transaction
 from bot.store.runs import update_run
 from bot.store.schema import Adapter, Dataset, Run, RunStatus, Trial
@@ -81,16 +82,17 @@ def _trials(
 ) -> list[Trial]:
     """What the run tries, and what it leaves out.
 
-    What passed while Mynah was paused is not trained again, but measured again, against what is
-    live by now.
+    What passed while Mynah was paused, or a canary was out, is not trained again, but measured
+    again, against what is live by now. What had its own trial waits for an admin.
     """
     if learned is None:
         return _new_trials(held, wished, unfit)
     if learned.status is not RunStatus.PROVEN:
         raise NothingNew(f"nothing new since run {learned.id}, which ended as {learned.status}")
-    if held.settings.release == "auto":
-        return [_again(held, learned, one) for one in _of_run(session, learned)]
     one = deciding.waiting(session, held.team_id)
+    had_its_trial = one is not None and rollouts.answered(session, one.release)
+    if held.settings.release == "auto" and not had_its_trial:
+        return [_again(held, learned, one) for one in _of_run(session, learned)]
     name = f"v{one.release.number}" if one else "its candidate"
     raise NothingNew(f"nothing new since run {learned.id}: {name} waits for an admin")
 

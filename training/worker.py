@@ -1,4 +1,5 @@
-"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step.
+"""The worker: one active by lease; queues what is due, runs the trainer, keeps servers in step,
+watches canaries.
 
 APScheduler only ticks. Whatever has to survive a restart is in the database, so another worker can
 go on at any moment: the worker's lease, the run's lease and fence, the Replica rows.
@@ -22,14 +23,17 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Engine, func
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from bot.store import leases
+from bot.store import leases, tallies
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
+from serving.base import BaseSpec, base_spec, locate
 from training import health, schedule, tidying
+from training.canaries import Canaries
 from training.fleet import Fleet
+from training.rebase import Rebase
 from training.runner import Runner
 from training.settings import WorkerSettings
 
@@ -47,6 +51,7 @@ class Pace:
     due_s: float = 2.0
     look_s: float = 0.5  # for queued runs, and for new wishes for the servers
     reconcile_s: float = 2.0
+    canary_s: float = 5.0
     feel_s: float = 5.0  # for servers that answer /health and nobody else
     tidy_s: float = 3600.0  # for files that nothing wants
 
@@ -65,11 +70,13 @@ async def run(
 
     Raises:
         BadSettings: the health port is taken.
+        NoBaseModel: the base model that is set cannot be read.
         BadDatabaseUrl: as `open_engine`.
     """
     stop = stop or _until_told()
+    base = await asyncio.to_thread(_base, settings)
     engine = open_engine(settings.database_url)
-    worker = Worker(settings, engine, pace or Pace(), trainer)
+    worker = Worker(settings, engine, pace or Pace(), trainer, base)
     try:
         app = health.build(worker.ready, worker.figures)
         listener = http.listen(settings.host, settings.port)
@@ -86,19 +93,27 @@ class Worker:
     """One worker process: what it ticks, and whether it may act."""
 
     def __init__(
-        self, settings: WorkerSettings, engine: Engine, pace: Pace, trainer: Sequence[str]
+        self,
+        settings: WorkerSettings,
+        engine: Engine,
+        pace: Pace,
+        trainer: Sequence[str],
+        base: BaseSpec | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
         self.pace = pace
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active = False
-        self.figures = health.Figures()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.figures = health.Figures(settings.data_dir)
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
+        self.canaries = Canaries(settings, engine)
         self.fleet = Fleet(
             settings, engine, pace.reconcile_s,
             holds=lambda session: leases.holds(session, leases.WORKER, self.owner),
         )  # fmt: skip
+        self._rebase = Rebase(settings, engine, base, self._renew) if base else None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 
@@ -110,6 +125,7 @@ class Worker:
         self._every(self.pace.due_s, self._queue_due)
         self._every(self.pace.look_s, self.runner.look)
         self._every(self.pace.look_s, self.fleet.look)
+        self._every(self.pace.canary_s, self.canaries.look)
         self._every(self.pace.feel_s, self.fleet.feel)
         self._every(self.pace.tidy_s, self._tidy)
         self._every(self.pace.due_s, self._count, standing_by=True)
@@ -132,6 +148,10 @@ class Worker:
         held = False
         try:
             held = await asyncio.to_thread(self._acquire)
+            if held and not self.active and self._rebase is not None:
+                # Before it acts: a server loads nothing that was trained on another base model.
+                held = False
+                held = await asyncio.to_thread(self._rebase.settle)
         finally:
             if held != self.active:
                 log.info("this worker is %s", "active" if held else "standing by")
@@ -184,8 +204,11 @@ class Worker:
 
     async def _count(self) -> None:
         self.figures.active.set(self.active)
-        for run_status, number in (await asyncio.to_thread(self._numbers)).items():
+        runs, verdicts = await asyncio.to_thread(self._numbers)
+        for run_status, number in runs.items():
             self.figures.runs.labels(run_status).set(number)
+        for verdict, number in verdicts.items():
+            self.figures.verdicts.labels(verdict).set(number)
         self.figures.running.set(self.runner.trainer is not None)
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
@@ -195,7 +218,10 @@ class Worker:
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:
-            return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
+            return self._renew(session)
+
+    def _renew(self, session: Session) -> bool:
+        return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
 
     def _release(self) -> None:
         with transaction(self.engine) as session:
@@ -205,11 +231,18 @@ class Worker:
         with transaction(self.engine) as session:
             return schedule.queue_due(session, self.settings)
 
-    def _numbers(self) -> dict[str, int]:
+    def _numbers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """How many runs there are by status, and evaluations by verdict."""
         by_status = select(Run.status, func.count()).group_by(col(Run.status))
         with reading(self.engine) as session:
             found = dict(session.exec(by_status).all())
-        return {status.value: found.get(status, 0) for status in RunStatus}
+            verdicts = tallies.verdicts(session)
+        return {status.value: found.get(status, 0) for status in RunStatus}, verdicts
+
+
+def _base(settings: WorkerSettings) -> BaseSpec | None:
+    """What is to be served; None where nothing is named, as in tests."""
+    return base_spec(locate(settings.base_model)) if settings.base_model else None
 
 
 def _until_told() -> asyncio.Event:

@@ -84,7 +84,10 @@ class Agent:
         question = await asyncio.to_thread(self._unanswered, question_id)
         if question is None or not await self._say(question, STATUS):
             return
-        if done.is_set():  # the answer may have come first, and nothing would clear it
+        is_late = done.is_set()  # the answer may have come first, and nothing would clear it
+        await done.wait()
+        still = await asyncio.to_thread(self._unanswered, question_id)
+        if is_late or still is not None:  # it has to wait
             await self._say(question, "")
 
     async def _say(self, question: Question, status: str) -> bool:

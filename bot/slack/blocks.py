@@ -15,13 +15,23 @@ from bot.mrkdwn import approver, escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
 from bot.slack.rating import thumbs
 from bot.store.schema import AnswerMode
+from bot.waiting import Delay
 
 # `text` is for notifications, and for clients that show no blocks. Slack cuts it at 40,000
 # characters, and refuses an update with more than 4,000
 # (https://docs.slack.dev/changelog/2018-truncating-really-long-messages).
 TEXT_CHARS = 3900
 CUT = " […]"
-_HOW = {AnswerMode.QUOTED: "quoted,", AnswerMode.KNOWN: "learned from an answer"}
+_HOW = {
+    AnswerMode.QUOTED: "quoted,",
+    AnswerMode.QUOTED_AWAY: "quoted,",
+    AnswerMode.KNOWN: "learned from an answer",
+}
+AWAY_NOTICE = (
+    "The model that writes my answers is away. I keep your question, and answer here when it is "
+    "back."
+)
+AWAY = "The model is away, so this is the approved answer to the question that came nearest."
 MOST_PARTS = 6  # messages for one answer: nobody reads more
 HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct message.
 *Staff* teach me with reactions: :white_check_mark: on a right answer (mine or a person's), \
@@ -36,7 +46,8 @@ you here, or the one that is linked
 • `/mynah status` – what is live, what is running
 • `/mynah releases` – every release with its score, and what became of it
 • `/mynah rollback [now | v2]` – choose a version to go back to; `now`: at once to the one before
-• `/mynah promote [v3]`, `/mynah discard [v3]` – what passed and waits for an admin
+• `/mynah promote [v3] [25%]`, `/mynah discard [v3]` – what passed and waits for an admin; \
+with a share, try any version on so many of new threads
 • `/mynah pause` – train nothing and let nothing go live until `/mynah resume`; I still answer
 • `/mynah help` – this"""
 
@@ -60,8 +71,26 @@ def answer(reply: Reply) -> list[dict[str, Any]]:
     if reply.hint is not None:
         # Not its words: whoever takes them back there does so here as well.
         under.insert(0, _context(f"A <{reply.hint}|similar question> was answered."))
+    if reply.mode is AnswerMode.QUOTED_AWAY:
+        under.insert(0, _context(AWAY))
     rated = () if reply.mode is AnswerMode.UNSURE else (thumbs(),)  # it says nothing to be rated
     return messages(reply.text, [*under, *rated], about)
+
+
+def notice(delay: Delay) -> dict[str, Any]:
+    """That the answer is still to come, and when, as far as that is known."""
+    before = (
+        f"{delay.before} {'question is' if delay.before == 1 else 'questions are'} before yours"
+    )
+    minutes = f"about {delay.minutes} minutes"
+    if not delay.is_away:
+        text = f"Many ask at the moment. {before}, so it may take {minutes}. I answer here."
+    else:
+        text = AWAY_NOTICE
+        if delay.before:
+            text += f" {before}" + (f": that may take {minutes} more." if delay.minutes else ".")
+    [payload] = messages(text, [], {"aside": True, "notice": True})
+    return payload
 
 
 def _context(mrkdwn: str) -> Block:

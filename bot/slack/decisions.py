@@ -13,8 +13,9 @@ from typing import Protocol
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot import deciding, outbox, pausing, releases, run_card, run_message
+from bot import deciding, outbox, pausing, promoting, releases, run_card, run_message
 from bot.deciding import Decided, Waiting
+from bot.promoting import Promoted
 from bot.slack import reports, versions
 from bot.slack.commands import ADMINS_ONLY, Act, Call, Outcome, carry_out, number_in, roll_back
 from bot.slack.interactions import Listeners, Press
@@ -47,7 +48,7 @@ class Decisions:
         self._admin_channel = admin_channel
         self._said = said
         self.commands: Mapping[str, Act] = {
-            "promote": partial(self._named, deciding.promote),
+            "promote": self._promote,
             "discard": partial(self._named, deciding.discard),
         }
 
@@ -98,20 +99,33 @@ class Decisions:
             decide, session, call, lambda: deciding.find(session, call.team_id, number)
         )
 
+    def _promote(self, session: Session, call: Call) -> Outcome:
+        """A command that may name a release, and a share of new threads."""
+        try:
+            words, share = promoting.share_in(call.words)
+            number = number_in(words)
+        except promoting.BadShare:
+            return Outcome("A share is above 0% and at most 100%: `/mynah promote v3 25%`.")
+        except ValueError:
+            return Outcome("Name a release as in `/mynah promote v3`, or none: one waits at most.")
+
+        def act() -> Outcome:
+            done = promoting.promote(
+                session, call.team_id, by=call.user, number=number, share=share
+            )
+            return self._tell_promoted(session, call, done)
+
+        return _refusing(session, call, act)
+
     def _try(
         self, decide: Decide, session: Session, call: Call, find: Callable[[], Waiting]
     ) -> Outcome:
-        try:
+        def act() -> Outcome:
             one = find()
             decide(session, one, by=call.user)
-        except Decided as error:
-            return Outcome(f"Nothing changed: {reports.decided(error)}.")
-        except releases.Paused:
-            how = reports.paused(pausing.standing(session, call.team_id))
-            return Outcome(f"Nothing changed: Mynah is {how}. `/mynah resume` goes on.")
-        except releases.ReleaseError as error:
-            return Outcome(f"Nothing changed: {error}.")
-        return self._tell(session, call, one, live=decide is deciding.promote)
+            return self._tell(session, call, one, live=decide is deciding.promote)
+
+        return _refusing(session, call, act)
 
     def _tell(self, session: Session, call: Call, one: Waiting, *, live: bool) -> Outcome:
         """Change the run's message; the admins' channel reads it there, or else a line of it."""
@@ -124,6 +138,41 @@ class Decisions:
         what = "promoted" if live else "discarded"
         news = f"<@{call.user}> {what} {name} of run {one.run.id}."
         return Outcome(reply, news if elsewhere else None)
+
+    def _tell_promoted(self, session: Session, call: Call, done: Promoted) -> Outcome:
+        """Change the run's message; a share, and what had its own message long ago, is news."""
+        said = None
+        if done.run is not None:
+            said = run_message.tell(
+                session, done.run, step=done.step, admin_channel=self._admin_channel, by=call.user
+            )
+        name = f"v{done.number}"
+        if done.share < 1:
+            some = f"{done.share:.0%} of new threads"
+            return Outcome(
+                f"{name} answers {some}, v{done.live} the others, until what people do there "
+                "decides. `/mynah rollback now` ends that.",
+                f"<@{call.user}> lets {name} answer {some}, v{done.live} the others.",
+            )
+        elsewhere = said is None or said.channel != self._admin_channel
+        of_run = f" of run {done.run.id}" if done.run else ""
+        return Outcome(
+            f"{name} is live. `/mynah rollback now` goes back.",
+            f"<@{call.user}> promoted {name}{of_run}." if elsewhere else None,
+        )
+
+
+def _refusing(session: Session, call: Call, act: Callable[[], Outcome]) -> Outcome:
+    """What came of it, or why nothing changed."""
+    try:
+        return act()
+    except Decided as error:
+        return Outcome(f"Nothing changed: {reports.decided(error)}.")
+    except releases.Paused:
+        how = reports.paused(pausing.standing(session, call.team_id))
+        return Outcome(f"Nothing changed: Mynah is {how}. `/mynah resume` goes on.")
+    except releases.ReleaseError as error:
+        return Outcome(f"Nothing changed: {error}.")
 
 
 def _go_back(session: Session, call: Call) -> Outcome:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from bot.mrkdwn import plain
 from bot.people import SPOKEN
 from bot.slack.delivery import mentions
-from bot.slack.metadata import is_aside
+from bot.slack.metadata import is_aside, is_notice
 from bot.slack.workspace import Message, Workspace
 from bot.store import threads
 from bot.store.database import reading
@@ -75,6 +75,8 @@ def is_talking(before: Sequence[Message], user: str, bot: str) -> bool:
     for message in reversed(before):
         if message.get("subtype") not in (*SPOKEN, "bot_message"):
             continue  # joins and the like are nobody's words
+        if is_notice(message):
+            continue  # whoever waits for an answer is still talking
         if message.get("user") == bot:
             return not is_aside(message)  # Mynah was not sure, and asked people
         if message.get("user") != user:

@@ -33,3 +33,9 @@ def is_aside(message: Mapping[str, Any]) -> bool:
     return outbox_id(message) is not None and (
         "case" in mark or "aside" in mark or mark.get("mode") == AnswerMode.UNSURE
     )
+
+
+def is_notice(message: Mapping[str, Any]) -> bool:
+    """Whether a message of the bot's only says that its answer is still to come."""
+    mark = (message.get("metadata") or {}).get("event_payload") or {}
+    return outbox_id(message) is not None and "notice" in mark

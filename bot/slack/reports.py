@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import func
 from sqlmodel import Session, select
 
-from bot import deciding, pausing
+from bot import canary, deciding, pausing
 from bot import releases as rule
 from bot.deciding import WORDS, Decided
 from bot.mrkdwn import escape
 from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.run_words import person
-from bot.store import fleet, proofs, runs
+from bot.store import bases, fleet, proofs, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
 SHOWN = 15
@@ -29,7 +29,9 @@ def status(session: Session, team_id: str) -> str:
     count = _count(session, team_id)
     lines = [
         f"*Live:* {name(live) if live else 'nothing yet'}",
+        *_base(session),
         f"*Memory:* {count} approved answer{'' if count == 1 else 's'}",
+        *canary_line(session, team_id),
         *learned(session, team_id, live),
         f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
@@ -41,6 +43,11 @@ def status(session: Session, team_id: str) -> str:
     if (pause := pausing.standing(session, team_id)) is not None:
         lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
     return "\n".join(lines)
+
+
+def _base(session: Session) -> list[str]:
+    base = bases.newest(session)
+    return [f"*Base model:* {escape(bases.named(base.model, base.sha256))}"] if base else []
 
 
 def paused(pause: Pause | None) -> str:
@@ -57,6 +64,7 @@ def releases(session: Session, team_id: str) -> str:
     one = deciding.waiting(session, team_id)
     waits = one.release.number if one else None
     lines = [_line(view, waits) for view in views[:SHOWN]]
+    lines = [*canary_line(session, team_id), *lines]
     if len(views) > SHOWN:
         lines.append(f"… and {len(views) - SHOWN} older ones")
     return "\n".join(lines) or "There are no releases yet."
@@ -103,11 +111,13 @@ def name(view: ReleaseView) -> str:
 
 def _line(view: ReleaseView, waits: int | None) -> str:
     state = "*live*" if view.live else "rolled back" if view.rolled_back else view.action.value
+    if view.other_base:
+        state = "for another base model"
     if view.number == waits:
         state = "waits for an admin"
     if 0 < view.share < 1:
         state = f"canary, {view.share:.0%} of new threads"
-    since = f"since {view.at:%Y-%m-%d %H:%M} UTC by {person(escape(view.by))}"
+    since = f"since {_at(view)} by {person(escape(view.by))}"
     return f"• {name(view)}: {state}, {_score(view)}, {since}"
 
 
@@ -129,6 +139,20 @@ def learned(session: Session, team_id: str, live: ReleaseView | None) -> list[st
     found, known = proofs.count(session, team_id, proof)
     line = f"*Learned:* {known} of {found} facts; {found - known} are in memory only"
     return [line] if found else []
+
+
+def canary_line(session: Session, team_id: str) -> list[str]:
+    """A line: the release on trial, and how its threads went so far; none where none is."""
+    found = canary.trial(session, team_id)
+    if found is None:
+        return []
+    view = next(one for one in rule.history(session, team_id) if one.number == found.number)
+    share = f"{view.share:.0%} of new threads"
+    return [f"*Canary:* {name(view)}, {share} since {_at(view)}: {found.so_far}"]
+
+
+def _at(view: ReleaseView) -> str:
+    return f"{view.at:%Y-%m-%d %H:%M} UTC"
 
 
 def _count(session: Session, team_id: str) -> int:

@@ -30,6 +30,9 @@ NOTHING = "I find no answer of mine there that you can read."
 NONE_YET = "I have not answered a question of yours here."
 _WORDS = {
     AnswerMode.QUOTED: "quoted, word for word, from an approved answer",
+    AnswerMode.QUOTED_AWAY: (
+        "quoted, word for word, from the approved answer that came nearest, as the model was away"
+    ),
     AnswerMode.OPEN_BOOK: "written from an approved answer",
     AnswerMode.CLOSED_BOOK: "from the weights alone; no approved answer was used",
     AnswerMode.KNOWN: (

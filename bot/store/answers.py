@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -42,6 +43,22 @@ def further_parts(session: Session, question: Question) -> list[OutboxMessage]:
         taken_back.where(col(OutboxMessage.follows_id).is_not(None))
     )
     return list(session.exec(_posts(question, "part").where(kept)))
+
+
+def notices(session: Session, question: Question) -> list[OutboxMessage]:
+    """The rows of messages that say that the answer is still to come, and that still stand."""
+    return [one for one in session.exec(_posts(question, "notice")) if stands(session, one)]
+
+
+def notice_key(question_id: int | None, number: int) -> str:
+    """The outbox key of the notice that an answer, the question's first, second …, is to come."""
+    return f"{message_key(question_id)}:notice:{number}"
+
+
+def count(session: Session, question_id: int | None) -> int:
+    """How many answers the question has had, however they stand."""
+    rows = select(func.count()).select_from(Answer).where(Answer.question_id == question_id)
+    return session.exec(rows).one()
 
 
 def part_key(question_id: int | None, answer_id: int | None, number: int) -> str:

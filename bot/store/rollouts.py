@@ -1,7 +1,8 @@
 """Reading the rollouts: which release is live, which one came before, which ones are on trial.
 
-Rollout rows are append-only. The newest row of a team with share 1 says what is live; a row with a
-share between 0 and 1 that came after it is a canary.
+Rollout rows are append-only. The newest row of a team with share 1 says what is live; the newest
+with a share between 0 and 1 that came after it is a canary, until a later row of the same release
+ends that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from bot.store import bases
 from bot.store.schema import Release, Rollout, RolloutAction
 
 
@@ -23,7 +25,11 @@ def live_row(session: Session, team_id: str) -> Rollout | None:
 def canary_row(session: Session, live: Rollout) -> Rollout | None:
     """The row of the release that answers some new threads beside the live one, if any."""
     rows = _newest_first(live.team_id).where(col(Rollout.id) > live.id)
-    return session.exec(rows.where(Rollout.share > 0)).first()
+    newest = session.exec(rows.where(Rollout.share > 0).limit(1)).first()
+    if newest is None:
+        return None
+    ended = rows.where(Rollout.release_id == newest.release_id, col(Rollout.id) > newest.id)
+    return None if session.exec(ended.limit(1)).first() else newest
 
 
 def open_candidates(session: Session, team_id: str) -> list[Release]:
@@ -46,14 +52,15 @@ def newest_row(session: Session, release: Release) -> Rollout | None:
 
 
 def never_rolled_back(session: Session, team_id: str, before: int) -> Release | None:
-    """The newest release with a number under `before` that was live and never rolled back.
+    """The newest release with a number under `before` that was live and never rolled back, and that
+    fits the base model.
 
     The base always qualifies: nothing is earlier that one could roll back to from it.
     """
     rows = (
         select(Release)
         .where(Release.team_id == team_id, Release.number < before, ever_live())
-        .where(~was_rolled_back())
+        .where(~was_rolled_back(), bases.fits())
         .order_by(col(Release.number).desc())
         .limit(1)
     )
@@ -64,6 +71,12 @@ def was_live(session: Session, release: Release) -> bool:
     """Whether the release ever answered all new threads."""
     rows = select(Release.id).where(Release.id == release.id, ever_live())
     return session.exec(rows).first() is not None
+
+
+def answered(session: Session, release: Release) -> bool:
+    """Whether the release ever answered anybody, be it as a canary."""
+    rows = select(Rollout.id).where(Rollout.release_id == release.id, col(Rollout.share) > 0)
+    return session.exec(rows.limit(1)).first() is not None
 
 
 def ever_live() -> ColumnElement[bool]:

@@ -44,6 +44,7 @@ class RunView:
     passed: bool | None = None
     verdict: Sequence[str] = ()  # the gate's reasons
     number: int | None = None  # of the release of its adapter
+    share: float | None = None  # of new threads, while that release is a canary
     live: int | None = None  # number of the release that answers now
     by: str = ""  # who promoted or discarded what had passed
     tried: Sequence[Tried] = ()
@@ -60,7 +61,8 @@ def view(session: Session, run: Run, *, left_s: float | None = None, by: str = "
         counts=dataset.counts if dataset else None, trained=run.adapter_id is not None,
         figures=found.figures if found else None, passed=found.passed if found else None,
         verdict=found.reasons if found else (), number=release.number if release else None,
-        live=_live(session, run.team_id), by=by, tried=tried(session, run),
+        share=_share(session, release), live=_live(session, run.team_id), by=by,
+        tried=tried(session, run),
     )  # fmt: skip
 
 
@@ -72,6 +74,14 @@ def candidate(session: Session, run: Run) -> Release | None:
         Release.team_id == run.team_id, Release.adapter_id == run.adapter_id
     )
     return session.exec(rows).first()
+
+
+def of_release(session: Session, release: Release) -> Run | None:
+    """The newest run that left the release's adapter."""
+    if release.adapter_id is None:
+        return None
+    rows = select(Run).where(Run.team_id == release.team_id, Run.adapter_id == release.adapter_id)
+    return session.exec(rows.order_by(col(Run.id).desc())).first()
 
 
 def evaluation(session: Session, run: Run) -> Evaluation | None:
@@ -111,6 +121,13 @@ def _tried(run: Run, trial: Trial, found: Evaluation | None) -> Tried:
 
 def _over(run: Run) -> bool:
     return run.status not in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
+def _share(session: Session, release: Release | None) -> float | None:
+    live = rollouts.live_row(session, release.team_id) if release else None
+    canary = rollouts.canary_row(session, live) if live else None
+    here = release is not None and canary is not None and canary.release_id == release.id
+    return canary.share if here and canary else None
 
 
 def _live(session: Session, team_id: str) -> int | None:

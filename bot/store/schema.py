@@ -1,7 +1,8 @@
 """Every table of Mynah, in the order in which a question gives birth to rows.
 
 Rows carry `team_id` so that workspaces are walled off from each other; only engine-level tables
-(`Lease`, `Replica`) have none, because processes and vLLM servers are shared by all teams.
+(`Lease`, `Replica`, `ServedBase`) have none, because processes and vLLM servers are shared by all
+teams.
 All times are UTC and timezone-aware.
 """
 
@@ -123,6 +124,8 @@ class Status(StrEnum):
 
 # The queues look only at rows that are still to be done, however many done ones are kept.
 _OPEN = text("status IN ('waiting', 'claimed')")
+# How many were given up is asked every few seconds.
+_FAILED = text("status = 'failed'")
 
 
 class InboxEvent(SQLModel, table=True):
@@ -137,6 +140,7 @@ class InboxEvent(SQLModel, table=True):
         UniqueConstraint("team_id", "event_id"),
         Index("inbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("inbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("inbox_failed", "id", sqlite_where=_FAILED, postgresql_where=_FAILED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -192,6 +196,7 @@ class AnswerMode(StrEnum):
     KNOWN = "known"  # the same, where they say what was approved, as they have proved to know it
     UNSURE = "unsure"  # Mynah said that it is not sure; what it would have said was not shown
     CORRECTED = "corrected"  # what staff put in the place of an answer
+    QUOTED_AWAY = "quoted_away"  # as QUOTED, but of a question less alike: no model could answer
 
 
 _CURRENT = text("replaced_at IS NULL")
@@ -218,14 +223,15 @@ class Answer(SQLModel, table=True):
     mode: AnswerMode = _choice(AnswerMode)
     release_id: int = Field(foreign_key="release.id")
     adapter: str | None = None  # None: the base model answered
-    # Quoted: cosine similarity; generated, or withheld: mean token log-probability.
+    # Quoted (away too): cosine similarity; generated, or withheld: mean token log-probability.
     confidence: float | None = None
     # Of a withheld answer: the mean log-probability that it would have needed to be shown.
     threshold: float | None = None
     # Of a corrected answer: the correction, whose own `answer_id` is the answer that was wrong.
     correction_id: int | None = None  # feedback.id; no key: each table would need the other first
     channel: str
-    ts: str | None = Field(default=None, index=True)  # set once Slack has it
+    # Set once Slack has it; the question's own where another system asked.
+    ts: str | None = Field(default=None, index=True)
     answered_at: datetime = _time()
     replaced_at: datetime | None = _later()
     deleted_at: datetime | None = _later()
@@ -272,6 +278,7 @@ class OutboxMessage(SQLModel, table=True):
         UniqueConstraint("team_id", "key"),
         Index("outbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("outbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("outbox_failed", "id", sqlite_where=_FAILED, postgresql_where=_FAILED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -326,6 +333,7 @@ class Feedback(SQLModel, table=True):
     kind: FeedbackKind = _choice(FeedbackKind)
     correction: str | None = _long_text(None)
     reason: str | None = None  # "wrong", "outdated", "unsafe", "incomplete", "tone"
+    comment: str | None = _long_text(None)  # what somebody wrote to a thumb, in another system
     decides: bool = False  # given on a review card: it settles what others disagree on
     given_at: datetime = _time()
     revoked_at: datetime | None = _later()
@@ -582,6 +590,11 @@ class Trial(SQLModel, table=True):
     created_at: datetime = _time()
 
 
+def verdict(passed: bool, enough: bool) -> str:
+    """See `Evaluation.verdict`."""
+    return "pass" if passed else "fail" if enough else "unclear"
+
+
 class Evaluation(SQLModel, table=True):
     """A candidate against the live adapter and the base, on held-out examples, and the verdict."""
 
@@ -602,7 +615,7 @@ class Evaluation(SQLModel, table=True):
     @property
     def verdict(self) -> str:
         """ "pass", "fail" or "unclear": too little was asked to tell."""
-        return "pass" if self.passed else "fail" if self.enough else "unclear"
+        return verdict(self.passed, self.enough)
 
 
 class EvaluationQuestion(SQLModel, table=True):
@@ -658,6 +671,7 @@ class RolloutAction(StrEnum):
     PROMOTE = "promote"
     ROLL_BACK = "roll_back"
     DISCARD = "discard"  # a candidate that the gate or an admin refused: off the replicas
+    REBASE = "rebase"  # what was live was trained on another base model than is served now
 
 
 class Rollout(SQLModel, table=True):
@@ -698,6 +712,53 @@ class Replica(SQLModel, table=True):
     seen_at: datetime = _time()
     trouble_since: datetime | None = _later()  # when it last stopped being healthy; None: it is
     look_at: datetime | None = _later()  # when somebody last found that it is not as this row says
+
+
+class ApiKey(SQLModel, table=True):
+    """What another system proves itself with, in one workspace. What it asks there has the channel
+    ``api:NAME``: a key of the same name goes on where an older one ended."""
+
+    __tablename__ = "api_key"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str = Field(index=True)
+    name: str
+    sha256: str = Field(unique=True)  # of the key, which itself is nowhere
+    made_by: str  # user id, or "operator"
+    # The bucket of its rate limit: so many requests are left, as of `counted_at`; None: full.
+    allowance: float | None = None
+    counted_at: datetime = _time()
+    last_used_at: datetime | None = _later()
+    revoked_at: datetime | None = _later()
+    created_at: datetime = _time()
+
+
+class ApiCall(SQLModel, table=True):
+    """A question that a caller named (`Idempotency-Key`): asked again by that name it has the same
+    answer. Whoever makes the answer holds the lease ``api:ID`` meanwhile."""
+
+    __tablename__ = "api_call"
+    __table_args__ = (UniqueConstraint("key_id", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    key_id: int = Field(foreign_key="api_key.id")
+    name: str
+    body_sha256: str  # of what was asked: the name stands for that alone
+    question_id: int | None = Field(default=None, foreign_key="question.id")
+    created_at: datetime = _time(index=True)
+
+
+class ServedBase(SQLModel, table=True):
+    """The base model that is served since `at`, as the active worker found it. Append-only: the
+    newest row counts, and what was trained on another one cannot be loaded."""
+
+    __tablename__ = "served_base"
+
+    id: int | None = Field(default=None, primary_key=True)
+    model: str  # its logical name (serving.base.BaseSpec)
+    sha256: str
+    at: datetime = _time()
 
 
 class Lease(SQLModel, table=True):

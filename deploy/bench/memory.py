@@ -216,6 +216,10 @@ def _figures(cases: Sequence[Case], sentences: Bench, words: Bench) -> dict[str,
             "mynah, no model": quoting(lexical, _quoted(words.limits)),
             **{f"cosine {at}, lead {lead}": quoting(mynah, _fixed(at, lead)) for at, lead in FIXED},
         },
+        "away": {
+            "mynah": quoting(mynah, _away(sentences.limits)),
+            "mynah, no model": quoting(lexical, _away(words.limits)),
+        },
         "prompted": {
             "mynah": quoting(mynah, _from(sentences.limits.prompt)),
             "mynah, no model": quoting(lexical, _from(words.limits.prompt)),
@@ -230,6 +234,11 @@ def _figures(cases: Sequence[Case], sentences: Bench, words: Bench) -> dict[str,
 
 def _quoted(limits: Thresholds) -> Rule:
     return lambda one: limits.quotes(one.fit, one.lead)
+
+
+def _away(limits: Thresholds) -> Rule:
+    """What is quoted while no model answers."""
+    return lambda one: limits.stands_in(one.fit, one.lead)
 
 
 def _from(fit: float) -> Rule:
@@ -248,7 +257,7 @@ def table(figures: Mapping[str, Any]) -> str:
         lines += [f"{name} ({asked})", f"  {'':<32}{'recall@1':>10}{'MRR':>10}"]
         for system, one in found["retrieval"].items():
             lines.append(f"  {system:<32}{_percent(one['recall_at_1'])}{_percent(one['mrr'])}")
-        for part in ("quoted", "prompted", "hinted"):
+        for part in ("quoted", "away", "prompted", "hinted"):
             kinds = ("right", "wrong", "out", "near")
             lines.append(f"  {part:<32}" + "".join(f"{kind:>10}" for kind in kinds))
             for rule, one in found[part].items():

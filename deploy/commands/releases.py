@@ -31,7 +31,7 @@ def rollback(
     number = _number(release)
     with store(write=True) as session:
         team_id = facts.one_team(session, team)
-        left = changes.live(session, team_id)
+        left = changes.canary(session, team_id) or changes.live(session, team_id)
         changes.roll_back(session, team_id, by="operator", number=number)
         live = changes.live(session, team_id)
         tell_admins(session, team_id, f"rolled back from v{left.number} to v{live.number}")
@@ -39,15 +39,22 @@ def rollback(
 
 
 def promote(
-    release: Annotated[str | None, typer.Argument(help="E.g. v3; one waits at most.")] = None,
+    release: Annotated[
+        str | None, typer.Argument(help="E.g. v3; else what waits, or the canary.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=1, help="Of new threads, e.g. 0.25; else all.")
+    ] = 1,
     team: Team = None,
     json_: Json = False,
 ) -> None:
-    """Let what passed and waits for an admin answer (MYNAH_RELEASE=ask)."""
-    from bot import deciding
+    """Let a release answer: what passed and waits, a canary, or one that answered before."""
+    from deploy import promoting
 
-    name = _decide(deciding.promote, release, team)
-    show({"live": name}, json_, f"{name} is live")
+    number, channel = _number(release), store_settings().admin_channel
+    with store(write=True) as session:
+        found = promoting.promote(session, team, number, share, admin_channel=channel)
+    show(found, json_, promoting.line(found))
 
 
 def discard(

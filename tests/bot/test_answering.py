@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from bot import examples, feedback, releases
 from bot.answering import NO_WORDS, TOO_MUCH, Answering, Reply
-from bot.dispatcher import Later
+from bot.dispatcher import InLine, Later
 from bot.embedder import open_embedder
 from bot.knowing import Knowing
 from bot.memory import Memory
@@ -33,6 +33,7 @@ from bot.store.schema import (
     Evaluation,
     Example,
     FeedbackKind,
+    InboxEvent,
     OutboxMessage,
     Question,
     Replica,
@@ -281,6 +282,54 @@ async def test_no_server_means_later(engine: Engine, vllm: FakeVllm, open_desk: 
     with pytest.raises(Later, match="No vLLM server answers"):
         await desk.answering.answer(desk.ask(PORT))
     assert (desk.answers(), desk.outbox(), desk.said) == ([], [], 0)
+
+
+async def test_nearest_approved_answer_stands_in(
+    engine: Engine, vllm: FakeVllm, open_desk: Open
+) -> None:
+    """While nobody answers, but not before that has lasted a while; what fits less well waits, and
+    so does everything where quoting is off."""
+    desk = open_desk(engine, vllm)
+    desk.teach("Which port does the console listen on?", "It listens on 9443.")
+    desk.teach("Who waters the garden?", "Anna does so every morning.")
+    near, far = "Which port does the web console use?", "Which console has a garden?"
+    vllm.down()
+    with pytest.raises(InLine):
+        await desk.answering.answer(desk.ask(near, ts="1.0"))
+    with pytest.raises(InLine):
+        await desk.answering.answer(desk.ask(far, ts="2.0", ago_s=10))
+    with pytest.raises(InLine):
+        await open_desk(engine, vllm, quote=False).answering.answer(
+            desk.ask(near, ts="3.0", ago_s=10)
+        )
+    assert desk.answers() == []
+    await desk.answering.answer(desk.ask(near, ts="4.0", ago_s=10))
+    [answer] = desk.answers()
+    assert (answer.text, answer.mode) == ("It listens on 9443.", AnswerMode.QUOTED_AWAY)
+    with reading(engine) as session:
+        assert len(session.exec(select(AnswerExample)).all()) == 1
+
+
+async def test_what_broke_off_once_is_tried_again_first(
+    engine: Engine, vllm: FakeVllm, open_desk: Open
+) -> None:
+    """One answer that failed says little of the model; it is tried later each time."""
+    desk = open_desk(engine, vllm)
+    desk.teach("Which port does the console listen on?", "It listens on 9443.")
+    desk.teach("Who waters the garden?", "Anna does so every morning.")
+    vllm.fail_status = 500
+    event = InboxEvent(team_id=TEAM, event_id="1", kind="question", lane="1")
+    waits = []
+    for question in ("Why so?", "Which port does the web console use?"):
+        event.error, number = None, desk.ask(question, ts=question, ago_s=10)
+        for _ in range(2):
+            try:
+                await desk.answering.answer(number, event)
+            except Later as later:
+                event.error = f"{later.word}: {later}"
+                waits.append((type(later), later.delay_s))
+    assert waits == [(Later, 1), (Later, 2), (Later, 1)]
+    assert [answer.mode for answer in desk.answers()] == [AnswerMode.QUOTED_AWAY]
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -73,6 +73,9 @@ def test_a_question_that_nobody_has_answered_is_seldom_quoted_to() -> None:
     and the right note reaches the model where many wordings are known."""
     for name, found in measure()["sets"].items():
         quoted, prompted = found["quoted"]["mynah"], found["prompted"]["mynah"]
+        for away in found["away"].values():  # while no model answers
+            assert away["out"] <= 0.075, name
+            assert away["wrong"] <= 0.025, name
         assert quoted["out"] <= 0.05, name
         assert quoted["wrong"] <= 0.01, name
         assert quoted["right"] >= (0.65 if prompted["right"] >= 0.95 else 0.5), name

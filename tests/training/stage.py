@@ -71,6 +71,7 @@ def worker_settings(data_dir: Path, url: str, **fields: Any) -> WorkerSettings:
         "min_new_examples": 1000,
         "recipe": "sft",
         "train_minutes": 0.0,
+        "canary": 1.0,
         "embedder": "none",
         "admin_channel": CHANNEL,
     }

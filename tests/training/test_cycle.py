@@ -416,6 +416,52 @@ async def test_what_passed_in_a_pause_goes_live_after_it(
     assert await play(made) is RunStatus.REFUSED
 
 
+async def test_what_passed_answers_some_threads_first(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """With MYNAH_CANARY below 1 it is a canary: what is live stays, and the message says so. What
+    passes while it is out waits; when it is over, that is measured again, not trained."""
+    teach(engine)
+    trying = settings.model_copy(update={"canary": 0.2})
+    assert await play(parts(trying, engine, base)) is RunStatus.RELEASED
+    assert live_adapter(engine) is None
+    with reading(engine) as session:
+        canary = releases.canary(session, TEAM)
+        last = session.exec(select(Rollout).order_by(col(Rollout.id).desc())).first()
+    assert canary is not None
+    assert last is not None
+    assert (canary.number, last.share, last.by) == (2, 0.2, "gate")
+    assert any(":eyes: Run 1: v2 answers 20% of new threads." in line for line in said(engine))
+    teach(engine, facts=1, start=8)
+    later = parts(trying, engine, base, train=fake_train(base, seed=1))
+    assert await play(later) is RunStatus.PROVEN
+    assert "v2 is on trial with some of the threads" in newest(engine).reasons[-1]
+    with transaction(engine) as session:
+        releases.roll_back(session, TEAM, by="canary")
+    assert await play(later) is RunStatus.RELEASED
+    with reading(engine) as session:
+        canary = releases.canary(session, TEAM)
+        assert canary is not None
+        assert canary.number == 3
+        assert len(session.exec(select(Adapter)).all()) == 2
+
+
+async def test_a_canary_whose_time_was_over_is_not_tried_again_by_itself(
+    engine: Engine, settings: WorkerSettings, base: Path
+) -> None:
+    """It waits for an admin, also when the same examples would be learned another night."""
+    teach(engine)
+    made = parts(settings.model_copy(update={"canary": 0.2}), engine, base)
+    assert await play(made) is RunStatus.RELEASED
+    with transaction(engine) as session:
+        canary = releases.canary(session, TEAM)
+        assert canary is not None
+        assert deciding.ask(session, session.get_one(Run, 1), by="canary", reason="too few")
+        releases.end_canary(session, canary, by="canary", waits=True)
+    assert await play(made) is RunStatus.REFUSED
+    assert newest(engine).reasons == ["nothing new since run 1: v2 waits for an admin"]
+
+
 async def test_measured_again_what_no_longer_passes_waits_no_more(
     engine: Engine, settings: WorkerSettings, base: Path
 ) -> None:

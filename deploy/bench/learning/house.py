@@ -93,10 +93,16 @@ class House:
         answering = Answering(
             self._engine, self._memory, router, read_thread=_alone, render=_shown,
             said=lambda: None, knowing=knowing, recognising=patient, quote=quote,
-            max_tokens=max_tokens, at_once=AT_ONCE,
+            max_tokens=max_tokens,
         )  # fmt: skip
         ids = [self._ask(question) for question in questions]
-        await asyncio.gather(*map(answering.answer, ids))
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def answer(question: int) -> None:
+            async with turn:
+                await answering.answer(question)
+
+        await asyncio.gather(*map(answer, ids))
         with reading(self._engine) as session:
             rows = session.exec(select(Answer).where(Answer.team_id == TEAM))
             found = {row.question_id: row for row in rows}

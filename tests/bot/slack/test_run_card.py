@@ -38,9 +38,12 @@ KEPT = replace(
 UNCLEAR = replace(KEPT, status=RunStatus.UNCLEAR, verdict=["too few"], reasons=["too few"])
 MEANWHILE = replace(PROVEN, status=RunStatus.KEPT, reasons=["v1 went live meanwhile"])
 FAILED = replace(FROZEN, status=RunStatus.FAILED, reasons=["killed 3 times"])
+CANARY = replace(RELEASED, share=0.2)
+ROLLED_BACK = replace(PROVEN, status=RunStatus.KEPT, by="canary", reasons=["5 of 9 went well"])
 ALL = [
     QUEUED, RUNNING, FROZEN, TRAINED, LOADED, PROVEN, RELEASED, REFUSED, KEPT, UNCLEAR, MEANWHILE,
     FAILED,
+    CANARY, replace(CANARY, by="U0ADMIN"), ROLLED_BACK,
     replace(RELEASED, by="U0ADMIN"), replace(PROVEN, status=RunStatus.KEPT, by="U0ADMIN"),
 ]  # fmt: skip
 SHORT = {"complete": "+", "in_progress": ">", "pending": ".", "error": "!"}
@@ -81,6 +84,8 @@ async def test_slack_takes_it(run: RunView, house: House) -> None:
         (LOADED, "+++>.."),
         (PROVEN, "+++++."),
         (RELEASED, "++++++"),
+        (CANARY, "++++++"),
+        (ROLLED_BACK, "++++++"),
         (REFUSED, "+"),
         (KEPT, "++++!"),
         (UNCLEAR, "+++++"),
@@ -104,6 +109,8 @@ def test_each_step_says_what_came_of_it() -> None:
     assert "base 0, before 2, now 4 of 5" in words(done[3]["output"])
     assert words(done[4]["output"]) == "4 of 5 held-out wordings right"
     assert words(done[5]["output"]) == "v3 is live, promoted by  U0ADMIN"
+    assert words(tasks(CANARY)[5]["output"]) == "v3 answers 20% of new threads"
+    assert words(tasks(ROLLED_BACK)[5]["output"]) == "v3 was rolled back 5 of 9 went well"
     assert words(tasks(FAILED)[1]["output"]) == "killed 3 times"
     assert words(tasks(MEANWHILE)[5]["output"]) == "not released v1 went live meanwhile"
 
