@@ -24,6 +24,8 @@ BASE = "base"  # the name under which every server serves the base model
 CONNECT_S = 5.0
 HEALTH_S = 5.0
 LOAD = "/v1/load_lora_adapter"
+# What vLLM says with 400 when it has NaN for an answer, as if it were the request's fault.
+NOT_A_NUMBER = "not JSON compliant"
 # About the request itself. Any other status (a wrong key, too many requests, a proxy's time-out) is
 # about this server or this moment.
 ABOUT_REQUEST = frozenset({400, 413, 422})
@@ -50,7 +52,7 @@ class Unreachable(Unavailable):
 
 
 class Broken(Unavailable):
-    """The server is there, and failed (HTTP 5xx)."""
+    """The server is there, and failed (HTTP 5xx), or says what is no number."""
 
 
 class ModelMissing(ServingError):
@@ -372,8 +374,12 @@ def _assistant(text: str) -> ChatMessage:
 
 
 def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
+    """Raises Broken where one is no number: what was said then means nothing."""
     content = (choice.get("logprobs") or {}).get("content") or ()
-    return tuple(float(token["logprob"]) for token in content)
+    found = tuple(token["logprob"] for token in content)
+    if not all(isinstance(one, int | float) and math.isfinite(one) for one in found):
+        raise Broken("the server answers with log-probabilities that are no numbers")
+    return tuple(map(float, found))
 
 
 async def _events(response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
@@ -402,6 +408,8 @@ def _refusal(response: httpx.Response) -> ServingError:
     line = f"{response.url}: {response.status_code} {reason}"
     if response.status_code == 404:
         return ModelMissing(line)
+    if NOT_A_NUMBER in reason:
+        return Broken(line)
     bad_adapter = response.status_code == 403 and response.url.path == LOAD  # the guard's word
     if response.status_code in ABOUT_REQUEST or bad_adapter:
         return Refused(line)

@@ -63,22 +63,27 @@ class Pulse:
     async def beat(self) -> None:
         """Ask for one token of the base model, and note what came of it. Never raises for what the
         server does."""
+        before = self.corrupted
         try:
             async with asyncio.timeout(self._answer_s):
                 self._check(await self._client.complete(HELLO, max_tokens=1))
         except TimeoutError:
             await self._be_patient()
+            return
         except Unreachable:
             return  # whoever looks for it will say so; here it counts as silence
         except (BadProbe, Broken, ValueError) as error:
-            self._sick += 1
-            self._heard = self._clock()
-            self.trouble = f"asked for one word: {error}"
+            await self._look()
+            self._ill(f"asked for one word: {error}")
+            return
         except ServingError:
-            self._well()  # a wrong key, too many requests: it speaks, and this is no cure for it
+            pass  # a wrong key, too many requests: it speaks, and a new start is no cure for it
+        await self._look()
+        if self.corrupted > before:
+            # NaN stays in parts of its memory: who gets them is answered with nothing.
+            self._ill(f"{self.corrupted - before:.0f} requests were answered with NaN")
         else:
             self._well()
-        await self._look()
 
     def _check(self, answer: Completion) -> None:
         check_sane(answer, self._client.url)
@@ -86,6 +91,11 @@ class Pulse:
         if self._spoke and not answer.text:
             raise BadProbe(f"{self._client.url} answers without a word")
         self._spoke = self._spoke or bool(answer.text)
+
+    def _ill(self, how: str) -> None:
+        self._sick += 1
+        self._heard = self._clock()
+        self.trouble = how
 
     def _well(self) -> None:
         self._sick, self.trouble = 0, None

@@ -162,15 +162,19 @@ class Keeping:
             raise BadProbe(held.why)
         try:
             found = await self._make_ready(wanted, desired, loaded=name in served)
-        except (Unreachable, TimeoutError):
+        except Unreachable:
             raise
         except (ServingError, BadProbe) as error:
-            wait_s = min(2 * held.wait_s, LONGEST_WAIT_S) if held else FIRST_WAIT_S
-            self._held_back[name] = _HeldBack(str(error), wait_s, self._clock() + wait_s)
+            self._hold_back(name, error)
             raise
         self._held_back.pop(name, None)
         self._proved[name] = self._clock()
         return known or found
+
+    def _hold_back(self, name: str, error: Exception) -> None:
+        held = self._held_back.get(name)
+        wait_s = min(2 * held.wait_s, LONGEST_WAIT_S) if held else FIRST_WAIT_S
+        self._held_back[name] = _HeldBack(str(error), wait_s, self._clock() + wait_s)
 
     async def _make_ready(
         self, wanted: AdapterFile, desired: Sequence[AdapterFile], *, loaded: bool
@@ -186,7 +190,8 @@ class Keeping:
         except TimeoutError:
             line = f"{self.client.url}: {wanted.name} did not answer within {ANSWER_S:.0f} s"
             raise TimeoutError(line) from None
-        except Unreachable:
+        except Unreachable as error:
+            self._hold_back(wanted.name, error)  # it may be what the server died of
             raise
         except (ServingError, BadProbe) as error:
             self.counts["failed_probes"] += 1

@@ -338,10 +338,13 @@ def _whole(body: dict[str, Any], tokens: list[str], reason: str, logprob: float)
 
 
 def _poisoned(body: dict[str, Any]) -> Response:
-    """What vLLM says once there is NaN in its cache: it cannot even write it as JSON."""
+    """What vLLM says once there is NaN in its cache, as if the request were to blame."""
     if not body.get("stream"):
-        return _error(500, "Out of range float values are not JSON compliant: nan")
-    return StreamingResponse(iter(["data: [DONE]\n\n"]), media_type="text/event-stream")
+        return _error(400, "Out of range float values are not JSON compliant")
+    said = {"content": [{"token": "<|endoftext|>", "logprob": None}]}
+    choice = {"index": 0, "delta": {"content": ""}, "logprobs": said, "finish_reason": "length"}
+    lines = iter([_event(body["model"], choice), "data: [DONE]\n\n"])
+    return StreamingResponse(lines, media_type="text/event-stream")
 
 
 def _prompt(body: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -69,3 +70,19 @@ async def test_a_storm_of_failures_is_one_wish(store: Engine, client: VllmClient
             await router.complete(QUESTION, model=ADAPTER, max_tokens=5)
         wishes.add(_wish(store))
     assert len(wishes) == 1
+
+
+async def test_nothing_is_no_answer(
+    engine: Engine, client: VllmClient, fake_vllm: FakeVllm, tmp_path: Path
+) -> None:
+    """A server with NaN in its cache streams empty words: the question goes to the next one."""
+    base = tmp_path / "base-model"
+    fake_vllm.poisoned = True
+    with FakeVllm(adapters_dir=fake_vllm.adapters_dir, base_dir=base) as other:
+        async with VllmClient(other.url, api_key=API_KEY) as sound:
+            router = Router(engine, [client, sound], fresh_s=0)
+            answer = await router.complete(QUESTION, model="base", max_tokens=5)
+            assert answer.text == "base heard: Hello"
+            other.poisoned = True
+            with pytest.raises(NoServer):
+                await router.complete(QUESTION, model="base", max_tokens=5)

@@ -15,6 +15,7 @@ import pytest
 from serving.adapters import publish
 from serving.base import base_spec
 from serving.client import (
+    Broken,
     ChatMessage,
     Completion,
     ModelMissing,
@@ -172,6 +173,20 @@ async def test_wrong_keys(fake_vllm: FakeVllm) -> None:
     async with VllmClient(fake_vllm.url, api_key=fake_vllm.api_key) as client:
         with pytest.raises(Unavailable, match="401 missing or wrong key"):
             await client.unload_adapter("mynah-000000000000")
+
+
+async def test_what_is_no_number_is_the_servers_fault(
+    client: VllmClient, fake_vllm: FakeVllm
+) -> None:
+    """With NaN in its cache vLLM streams nothing, and otherwise says 400, as if the request were
+    wrong: another replica may answer it, and nobody is told that the question was too long."""
+    fake_vllm.poisoned = True
+    with pytest.raises(Broken, match="not JSON compliant"):
+        await client.complete(HELLO)
+    with pytest.raises(Broken, match="not JSON compliant"):
+        await client.score(HELLO, "it is four")
+    with pytest.raises(Broken, match="no numbers"):
+        [piece async for piece in client.stream(HELLO)]
 
 
 async def test_adapters_come_and_go(

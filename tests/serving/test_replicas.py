@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from serving.adapters import CONFIG, WEIGHTS, AdapterFile, publish
 from serving.base import base_spec
-from serving.client import VllmClient
+from serving.client import ChatMessage, VllmClient
 from serving.replicas import AGAIN_S, LONGEST_WAIT_S, Keeping, Ready, ReplicaState, choose
 from tests.fake_vllm import LOGPROB, FakeVllm, probe_of
 from tests.lora_files import make_adapter, random_tensors, write_adapter
@@ -172,13 +174,13 @@ async def test_an_adapter_that_answers_as_it_was_trained_to_is_ready(
     assert (await reconcile(client, proven, None)).error is None
 
 
-@pytest.mark.parametrize("time", range(TIMES))
+@pytest.mark.parametrize("turn", range(TIMES))
 async def test_an_adapter_that_is_not_applied_is_found(
-    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], time: int
+    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], turn: int
 ) -> None:
     """A server that lists it and answers with the base's words gets no questions for it; the others
     are ready. Once it is applied it is ready, too."""
-    wrong = proven[time % 3]
+    wrong = proven[turn % 3]
     fake_vllm.voices[wrong.name] = "base"
     clock = Clock()
     keeping = Keeping(client, clock=clock)
@@ -195,12 +197,12 @@ async def test_an_adapter_that_is_not_applied_is_found(
     assert (len(state.adapters), state.error) == (3, None)
 
 
-@pytest.mark.parametrize("time", range(TIMES))
+@pytest.mark.parametrize("turn", range(TIMES))
 async def test_an_adapter_that_answers_for_another_is_found(
-    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], time: int
+    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], turn: int
 ) -> None:
     """Two mixed up under each other's names are both refused, and it is said which answers."""
-    one, other = proven[time % 3], proven[(time + 1) % 3]
+    one, other = proven[turn % 3], proven[(turn + 1) % 3]
     fake_vllm.voices |= {one.name: str(other.path), other.name: str(one.path)}
     # Both are loaded already, as by an earlier worker.
     fake_vllm.adapters |= {each.name: str(each.path) for each in proven}
@@ -255,28 +257,28 @@ async def test_what_is_ready_is_proved_again(
     assert proven[1].name not in fake_vllm.adapters
 
 
-@pytest.mark.parametrize("time", range(TIMES))
+@pytest.mark.parametrize("turn", range(TIMES))
 @pytest.mark.parametrize("fault", ["altered", "truncated", "gone", "config", "half-written"])
 async def test_files_that_are_not_what_was_published(
-    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], fault: str, time: int
+    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], fault: str, turn: int
 ) -> None:
     """The load is refused and the adapter named; the others of the server are ready, and once the
     files are right it is, too."""
-    wrong = proven[time % 3]
+    wrong = proven[turn % 3]
     weights, config = wrong.path / WEIGHTS, wrong.path / CONFIG
     good = {file: file.read_bytes() for file in (weights, config)}
     if fault == "altered":
-        at = len(good[weights]) - 1 - 4 * time
+        at = len(good[weights]) - 1 - 4 * turn
         changed = good[weights][at] ^ 1
         weights.write_bytes(good[weights][:at] + bytes([changed]) + good[weights][at + 1 :])
     elif fault == "truncated":
-        weights.write_bytes(good[weights][: -1 - 8 * time])
+        weights.write_bytes(good[weights][: -1 - 8 * turn])
     elif fault == "gone":
         weights.unlink()
     elif fault == "half-written":
         config.unlink()
     else:
-        config.write_text(json.dumps(json.loads(good[config]) | {"lora_alpha": 17 + time}))
+        config.write_text(json.dumps(json.loads(good[config]) | {"lora_alpha": 17 + turn}))
     clock = Clock()
     keeping = Keeping(client, clock=clock)
     state = await keeping.look(proven)
@@ -290,9 +292,9 @@ async def test_files_that_are_not_what_was_published(
     assert len((await keeping.look(proven)).adapters) == 3
 
 
-@pytest.mark.parametrize("time", range(TIMES))
+@pytest.mark.parametrize("turn", range(TIMES))
 async def test_a_load_that_fails_on_one_server_of_three(
-    fake_vllm: FakeVllm, proven: list[AdapterFile], tmp_path: Path, time: int
+    fake_vllm: FakeVllm, proven: list[AdapterFile], tmp_path: Path, turn: int
 ) -> None:
     """The other two have it; the one says why it has not, and gets it once it can load again."""
     adapters, base = fake_vllm.adapters_dir, tmp_path / "base-model"
@@ -300,7 +302,7 @@ async def test_a_load_that_fails_on_one_server_of_three(
         others = [
             servers.enter_context(FakeVllm(adapters_dir=adapters, base_dir=base)) for _ in range(2)
         ]
-        fakes = [*others[: time % 3], fake_vllm, *others[time % 3 :]]
+        fakes = [*others[: turn % 3], fake_vllm, *others[turn % 3 :]]
         fake_vllm.load_status = 500
         async with AsyncExitStack() as clients:
             clock = Clock()
@@ -311,7 +313,7 @@ async def test_a_load_that_fails_on_one_server_of_three(
             states = [await keeping.look(proven[:1]) for keeping in keepings]
             able = [fake.url for fake in fakes if fake is not fake_vllm]
             assert choose(states, proven[0].name) == able
-            failed = states[time % 3]
+            failed = states[turn % 3]
             assert (failed.healthy, failed.error is None) == (True, False)
             fake_vllm.load_status = None
             clock.now += 2
@@ -338,6 +340,32 @@ async def test_what_fails_is_tried_ever_more_rarely(
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_WAIT_S
     assert len(waits) < 20
+
+
+async def test_an_adapter_that_kills_its_server(
+    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile]
+) -> None:
+    """It is not loaded again as soon as the server is back: the others are, and it has its turn
+    ever more rarely."""
+
+    def deadly(messages: Sequence[ChatMessage], model: str) -> str:
+        if model == proven[0].name:
+            threading.Thread(target=fake_vllm.down).start()
+            time.sleep(0.3)
+        return "well"
+
+    clock = Clock()
+    keeping = Keeping(client, clock=clock)
+    fake_vllm.script = deadly
+    for loads in (1, 2):
+        state = await keeping.look(proven)
+        assert (state.healthy, fake_vllm.loads.count(proven[0].name)) == (False, loads)
+        fake_vllm.down()
+        fake_vllm.up()
+        for _ in range(3):
+            state = await keeping.look(proven)
+            assert set(state.adapters) == {proven[1].name, proven[2].name}
+        clock.now += loads + 0.5
 
 
 async def test_who_may_still_be_named_stays(
@@ -378,9 +406,9 @@ async def test_a_server_that_answers_nobody_is_left_alone(
     assert keeping.counts["failed_probes"] == 1
 
 
-@pytest.mark.parametrize("time", range(TIMES))
+@pytest.mark.parametrize("turn", range(TIMES))
 async def test_a_restart_between_two_looks_is_counted(
-    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], time: int
+    client: VllmClient, fake_vllm: FakeVllm, proven: list[AdapterFile], turn: int
 ) -> None:
     """Its adapters are gone: all of them are loaded and proved again in one look."""
     keeping = Keeping(client)
