@@ -16,6 +16,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from bot.store import bases
 from bot.store.database import reading
 from bot.store.schema import RATINGS, Answer, AnswerExample, AnswerMode, Feedback, FeedbackKind, now
 from serving.client import Completion
@@ -129,6 +130,10 @@ def ratings(session: Session, team_id: str, mode: AnswerMode) -> list[Rated]:
             Feedback.given_at >= now() - RECENT,
         )
     )
+    if (
+        changed := bases.changed_at(session)
+    ) is not None:  # how sure another model was says nothing
+        rows = rows.where(Answer.answered_at >= changed)
     found = session.exec(rows.order_by(col(Feedback.id).desc()).limit(NEWEST))
     return [
         Rated(score(confidence, similarity), kind is FeedbackKind.APPROVE)

@@ -24,6 +24,7 @@ WORDS = {
     RolloutAction.ROLL_BACK: "brought back",
     RolloutAction.DISCARD: "discarded",
     RolloutAction.CANDIDATE: "tried again",
+    RolloutAction.REBASE: "put in the place of what was trained on another base model",
 }
 
 

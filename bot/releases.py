@@ -13,7 +13,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from bot import audit
-from bot.store import rollouts
+from bot.store import bases, rollouts
 from bot.store.history import ReleaseView, earlier_live, history
 from bot.store.once import insert_once
 from bot.store.schema import (
@@ -31,6 +31,7 @@ __all__ = [
     "NoSuchRelease",
     "NotProven",
     "NothingToRollBackTo",
+    "OtherBase",
     "Paused",
     "ReleaseError",
     "ReleaseView",
@@ -45,6 +46,7 @@ __all__ = [
     "fallback",
     "for_thread",
     "history",
+    "leave_other_base",
     "live",
     "promote",
     "roll_back",
@@ -65,6 +67,10 @@ class NothingToRollBackTo(ReleaseError):
 
 class NotProven(ReleaseError):
     """The release's adapter has not passed the gate."""
+
+
+class OtherBase(ReleaseError):
+    """The release's adapter was trained on another base model than the one that is served."""
 
 
 class Paused(ReleaseError):
@@ -146,6 +152,7 @@ def promote(
     Raises:
         NotProven: its adapter's newest evaluation did not pass or is missing, or the gate wants to
             bring back what a person rolled back.
+        OtherBase: its adapter does not fit the base model.
         Paused: the team's releases must not change now.
     """
     if not 0 < share <= 1:
@@ -158,6 +165,7 @@ def promote(
     out = rollouts.canary_row(session, row)
     if out is not None and (out.release_id, out.share) == (release.id, share):
         return out
+    _check_base(session, release)
     _check_proven(session, release, by)
     return _write(
         session, release, RolloutAction.PROMOTE, share, by=by, reason=reason, replaces=row
@@ -199,6 +207,7 @@ def roll_back(
     Raises:
         NoSuchRelease: the number is unknown, or that release was never live.
         NothingToRollBackTo: it is live already, or nothing earlier is left.
+        OtherBase: the named one's adapter does not fit the base model.
     """
     lock_team(session, team_id)
     row = _live_row(session, team_id)
@@ -212,6 +221,24 @@ def roll_back(
     )
 
 
+def leave_other_base(session: Session, team_id: str, *, by: str, reason: str) -> Release | None:
+    """Let the base model answer in the place of a release that does not fit it any more, and of a
+    canary that does not; the one that answered, or None where all that answers fits.
+
+    That says nothing against it: when its base is served again, one can go back to it.
+    """
+    lock_team(session, team_id)
+    row = _live_row(session, team_id)
+    canary = rollouts.canary_row(session, row)
+    stays = bases.is_fit(session, row.release_id)
+    if stays and (canary is None or bases.is_fit(session, canary.release_id)):
+        return None
+    left = canary if stays and canary else row
+    target = _release(session, row.release_id) if stays else _first(session, team_id)
+    _write(session, target, RolloutAction.REBASE, 1, by=by, reason=reason, replaces=left)
+    return _release(session, left.release_id)
+
+
 def fallback(session: Session, team_id: str) -> Release | None:
     """Where a roll back without a number goes; None when nothing is earlier."""
     row = _live_row(session, team_id)
@@ -223,11 +250,14 @@ def fallback(session: Session, team_id: str) -> Release | None:
 
 def desired_adapters(session: Session) -> list[Adapter]:
     """What every replica should hold, over all teams: the adapters of what is live, of the release
-    before it, of the one that a roll back would go to, of the canary and of open candidates."""
+    before it, of the one that a roll back would go to, of the canary and of open candidates; those
+    alone that fit the base model."""
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
         wanted |= rollouts.wanted(session, team_id)
-    ids = select(Release.adapter_id).where(col(Release.id).in_(wanted))
+    ids = session.exec(
+        select(Release.adapter_id).where(col(Release.id).in_(wanted), bases.fits())
+    ).all()
     rows = select(Adapter).where(col(Adapter.id).in_(ids)).order_by(col(Adapter.id))
     return list(session.exec(rows))
 
@@ -255,7 +285,20 @@ def _target(session: Session, leaving: Release, number: int | None) -> Release:
         raise NothingToRollBackTo(f"v{number} is live already")
     if not rollouts.was_live(session, release):
         raise NoSuchRelease(f"v{number} was never live, so there is nothing to go back to")
+    _check_base(session, release)
     return release
+
+
+def _check_base(session: Session, release: Release) -> None:
+    base = bases.newest(session)
+    if base is None or bases.is_fit(session, rollouts.id_of(release)):
+        return
+    adapter = session.get_one(Adapter, release.adapter_id)
+    trained_on = bases.named(adapter.base_model, adapter.base_sha256)
+    raise OtherBase(
+        f"v{release.number} was trained on {trained_on}, and what is served is "
+        f"{bases.named(base.model, base.sha256)}: it can answer only where its own base is served"
+    )
 
 
 def _check_proven(session: Session, release: Release, by: str) -> None:
@@ -281,6 +324,12 @@ def _live_row(session: Session, team_id: str) -> Rollout:
 
 def _release(session: Session, release_id: int) -> Release:
     return session.get_one(Release, release_id)
+
+
+def _first(session: Session, team_id: str) -> Release:
+    """v1, the base model."""
+    rows = select(Release).where(Release.team_id == team_id, col(Release.adapter_id).is_(None))
+    return session.exec(rows.order_by(col(Release.number)).limit(1)).one()
 
 
 def _new_release(session: Session, team_id: str, adapter_id: int | None) -> Release:

@@ -12,6 +12,7 @@ import typer
 
 from deploy.commands import api_keys
 from deploy.commands.doctor import doctor
+from deploy.commands.keeping import backup, recover
 from deploy.commands.lineage import bisect, distrust, import_, restore, revoke, trace, trust
 from deploy.commands.processes import bot, demo, play, sandbox, serve, upgrade, worker
 from deploy.commands.releases import (
@@ -41,7 +42,7 @@ db.command()(upgrade)
 for command in (  # as `mynah --help` lists them
     serve, bot, worker, sandbox, train, import_, status, doctor, report, releases, rollback,
     promote, discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke,
-    restore, demo, play,
+    restore, backup, recover, demo, play,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 

@@ -15,6 +15,7 @@ from bot.importing.pairs import BadFile
 from bot.releases import ReleaseError
 from bot.store.database import BadDatabaseUrl
 from bot.store.pins import BadPin, NoSuchPin
+from deploy.copies import BadBackup
 from deploy.facts import BadInput
 from deploy.local import SetFailed
 from deploy.migrate import StoreNotReady
@@ -41,6 +42,7 @@ _STATUS: dict[type[Exception], int] = {
     NotTaken: FAILED,
     PortTaken: BAD_INPUT,
     NotLoopback: BAD_INPUT,
+    BadBackup: FAILED,
     NotKept: FAILED,
     StoreNotReady: FAILED,
     ReleaseError: FAILED,

@@ -13,9 +13,19 @@ from bot import canary, deciding, pausing, releases
 from bot.canary import Trial
 from bot.deciding import Waiting
 from bot.pausing import Pause
-from bot.store import fleet, leases, proofs, run_view, runs
+from bot.store import bases, fleet, leases, proofs, run_view, runs
 from bot.store.run_view import id_of
-from bot.store.schema import Adapter, Dataset, Evaluation, Example, Pin, Replica, Run, Team
+from bot.store.schema import (
+    Adapter,
+    Dataset,
+    Evaluation,
+    Example,
+    Pin,
+    Replica,
+    Run,
+    ServedBase,
+    Team,
+)
 
 
 class BadInput(Exception):
@@ -43,6 +53,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "team": team_id,
         "paused": _pause(pausing.standing(session, team_id)),
         "live": {"release": f"v{release.number}", "adapter": adapter.name if adapter else None},
+        "base": _base(bases.newest(session)),
         "waiting": _waiting(deciding.waiting(session, team_id)),
         "canary": _canary(canary.trial(session, team_id)),
         "worker_alive": worker_alive(session),
@@ -111,6 +122,7 @@ def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
             "share": view.share,
             "action": view.action.value,
             "rolled_back": view.rolled_back,
+            "other_base": view.other_base,
             "score": view.score,
             "by": view.by,
             "at": view.at.isoformat(),
@@ -134,6 +146,12 @@ def _pause(pause: Pause | None) -> dict[str, Any] | None:
     if pause is None:
         return None
     return {"by": pause.by, "since": pause.since.isoformat() if pause.since else None}
+
+
+def _base(row: ServedBase | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {"model": row.model, "sha256": row.sha256, "since": row.at.isoformat()}
 
 
 def _waiting(one: Waiting | None) -> dict[str, Any] | None:

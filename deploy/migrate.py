@@ -64,6 +64,15 @@ def config(connection: Connection) -> Config:
     return settings
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version can read, or bring up to date, a database of that revision."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(settings)
+    return revision in {known.revision for known in scripts.walk_revisions()}
+
+
 @contextmanager
 def _connected(url: str, *, write: bool) -> Iterator[Connection]:
     engine = open_engine(url)

@@ -9,6 +9,7 @@ from bot.importing.pairs import printable
 from bot.redaction import PLACEHOLDER
 from bot.run_words import before_after, tried
 from bot.store.run_view import Tried
+from deploy.copies import Manifest
 
 SHOWN = 3  # answers of each kind
 NO_WORKER = "no worker is running, so nothing is trained: start `mynah worker`"
@@ -19,6 +20,7 @@ def status(found: Mapping[str, Any]) -> str:
     live = found["live"]
     lines = [
         f"live      {live['release']} ({live['adapter'] or 'the base model'})",
+        *_base(found["base"]),
         f"examples  {_counts(found['examples'])}",
         f"facts     {_facts(found['facts'])}",
         *([] if found["worker_alive"] else [f"worker    {NO_WORKER}"]),
@@ -35,6 +37,11 @@ def status(found: Mapping[str, Any]) -> str:
         since = f" since {pause['since'][:19]}" if pause["since"] else ""
         lines.insert(0, f"paused    by {pause['by']}{since}")
     return "\n".join(lines)
+
+
+def _base(base: Mapping[str, Any] | None) -> list[str]:
+    """None before a worker has run."""
+    return [f"base      {base['model']}@{base['sha256'][:12]}"] if base else []
 
 
 def queued(found: Mapping[str, Any]) -> str:
@@ -66,9 +73,22 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _state(one: Mapping[str, Any]) -> str:
+    if one["other_base"]:
+        return "for another base"
     if 0 < one["share"] < 1:
         return f"canary, {one['share']:.0%}"
     return "live" if one["live"] else "rolled back" if one["rolled_back"] else str(one["action"])
+
+
+def backed_up(found: Manifest) -> str:
+    """What a backup holds, in one line."""
+    adapters, datasets = found.count("adapters"), found.count("datasets")
+    base = f"; the base model was {found.base}" if found.base else ""
+    return (
+        f"the database ({found.kind}) of {found.made_at:%Y-%m-%d %H:%M} UTC, "
+        f"{adapters} adapter{'' if adapters == 1 else 's'}, "
+        f"{datasets} dataset{'' if datasets == 1 else 's'}{base}"
+    )
 
 
 def taken_back(found: Mapping[str, Any]) -> str:

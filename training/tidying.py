@@ -25,6 +25,7 @@ log = logging.getLogger("mynah.tidying")
 GRACE = timedelta(days=7)  # since it was last of use to anybody
 UNFINISHED = timedelta(days=1)  # a publishing that was killed; it takes seconds
 GONE = ".gone-"
+REMOVED = "adapter.files_removed"  # in the audit, with the adapter as its subject
 
 
 def tidy(engine: Engine, adapters_dir: Path, named: Collection[str]) -> list[str]:
@@ -65,7 +66,7 @@ def _let_go(engine: Engine, name: str) -> bool:
         adapter = session.exec(select(Adapter).where(Adapter.name == name)).first()
         if adapter is not None:
             subject = f"adapter:{name}"
-            audit.record(session, adapter.team_id, "mynah", "adapter.files_removed", subject)
+            audit.record(session, adapter.team_id, "mynah", REMOVED, subject)
     return True
 
 

@@ -23,15 +23,17 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Engine, func
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from bot.store import leases, tallies
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
+from serving.base import BaseSpec, base_spec, locate
 from training import health, schedule, tidying
 from training.canaries import Canaries
 from training.fleet import Fleet
+from training.rebase import Rebase
 from training.runner import Runner
 from training.settings import WorkerSettings
 
@@ -68,11 +70,13 @@ async def run(
 
     Raises:
         BadSettings: the health port is taken.
+        NoBaseModel: the base model that is set cannot be read.
         BadDatabaseUrl: as `open_engine`.
     """
     stop = stop or _until_told()
+    base = await asyncio.to_thread(_base, settings)
     engine = open_engine(settings.database_url)
-    worker = Worker(settings, engine, pace or Pace(), trainer)
+    worker = Worker(settings, engine, pace or Pace(), trainer, base)
     try:
         app = health.build(worker.ready, worker.figures)
         listener = http.listen(settings.host, settings.port)
@@ -89,7 +93,12 @@ class Worker:
     """One worker process: what it ticks, and whether it may act."""
 
     def __init__(
-        self, settings: WorkerSettings, engine: Engine, pace: Pace, trainer: Sequence[str]
+        self,
+        settings: WorkerSettings,
+        engine: Engine,
+        pace: Pace,
+        trainer: Sequence[str],
+        base: BaseSpec | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -104,6 +113,7 @@ class Worker:
             settings, engine, pace.reconcile_s,
             holds=lambda session: leases.holds(session, leases.WORKER, self.owner),
         )  # fmt: skip
+        self._rebase = Rebase(settings, engine, base, self._renew) if base else None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 
@@ -138,6 +148,10 @@ class Worker:
         held = False
         try:
             held = await asyncio.to_thread(self._acquire)
+            if held and not self.active and self._rebase is not None:
+                # Before it acts: a server loads nothing that was trained on another base model.
+                held = False
+                held = await asyncio.to_thread(self._rebase.settle)
         finally:
             if held != self.active:
                 log.info("this worker is %s", "active" if held else "standing by")
@@ -204,7 +218,10 @@ class Worker:
 
     def _acquire(self) -> bool:
         with transaction(self.engine) as session:
-            return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
+            return self._renew(session)
+
+    def _renew(self, session: Session) -> bool:
+        return leases.acquire(session, leases.WORKER, self.owner, self.pace.lease_s)
 
     def _release(self) -> None:
         with transaction(self.engine) as session:
@@ -221,6 +238,11 @@ class Worker:
             found = dict(session.exec(by_status).all())
             verdicts = tallies.verdicts(session)
         return {status.value: found.get(status, 0) for status in RunStatus}, verdicts
+
+
+def _base(settings: WorkerSettings) -> BaseSpec | None:
+    """What is to be served; None where nothing is named, as in tests."""
+    return base_spec(locate(settings.base_model)) if settings.base_model else None
 
 
 def _until_told() -> asyncio.Event:

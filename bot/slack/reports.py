@@ -14,7 +14,7 @@ from bot.mrkdwn import escape
 from bot.pausing import Pause
 from bot.releases import ReleaseView
 from bot.run_words import person
-from bot.store import fleet, proofs, runs
+from bot.store import bases, fleet, proofs, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 
 SHOWN = 15
@@ -29,6 +29,7 @@ def status(session: Session, team_id: str) -> str:
     count = _count(session, team_id)
     lines = [
         f"*Live:* {name(live) if live else 'nothing yet'}",
+        *_base(session),
         f"*Memory:* {count} approved answer{'' if count == 1 else 's'}",
         *canary_line(session, team_id),
         *learned(session, team_id, live),
@@ -42,6 +43,11 @@ def status(session: Session, team_id: str) -> str:
     if (pause := pausing.standing(session, team_id)) is not None:
         lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
     return "\n".join(lines)
+
+
+def _base(session: Session) -> list[str]:
+    base = bases.newest(session)
+    return [f"*Base model:* {escape(bases.named(base.model, base.sha256))}"] if base else []
 
 
 def paused(pause: Pause | None) -> str:
@@ -105,6 +111,8 @@ def name(view: ReleaseView) -> str:
 
 def _line(view: ReleaseView, waits: int | None) -> str:
     state = "*live*" if view.live else "rolled back" if view.rolled_back else view.action.value
+    if view.other_base:
+        state = "for another base model"
     if view.number == waits:
         state = "waits for an admin"
     if 0 < view.share < 1:

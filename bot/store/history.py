@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from bot.store import rollouts
+from bot.store import bases, rollouts
 from bot.store.schema import Adapter, Evaluation, Release, RolloutAction
 
 
@@ -24,6 +24,7 @@ class ReleaseView:
     live: bool
     rolled_back: bool  # somebody went back from it to an earlier one, at any time
     score: float | None  # `figures["score"]` of its newest evaluation
+    other_base: bool = False  # trained on another base model than is served: it cannot answer now
 
 
 def history(session: Session, team_id: str) -> list[ReleaseView]:
@@ -42,6 +43,7 @@ def history(session: Session, team_id: str) -> list[ReleaseView]:
 def earlier_live(session: Session, team_id: str) -> list[ReleaseView]:
     """The releases that answered before and do not now, newest first: one can go back to them."""
     was_live = select(Release.number).where(Release.team_id == team_id, rollouts.ever_live())
+    was_live = was_live.where(bases.fits())
     numbers = set(session.exec(was_live))
     views = history(session, team_id)
     return [view for view in views if view.number in numbers and not view.live]
@@ -59,6 +61,7 @@ def _view(
         number=release.number, adapter_name=adapter.name if adapter else None, action=last.action,
         share=share, at=last.at, by=last.by, live=share == 1,
         rolled_back=last.release_id in left, score=_score(session, release),
+        other_base=not bases.is_fit(session, last.release_id),
     )  # fmt: skip
 
 

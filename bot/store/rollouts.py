@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from bot.store import bases
 from bot.store.schema import Release, Rollout, RolloutAction
 
 
@@ -51,14 +52,15 @@ def newest_row(session: Session, release: Release) -> Rollout | None:
 
 
 def never_rolled_back(session: Session, team_id: str, before: int) -> Release | None:
-    """The newest release with a number under `before` that was live and never rolled back.
+    """The newest release with a number under `before` that was live and never rolled back, and that
+    fits the base model.
 
     The base always qualifies: nothing is earlier that one could roll back to from it.
     """
     rows = (
         select(Release)
         .where(Release.team_id == team_id, Release.number < before, ever_live())
-        .where(~was_rolled_back())
+        .where(~was_rolled_back(), bases.fits())
         .order_by(col(Release.number).desc())
         .limit(1)
     )

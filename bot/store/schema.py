@@ -1,7 +1,8 @@
 """Every table of Mynah, in the order in which a question gives birth to rows.
 
 Rows carry `team_id` so that workspaces are walled off from each other; only engine-level tables
-(`Lease`, `Replica`) have none, because processes and vLLM servers are shared by all teams.
+(`Lease`, `Replica`, `ServedBase`) have none, because processes and vLLM servers are shared by all
+teams.
 All times are UTC and timezone-aware.
 """
 
@@ -670,6 +671,7 @@ class RolloutAction(StrEnum):
     PROMOTE = "promote"
     ROLL_BACK = "roll_back"
     DISCARD = "discard"  # a candidate that the gate or an admin refused: off the replicas
+    REBASE = "rebase"  # what was live was trained on another base model than is served now
 
 
 class Rollout(SQLModel, table=True):
@@ -745,6 +747,18 @@ class ApiCall(SQLModel, table=True):
     body_sha256: str  # of what was asked: the name stands for that alone
     question_id: int | None = Field(default=None, foreign_key="question.id")
     created_at: datetime = _time(index=True)
+
+
+class ServedBase(SQLModel, table=True):
+    """The base model that is served since `at`, as the active worker found it. Append-only: the
+    newest row counts, and what was trained on another one cannot be loaded."""
+
+    __tablename__ = "served_base"
+
+    id: int | None = Field(default=None, primary_key=True)
+    model: str  # its logical name (serving.base.BaseSpec)
+    sha256: str
+    at: datetime = _time()
 
 
 class Lease(SQLModel, table=True):

@@ -10,22 +10,28 @@ from bot import releases
 from bot.store.schema import Adapter, Evaluation, Release, Run, RunStatus, RunTrigger
 from tests.stores import TEAM
 
+BASE_SHA256 = "0"  # of the base model that the adapters were trained on
 
-def made_adapter(session: Session, name: str, team_id: str = TEAM) -> Adapter:
+
+def made_adapter(
+    session: Session, name: str, team_id: str = TEAM, base_sha256: str = BASE_SHA256
+) -> Adapter:
     """A stored adapter; its files do not exist."""
     adapter = Adapter(
         team_id=team_id, name=name, sha256=name, path=f"/nowhere/{name}", base_model="base",
-        base_sha256="0", rank=16,
+        base_sha256=base_sha256, rank=16,
     )  # fmt: skip
     session.add(adapter)
     session.flush()
     return adapter
 
 
-def candidate(session: Session, name: str, team_id: str = TEAM) -> Release:
+def candidate(
+    session: Session, name: str, team_id: str = TEAM, base_sha256: str = BASE_SHA256
+) -> Release:
     """A candidate release of a new adapter."""
     releases.ensure_team(session, team_id)
-    adapter = made_adapter(session, name, team_id)
+    adapter = made_adapter(session, name, team_id, base_sha256)
     return releases.add_candidate(session, team_id, adapter.id or 0, "worker")
 
 
@@ -56,9 +62,10 @@ def promoted(
     team_id: str = TEAM,
     score: float | None = None,
     share: float = 1,
+    base_sha256: str = BASE_SHA256,
 ) -> Release:
     """A release of a new adapter that passed the gate and was promoted by it."""
-    release = candidate(session, name, team_id)
+    release = candidate(session, name, team_id, base_sha256)
     evaluate(session, release, score=score)
     releases.promote(session, release, by="gate", reason="passed", share=share)
     return release

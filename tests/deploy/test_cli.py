@@ -549,7 +549,8 @@ def test_every_command_has_help(mynah: Mynah) -> None:
 COMMANDS = (
     "serve", "bot", "worker", "sandbox", "train", "status", "releases", "rollback", "promote",
     "discard", "pause", "resume", "db upgrade", "demo", "play", "import", "report", "trace",
-    "bisect", "pin", "pins", "unpin", "distrust", "trust", "revoke", "restore",
+    "bisect", "pin", "pins", "unpin", "distrust", "trust", "revoke", "restore", "backup",
+    "recover",
 )  # fmt: skip
 
 
