@@ -15,7 +15,6 @@ from sqlmodel import Session, col, select
 
 from bot import outbox, prompt, releases, showing
 from bot.abstaining import Abstaining, may_begin
-from bot.cases import Cases
 from bot.dispatcher import InLine, Later
 from bot.grounding import says
 from bot.knowing import Knowing
@@ -38,6 +37,7 @@ from bot.store.schema import (
     now,
 )
 from bot.waiting import Delay, Waiting
+from serving import logs, tracing
 from serving.client import BASE, ChatMessage, Completion, Refused
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class Reply:
     source: str | None = None  # the address of the approved message, where the asker may read it
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
     hint: str | None = None  # the address of an answer to something like it, which was not used
+    began: bool = False  # whether people have read some of it while it was written
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ Spills = Callable[[str], bool]  # whether a text tells what was taught for anoth
 
 
 class Show(Protocol):
-    """Shows an answer while it is written; it never fails, and never takes long."""
+    """Shows an answer while it is written; it never takes long, and never fails, unless nobody
+    reads on (`bot.routing.Enough`)."""
 
     @property
     def began(self) -> bool:
@@ -94,6 +96,16 @@ class Show(Protocol):
 
     async def grew(self, text: str) -> None:
         """The answer says so much by now; less than before when it was begun anew."""
+
+
+class Promising(Protocol):
+    """What becomes of a question whose answer is withheld: see `bot.cases.Cases`."""
+
+    def promise(self, question: Question) -> str:
+        """What is said in the place of the answer."""
+
+    def considered(self, session: Session, question: Question, *, unsure: bool) -> None:
+        """The question was answered, or not."""
 
 
 class _Growing:
@@ -128,12 +140,12 @@ class Answering:
         router: Router,
         *,
         read_thread: ReadThread,
-        render: Render,
+        render: Render | None,
         said: Callable[[], None],
         cite: Cite | None = None,
         show: Callable[[Question], Show] | None = None,
         abstaining: Abstaining | None = None,
-        cases: Cases | None = None,
+        cases: Promising | None = None,
         knowing: Knowing | None = None,
         recognising: Recognising | None = None,
         waiting: Waiting | None = None,
@@ -143,6 +155,12 @@ class Answering:
         grace_s: float = GRACE_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        """
+        Args:
+            render: makes the messages of an answer. None: nobody posts it, because whoever asked
+                reads it as it is stored. What they have read while it was written stands then,
+                whatever changed meanwhile.
+        """
         self._engine = engine
         self._memory = memory
         self._router = router
@@ -177,6 +195,7 @@ class Answering:
             Later: no model can answer now.
         """
         while (task := await asyncio.to_thread(self._open, question_id, event)) is not None:
+            logs.note(release=f"v{task.release.number}", adapter=task.adapter or BASE)
             reply = await self._compose(task)
             if await asyncio.to_thread(self._commit, task, reply):
                 self._said()
@@ -197,7 +216,9 @@ class Answering:
             return _Task(question, release, adapter.name if adapter else None, event)
 
     async def _compose(self, task: _Task) -> Reply:
-        match, use = await self._recall(task)
+        with tracing.span("recall"):
+            match, use = await self._recall(task)
+        logs.note(memory=use)
         source = None
         if match is not None and use != "none" and self._cite is not None:
             source = await self._cite(task.question, match)
@@ -297,7 +318,7 @@ class Answering:
             base = await asyncio.to_thread(self._base_release, task.question.team_id)
             reply = replace(reply, release=base, adapter=None, awaited=task.release.number)
         if growing is not None and growing.began:
-            return reply
+            return replace(reply, began=True)
         return await asyncio.to_thread(self._considered, task.question, reply)
 
     def _considered(self, question: Question, reply: Reply) -> Reply:
@@ -412,7 +433,8 @@ class Answering:
                 return True
             if answers.current(session, question.id) is not None:
                 return True
-            if not _holds(session, task, question, reply):
+            stands = reply.began and self._render is None
+            if not stands and not _holds(session, task, question, reply):
                 return False
             self._store(session, question, reply)
             if self._cases is not None:
@@ -428,6 +450,9 @@ class Answering:
         )  # fmt: skip
         session.add(answer)
         session.flush()
+        # What stands in for the release's adapter answers by another release.
+        release, adapter = f"v{reply.release.number}", reply.adapter or BASE
+        logs.note(answer=answer.id, mode=str(reply.mode), release=release, adapter=adapter)
         if reply.match is not None:
             used = AnswerExample(
                 answer_id=_id(answer), example_id=reply.match.example_id,
@@ -435,7 +460,10 @@ class Answering:
                 recognised_logprob=reply.match.sure,
             )  # fmt: skip
             session.add(used)
-        showing.show(session, question, answer, self._render(reply))
+        if self._render is not None:
+            showing.show(session, question, answer, self._render(reply))
+        else:
+            answer.ts = question.ts  # asked and answered in one exchange
 
     def _drop(self, session: Session, question: Question) -> None:
         """What was streamed of an answer that nobody wants any more goes, too."""

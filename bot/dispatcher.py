@@ -20,6 +20,7 @@ from bot.pump import LostClaim, Pump, hold
 from bot.store.database import transaction
 from bot.store.queue import Teams
 from bot.store.schema import InboxEvent
+from bot.watching import DONE, Watch
 
 log = logging.getLogger(__name__)
 Handler = Callable[[InboxEvent], Awaitable[None]]
@@ -77,6 +78,7 @@ class Dispatcher:
         lease_s: float = 15.0,
         at_once: int = 64,
         give_up: GiveUp | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._engine = engine
         self._handlers = handlers
@@ -84,6 +86,7 @@ class Dispatcher:
         self._teams = teams
         self._lease_s = lease_s
         self._give_up = give_up
+        self._watch = watch or Watch()
         self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
 
     async def run(self) -> None:
@@ -101,15 +104,17 @@ class Dispatcher:
             )
 
     async def _work(self, event: InboxEvent) -> None:
-        try:
-            await self._handle(event)
-        except LostClaim as lost:
-            log.warning("%s", lost)
-        except SQLAlchemyError as error:
-            # Not marked: the lease runs out, and the row is handled again.
-            log.error("cannot mark inbox row %s: %s", event.id, getattr(error, "orig", error))
+        async with self._watch.handling(event) as seen:
+            try:
+                seen.outcome = await self._handle(event)
+            except LostClaim as lost:
+                log.warning("%s", lost)
+            except SQLAlchemyError as error:
+                # Not marked: the lease runs out, and the row is handled again.
+                log.error("cannot mark inbox row %s: %s", event.id, getattr(error, "orig", error))
 
-    async def _handle(self, event: InboxEvent) -> None:
+    async def _handle(self, event: InboxEvent) -> str:
+        """Handle and mark it; what came of it, as `bot.figures.Figures.handled` has it."""
         handler = self._handlers[event.kind]
         try:
             await hold(handler(event), lambda: self._renew(event), self._lease_s / 3)
@@ -117,26 +122,29 @@ class Dispatcher:
             raise
         except Later as later:
             await self._mark(event, _retry(f"{later.word}: {later}", later.delay_s))
+            return "waiting"
         except Elsewhere as move:
             await self._mark(event, _move(move.lane))
+            return "moved"
         except asyncio.CancelledError:
             # Stopping: whoever comes next should not have to wait for the lease to run out.
             self._mark_now(event, _retry("handed back", 0))
             raise
         except Exception as error:  # noqa: BLE001  the last stop: an event is never dropped for a bug
-            await self._stumble(event, error)
-        else:
-            await self._mark(event, inbox.finish)
+            return await self._stumble(event, error)
+        await self._mark(event, inbox.finish)
+        return DONE
 
-    async def _stumble(self, event: InboxEvent, error: Exception) -> None:
+    async def _stumble(self, event: InboxEvent, error: Exception) -> str:
         count = _errors_before(event) + 1
         line = f"error {count}: {type(error).__name__}: {error}"
         if count >= GIVE_UP_AFTER:
             log.error("giving up inbox row %s: %s", event.id, line, exc_info=error)
             await self._mark(event, _fail(line, self._give_up))
-            return
+            return "given up"
         log.warning("inbox row %s will be tried again: %s", event.id, line, exc_info=error)
         await self._mark(event, _retry(line, min(2.0 ** (count - 1) / 2, LONGEST_WAIT_S)))
+        return "error"
 
     def _renew(self, event: InboxEvent) -> None:
         with transaction(self._engine) as session:

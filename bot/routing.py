@@ -22,6 +22,8 @@ from sqlalchemy import Engine
 from bot.breaker import Breaker
 from bot.store import fleet
 from bot.store.database import reading, transaction
+from bot.timing import Generated, Stopwatch
+from serving import tracing
 from serving.client import (
     BASE,
     ChatMessage,
@@ -86,6 +88,10 @@ class _Waiter:
     turn: asyncio.Future[_Server | None]
 
 
+class Enough(Exception):
+    """Nobody reads on: what was generated so far is the answer."""
+
+
 class Router:
     """Sends a chat to a replica that can answer it, and to another one where that fails.
 
@@ -107,11 +113,13 @@ class Router:
         fresh_s: float = 1.0,
         at_once: int = ANSWERED_AT_ONCE,
         silence_s: float = SILENCE_S,
+        generated: Callable[[Generated], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._servers = [_Server(client, at_once) for client in clients]
         self._fresh_s = fresh_s
         self._silence_s = silence_s
+        self._generated = generated
         self._states: list[ReplicaState] = []
         self._read_at = self._told_at = float("-inf")
         self._scoring = asyncio.Semaphore(SCORED_AT_ONCE)
@@ -130,7 +138,8 @@ class Router:
         """Generate an answer.
 
         Args:
-            grew: is told what the answer says so far; after a broken server it begins anew.
+            grew: is told what the answer says so far; after a broken server it begins anew. It may
+                raise Enough, which ends the answer there and stops the engine.
 
         Raises:
             NoServer, NoModel, Busy: nobody can answer now.
@@ -138,12 +147,15 @@ class Router:
         """
 
         async def ask(client: VllmClient) -> Completion:
-            began = time.monotonic()
+            timed = Stopwatch(model, grew)
             # Streamed: a cancelled question stops the engine, and a hung one is noticed.
             stream = client.stream(messages, model=model, max_tokens=max_tokens)
-            said = await _gather(_in_time(stream, client.url, self._silence_s), grew)
-            self.answer_s += SMOOTHING * (time.monotonic() - began - self.answer_s)
-            return said
+            with tracing.span("generate", adapter=model, server=client.url):
+                whole = await _gather(_in_time(stream, client.url, self._silence_s), timed.grew)
+            generated = timed.stop(whole)
+            self._generated(generated)
+            self.answer_s += SMOOTHING * (generated.whole_s - self.answer_s)
+            return whole
 
         return await self._first(model, ask, waits=True)
 
@@ -352,5 +364,9 @@ async def _gather(stream: AsyncGenerator[Delta, None], grew: Grew | None) -> Com
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
             if grew is not None:
-                await grew(Completion(text, tuple(logprobs), ""))
+                try:
+                    await grew(Completion(text, tuple(logprobs), ""))
+                except Enough:
+                    reason = "length"
+                    break
     return Completion(text, tuple(logprobs), reason)

@@ -22,6 +22,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import health, inbox, outbox
+from bot.api.app import Api
+from bot.api.calls import forget_old
 from bot.dispatcher import Dispatcher
 from bot.embedder import open_embedder
 from bot.memory import Memory
@@ -41,9 +43,11 @@ from bot.store.database import open_engine, transaction
 from bot.store.queue import Teams
 from bot.store.schema import OutboxMessage
 from bot.waiting import Waiting
-from serving import http
+from bot.watching import Watch
+from serving import http, tracing
 from serving.client import VllmClient
 from serving.settings import BadSettings
+from serving.tracing import Tracing
 
 log = logging.getLogger(__name__)
 DELIVERED = ("event", "command", "action", "view", "shortcut")  # kinds that need no model
@@ -88,6 +92,7 @@ async def run(settings: BotSettings) -> None:
         listener = stack.enter_context(http.listen(settings.host, settings.port))
         engine = open_engine(settings.database_url)
         stack.callback(engine.dispose)
+        watch = Watch(engine, traces=_traces(stack, settings))
         memory = Memory(engine, await asyncio.to_thread(open_embedder, settings.embedder))
         clients = [await stack.enter_async_context(client) for client in _clients(settings)]
         wakes, owner = Wakes(), _owner()
@@ -101,21 +106,27 @@ async def run(settings: BotSettings) -> None:
         else:
             workspaces = await _introduce(settings, engine)
         app = build_app(settings, engine, wakes.events, workspaces, oauth)
-        router = Router(engine, clients, at_once=settings.at_once, silence_s=settings.silence_s)
+        router = Router(
+            engine, clients, at_once=settings.at_once, silence_s=settings.silence_s,
+            generated=watch.figures.generated,
+        )  # fmt: skip
         waiting = Waiting(engine, router, teams=workspaces.served(), called=wakes.questions.set)
         shared = Shared(
             settings, engine, memory, router, waiting, owner=owner,
-            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget,
+            stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget, watch=watch,
         )  # fmt: skip
         _warn(settings)
         line = _line(settings, app, socket_url)
         stack.push_async_callback(line.close)
-        routes = [*line.routes, *(installing.routes(oauth) if oauth else ())]
-        page = health.build(engine, line.is_open, routes)
+        desks = Desks(shared, workspaces)
+        api = Api(engine, desks.calls)
+        stack.push_async_callback(api.close)
+        routes = [*line.routes, *(installing.routes(oauth) if oauth else ()), *api.routes()]
+        page = health.build(engine, line.is_open, routes, watch.figures)
         await stack.enter_async_context(http.served(page, listener))
         await _work(
             line,
-            pumps=_pumps(shared, Desks(shared, workspaces), workspaces.served(), wakes),
+            pumps=_pumps(shared, desks, workspaces.served(), wakes),
             cleaning=_clean(engine, settings.inbox_days),
         )
 
@@ -133,7 +144,7 @@ def _pumps(shared: Shared, desks: Desks, teams: Teams, wakes: Wakes) -> Sequence
     dispatchers = [
         Dispatcher(
             shared.engine, dict.fromkeys(kinds, desks.handle), wake, owner=owner, teams=teams,
-            lease_s=lease_s, at_once=at_once, give_up=give_up,
+            lease_s=lease_s, at_once=at_once, give_up=give_up, watch=shared.watch,
         )
         for kinds, wake, at_once, give_up in (
             (DELIVERED, wakes.events, EVENTS_AT_ONCE, None),
@@ -204,6 +215,13 @@ def _clients(settings: BotSettings) -> list[VllmClient]:
     return [VllmClient(url, api_key=key, timeout_s=patience_s) for url in settings.vllm_urls]
 
 
+def _traces(stack: AsyncExitStack, settings: BotSettings) -> Tracing | None:
+    found = tracing.open_tracing(settings.otlp_endpoint, "mynah-bot")
+    if found is not None:
+        stack.push_async_callback(asyncio.to_thread, found.close)
+    return found
+
+
 async def _connect(settings: BotSettings) -> str:
     """The address of the socket, if there is one."""
     token = settings.slack_app_token.get_secret_value()
@@ -251,6 +269,7 @@ async def _clean(engine: Engine, days: int) -> None:
     def forget() -> None:
         with transaction(engine) as session:
             inbox.forget_old(session, days)
+            forget_old(session)
 
     while True:
         try:

@@ -83,6 +83,9 @@ class BotSettings(StoreSettings):
     at_once: int = Field(4, alias="MYNAH_AT_ONCE", ge=1, le=256)
     # A vLLM server that says nothing for so long is taken for hung, and another one is asked.
     silence_s: float = Field(60, alias="MYNAH_SILENCE_S", ge=1, le=600)
+    # Other systems (bot.api): how long one of them waits, and how often each key may ask.
+    api_deadline_s: float = Field(60, alias="MYNAH_API_DEADLINE_S", gt=0, le=600)
+    api_per_minute: int = Field(60, alias="MYNAH_API_PER_MINUTE", ge=1)
 
     def of(self, team_id: str) -> BotSettings:
         """The settings as they are in one workspace."""

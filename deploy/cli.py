@@ -10,6 +10,8 @@ import sys
 
 import typer
 
+from deploy.commands import api_keys
+from deploy.commands.doctor import doctor
 from deploy.commands.keeping import backup, recover
 from deploy.commands.lineage import bisect, distrust, import_, restore, revoke, trace, trust
 from deploy.commands.processes import bot, demo, play, sandbox, serve, upgrade, worker
@@ -35,11 +37,12 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db, name="db")
+app.add_typer(api_keys.app, name="api-key")
 db.command()(upgrade)
 for command in (  # as `mynah --help` lists them
-    serve, bot, worker, sandbox, train, import_, status, report, releases, rollback, promote,
-    discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke, restore,
-    backup, recover, demo, play,
+    serve, bot, worker, sandbox, train, import_, status, doctor, report, releases, rollback,
+    promote, discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke,
+    restore, backup, recover, demo, play,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 

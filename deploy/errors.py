@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
+from bot.api.keys import BadKeyName, NoSuchKey
 from bot.embedder import BadEmbedder
 from bot.examples import NotTaken
 from bot.importing.pairs import BadFile
@@ -33,6 +34,8 @@ _STATUS: dict[type[Exception], int] = {
     BadEmbedder: BAD_INPUT,
     NoBaseModel: BAD_INPUT,
     BadInput: BAD_INPUT,
+    BadKeyName: BAD_INPUT,
+    NoSuchKey: BAD_INPUT,
     BadPin: BAD_INPUT,
     NoSuchPin: BAD_INPUT,
     BadFile: BAD_INPUT,

@@ -15,6 +15,7 @@ from typing import Any, Self, TypedDict, TypeVar
 
 import httpx
 
+from serving import tracing
 from serving.signing import signed
 
 T = TypeVar("T")
@@ -104,6 +105,7 @@ class VllmClient:
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
             trust_env=False,  # a proxy from the environment must not see questions or keys
+            event_hooks={"request": [tracing.carry]},
         )
 
     async def __aenter__(self) -> Self:

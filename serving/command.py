@@ -12,6 +12,7 @@ from serving.adapters import MAX_RANK
 from serving.base import base_spec
 from serving.client import BASE
 from serving.settings import ServerSettings
+from serving.tracing import PATH
 
 # Streams that are under way at a stop get this long to finish.
 DRAIN_S = 30
@@ -25,6 +26,9 @@ CPU_FLAGS = ("--dtype=bfloat16", "--max-model-len=2048", "--max-num-seqs=16", "-
 GPU_FLAGS = ("--max-model-len=auto",)  # the longest context that fits into the GPU
 # Ours, and of no use to a model server: what it does not have, it cannot leak.
 NOT_FOR_VLLM = ("SLACK_", "DATABASE_URL", "MYNAH_API_KEYS")
+TRACES = {
+    "OTEL_SERVICE_NAME": "mynah-serve", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+}  # fmt: skip
 # These open routes or adapter sources that the guard does not know.
 UNSAFE = ("VLLM_SERVER_DEV_MODE", "VLLM_LORA_RESOLVER_CACHE_DIR", "VLLM_PLUGINS")
 
@@ -68,7 +72,14 @@ def command(settings: ServerSettings, base: Path, *, cpu: bool, dtype: str = "")
         *("--disable-access-log-for-endpoints", "/health,/metrics,/v1/models"),
         *((*CPU_FLAGS, "--lora-target-modules", *_linear(base)) if cpu else GPU_FLAGS),
         *((f"--dtype={dtype}",) if dtype else ()),
+        *_traces(settings),
     ]
+
+
+def _traces(settings: ServerSettings) -> list[str]:
+    """Its spans join those of whoever asks: a header says which trace they are part of."""
+    endpoint = settings.otlp_endpoint
+    return ["--otlp-traces-endpoint", endpoint + PATH] if endpoint else []
 
 
 def _linear(base: Path) -> list[str]:
@@ -94,6 +105,7 @@ def environment(
     # NaN in what it computes is counted, and shown in /metrics.
     kept["VLLM_COMPUTE_NANS_IN_LOGITS"] = before.get("VLLM_COMPUTE_NANS_IN_LOGITS", "1")
     kept |= _cpu_environment(before) if cpu else {}
+    kept |= TRACES if settings.otlp_endpoint else {}
     return kept | _always(settings, base) | {"MYNAH_MAX_RANK": str(max_rank(cpu))}
 
 

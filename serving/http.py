@@ -35,8 +35,9 @@ def listen(host: str, port: int) -> socket.socket:
 async def served(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
     """Serve `app` in this event loop meanwhile; closes `listener`."""
     config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
+        app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1,
+        log_config=None,  # its lines go the way of all others
+    )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -45,6 +45,9 @@ class ServingSettings(BaseSettings):
     base_model: str = Field("", alias="MYNAH_BASE_MODEL")  # "": the small packaged model
     vllm_urls: Names = Field(("http://127.0.0.1:8000",), alias="MYNAH_VLLM_URLS")
     vllm_api_key: SecretStr = Field(alias="MYNAH_VLLM_API_KEY")
+    log: Literal["text", "json"] = Field("text", alias="MYNAH_LOG")
+    # Where traces go by OTLP over HTTP; "": nowhere.
+    otlp_endpoint: str = Field("", alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
     @field_validator("vllm_urls", mode="before")
     @classmethod
@@ -64,6 +67,13 @@ class ServingSettings(BaseSettings):
         if len(key.get_secret_value()) < 16:
             raise ValueError("must be a random secret of at least 16 characters")
         return key
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _otlp_url(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL")
+        return url.rstrip("/")
 
     @property
     def adapters_dir(self) -> Path:

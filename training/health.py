@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
@@ -12,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+HINT = "(from the store, the same in each worker: take max)"
 Ready = Callable[[], Mapping[str, Any] | None]
 
 
@@ -27,18 +30,27 @@ COUNTED = {
 class Figures:
     """The worker's Prometheus figures, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self.registry = CollectorRegistry()
         self.active = self._gauge("worker_active", "1 in the worker that holds the lease")
         self.running = self._gauge("run_running", "1 while a run is trained or evaluated")
-        self.runs = self._gauge("runs", "Runs by status", "status")
+        self.runs = self._gauge("store_runs", f"Runs by status {HINT}", "status")
+        self.verdicts = self._gauge("store_verdicts", f"The gate's verdicts {HINT}", "verdict")
         self.healthy = self._gauge("replica_healthy", "1 while the vLLM server answers", "url")
         self.adapters = self._gauge("replica_adapters", "Adapters ready on the server", "url")
+        self._disk(data_dir)
         # Since this worker started, and `corrupted` since the server did.
         self.counted = {
             what: self._gauge(f"replica_{what}", f"{about} on the server", "url")
             for what, about in COUNTED.items()
         }
+
+    def _disk(self, data_dir: Path) -> None:
+        """Asked at each scrape; where adapters, runs and SQLite's file lie."""
+        free = self._gauge("disk_free_bytes", "Free where MYNAH_DATA_DIR is")
+        free.set_function(lambda: disk_usage(data_dir).free)
+        size = self._gauge("disk_bytes", "Size of the disk where MYNAH_DATA_DIR is")
+        size.set_function(lambda: disk_usage(data_dir).total)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(f"mynah_{name}", what, labels, registry=self.registry)

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, func
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from bot.store import leases
+from bot.store import leases, tallies
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
 from serving import http
@@ -105,7 +105,8 @@ class Worker:
         self.pace = pace
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active = False
-        self.figures = health.Figures()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.figures = health.Figures(settings.data_dir)
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
         self._rebase = Rebase(settings, engine, base, self._renew) if base else None
         self.canaries = Canaries(settings, engine)
@@ -203,8 +204,11 @@ class Worker:
 
     async def _count(self) -> None:
         self.figures.active.set(self.active)
-        for run_status, number in (await asyncio.to_thread(self._numbers)).items():
+        runs, verdicts = await asyncio.to_thread(self._numbers)
+        for run_status, number in runs.items():
             self.figures.runs.labels(run_status).set(number)
+        for verdict, number in verdicts.items():
+            self.figures.verdicts.labels(verdict).set(number)
         self.figures.running.set(self.runner.trainer is not None)
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
@@ -227,11 +231,13 @@ class Worker:
         with transaction(self.engine) as session:
             return schedule.queue_due(session, self.settings)
 
-    def _numbers(self) -> dict[str, int]:
+    def _numbers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """How many runs there are by status, and evaluations by verdict."""
         by_status = select(Run.status, func.count()).group_by(col(Run.status))
         with reading(self.engine) as session:
             found = dict(session.exec(by_status).all())
-        return {status.value: found.get(status, 0) for status in RunStatus}
+            verdicts = tallies.verdicts(session)
+        return {status.value: found.get(status, 0) for status in RunStatus}, verdicts
 
 
 def _base(settings: WorkerSettings) -> BaseSpec | None:

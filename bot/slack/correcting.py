@@ -21,6 +21,7 @@ from bot.slack.teaching import Lesson, Teaching, answer_of, own_words
 from bot.slack.windows import Windows
 from bot.slack.workspace import Message
 from bot.store import answers
+from bot.store.callers import is_caller
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, Feedback, FeedbackKind, Question
 
@@ -160,6 +161,9 @@ class Correcting:
         self._aftermath.follow_rating(session, given)
 
     async def _whisper(self, form: Submission, text: str) -> None:
+        if is_caller(form.about["channel"]):
+            return  # nobody can be told anything there: the Home tab shows what stands
+
         def say(session: Session) -> None:
             ephemeral.whisper(
                 session, self._team_id, f"form:{form.event_id}", form.user, text,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -12,6 +13,7 @@ from sqlmodel import Session
 
 from bot.abstaining import Abstaining
 from bot.answering import Answering
+from bot.api.calls import Calls
 from bot.cases import Cases
 from bot.knowing import Knowing
 from bot.memory import Memory
@@ -44,6 +46,7 @@ from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
 from bot.store.schema import Case, InboxEvent
 from bot.waiting import Waiting
+from bot.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Shared:
     stored: Callable[[], None]  # something was stored for any queue
     said: Callable[[], None]  # something was stored for the outbox
     forget: Callable[[Session, str], None]  # erases a workspace's token
+    watch: Watch = field(default_factory=Watch)
 
 
 class Desk:
@@ -101,19 +105,27 @@ class Desk:
             more=decisions.commands,
         )  # fmt: skip
         knowing = Knowing(engine)
-        self.answering = Answering(
-            engine, shared.memory if settings.memory else None, shared.router,
-            read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
-            cite=Citing(engine, workspace, roles).link,
-            show=Streams(engine, client, identity, pacing).of,
-            abstaining=Abstaining(engine) if settings.unsure == "auto" else None, cases=cases,
+        answering = partial(
+            Answering, engine, shared.memory if settings.memory else None, shared.router,
+            abstaining=Abstaining(engine) if settings.unsure == "auto" else None,
             knowing=knowing, recognising=Recognising(shared.memory, shared.router, knowing),
-            waiting=shared.waiting, notice=blocks.notice,
             quote=settings.quote, max_tokens=settings.max_tokens,
         )  # fmt: skip
+        citing = Citing(engine, workspace, roles)
+        self.answering = answering(
+            read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
+            cite=citing.link, show=Streams(engine, client, identity, pacing).of, cases=cases,
+            waiting=shared.waiting, notice=blocks.notice,
+        )  # fmt: skip
+        self.calls = Calls(
+            engine, identity.team_id, answering, citing.public_link, self.messages.forget,
+            deadline_s=settings.api_deadline_s, lease_s=settings.lease_s,
+            per_minute=settings.api_per_minute,
+        )  # fmt: skip
         self.poster = Poster(
-            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s
-        )
+            engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s,
+            watch=shared.watch,
+        )  # fmt: skip
         self.listeners = Listeners()
         why.register(self.listeners)
         correcting = Correcting(

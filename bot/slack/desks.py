@@ -8,6 +8,7 @@ import logging
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import outbox
+from bot.api.calls import Calls
 from bot.dispatcher import Later
 from bot.slack.desk import Desk, Shared
 from bot.slack.workspace import LOCKED_OUT_S, Identity
@@ -40,6 +41,10 @@ class Desks:
                 patient=self._workspaces.client(team_id, patient=True),
             )
         return self._desks[identity]
+
+    async def calls(self, team_id: str) -> Calls:
+        """What other systems ask of a workspace. Raises Later where the app is not installed."""
+        return (await self.of(team_id)).calls
 
     async def handle(self, row: InboxEvent) -> None:
         """Handle what Slack delivered, where it happened."""

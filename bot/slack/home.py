@@ -24,8 +24,9 @@ from bot.slack.pieces import Linked
 from bot.slack.roles import Roles
 from bot.slack.teaching import Teaching, Unread
 from bot.slack.windows import Windows
-from bot.slack.workspace import Workspace
+from bot.slack.workspace import Message, Workspace
 from bot.store import review, runs, tallies
+from bot.store.callers import is_caller
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, AnswerMode, FeedbackKind, InboxEvent, Question
 
@@ -104,7 +105,7 @@ class Home:
         answer = await self._readable_answer(press)
         if answer is None or answer.mode is AnswerMode.UNSURE:
             return GONE
-        message = await self._workspace.message(answer.channel, answer.ts or "")
+        message = await self._message(answer)
         if message is None:
             return GONE
         right = lane(answer.channel, message.get("thread_ts") or message["ts"])
@@ -117,6 +118,14 @@ class Home:
         except Unread:
             return GONE
         return _SAID[kind] if rated else GONE
+
+    async def _message(self, answer: Answer) -> Message | None:
+        """The message that shows an answer; another system's has none, so it is as if."""
+        if not is_caller(answer.channel):
+            return await self._workspace.message(answer.channel, answer.ts or "")
+        question = await self._read(review.question_of, answer)
+        bot = self._workspace.identity.user_id
+        return {"user": bot, "ts": answer.ts, "thread_ts": question.thread_ts}
 
     async def _open(self, press: Press) -> None:
         """Open the correction of an answer; where it does not open, the tab says why."""

@@ -21,13 +21,16 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.views import View
 
 from bot import confidence
+from bot.mrkdwn import escape
 from bot.slack import board
 from bot.slack.pieces import QUESTION, Linked, bullets, button, cut, linked, section, text
+from bot.store.callers import is_caller, name_of
 from bot.store.review import Pending
-from bot.store.schema import AnswerMode, CaseStatus
+from bot.store.schema import AnswerMode, CaseStatus, Feedback, FeedbackKind
 
 RIGHT, WRONG, MORE, CORRECT = "home:right", "home:wrong", "home:more", "open:correct"
 PAGE = 10
+COMMENT = 200  # characters of what somebody wrote who was not helped
 ANSWER = 400  # characters of an answer: its beginning
 ABOUT = (
     "I am *Mynah*. I answer questions about how things are done here, and I learn from the answers "
@@ -109,16 +112,34 @@ def _item(waiting: Pending, link: str | None) -> list[Block]:
     ]
 
 
+def _thumbs(thumbs: Sequence[Feedback]) -> list[str]:
+    """What those who asked said, and of the last one who was not helped, why."""
+    helped = [one for one in thumbs if one.kind is FeedbackKind.HELPFUL]
+    others = [one for one in thumbs if one.kind is FeedbackKind.UNHELPFUL]
+    said = [f"{len(helped)} helped"] if helped else []
+    if others:
+        why = [others[-1].reason or "", others[-1].comment or ""]
+        words = escape(cut(": ".join(part for part in why if part), COMMENT))
+        said.append(f"{len(others)} not helped" + (f" (“{words}”)" if words else ""))
+    return said
+
+
+def _place(channel: str) -> str:
+    """Where a question was asked."""
+    return f"API: {name_of(channel)}" if is_caller(channel) else f"<#{channel}>"
+
+
 def _standing(waiting: Pending, link: str | None) -> str:
     """The line under an answer: where it is, how sure, and why it waits."""
     answer = waiting.answer
     unsure = answer.mode is AnswerMode.UNSURE
     parts = [
-        f"<#{answer.channel}>",
+        _place(answer.channel),
         f"*{waiting.held}*" if waiting.held else "",
         "not sure, so it was not answered" if unsure else answer.mode.value.replace("_", " "),
         confidence.word(answer.mode, answer.confidence),
         _CASES.get(waiting.case, "") if waiting.case else "",
         f"<{link}|see it>" if link else "",
+        *_thumbs(waiting.thumbs),
     ]
     return " · ".join(part for part in parts if part)

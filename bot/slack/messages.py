@@ -22,6 +22,7 @@ from bot.store import answers
 from bot.store.database import reading, transaction
 from bot.store.once import insert_once
 from bot.store.schema import Answer, Example, InboxEvent, Question, now
+from serving import logs
 
 EMPTY = "Ask me something, and I will answer here. `/mynah help` says what else I can do."
 
@@ -54,6 +55,10 @@ class Messages:
             await self._changed(event, row.event_id)
         elif (asked := await self._read(event)) is not None:
             await self._ask(asked)
+
+    async def forget(self, channel: str, ts: str) -> None:
+        """Forget a question, as if its message had been deleted."""
+        await self._write(_delete, channel, ts, None)
 
     async def read_thread(self, question: Question) -> list[Turn]:
         """The thread before the question, oldest first, as the model should see it."""
@@ -139,6 +144,7 @@ def _enqueue(session: Session, team_id: str, question: Question) -> None:
     if not insert_once(session, question):
         return
     stored = session.exec(_question(team_id, question.channel, question.ts)).one()
+    logs.note(question=stored.id)
     _queue_answering(session, stored, f"question:{stored.id}")
 
 

@@ -33,6 +33,7 @@ from bot.slack.workspace import (
 )
 from bot.store.database import reading, transaction
 from bot.store.schema import Answer, Evaluation, OutboxKind, OutboxMessage, Question, Status, now
+from bot.watching import DONE, Watch
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 60.0
@@ -71,6 +72,7 @@ class Poster:
         *,
         owner: str,
         lease_s: float = 15.0,
+        watch: Watch | None = None,
     ) -> None:
         self._engine = engine
         self._client = client
@@ -78,35 +80,42 @@ class Poster:
         self._pacing = pacing
         self._owner = owner
         self._lease_s = lease_s
+        self._watch = watch or Watch()
 
     async def deliver(self, row: OutboxMessage) -> None:
         """Say one claimed row, and mark it; whatever goes wrong is left for the next try."""
-        try:
-            await self._say(row)
-        except LostClaim as lost:
-            log.warning("%s", lost)
-        except SQLAlchemyError as error:
-            # Not marked: the lease runs out, and whoever takes over finds the message in Slack.
-            log.error("cannot mark outbox row %s: %s", row.id, getattr(error, "orig", error))
+        async with self._watch.handling(row) as seen:
+            try:
+                seen.outcome = await self._say(row)
+            except LostClaim as lost:
+                log.warning("%s", lost)
+            except SQLAlchemyError as error:
+                # Not marked: the lease runs out, and whoever takes over finds the message in Slack.
+                log.error("cannot mark outbox row %s: %s", row.id, getattr(error, "orig", error))
 
-    async def _say(self, row: OutboxMessage) -> None:
+    async def _say(self, row: OutboxMessage) -> str:
+        """Say and mark it; what came of it, as `bot.figures.Figures.handled` has it."""
         try:
             await self._sent(row, await self._send(row))
+            return DONE
         except (LostClaim, SQLAlchemyError):
             raise
         except NotSent as reason:
             log.error("outbox row %s was not sent: %s", row.id, reason)
             await self._mark(_fail(row, self._owner, str(reason)))
+            return "given up"
         except Later as later:
             # As long as Slack asked for is long enough; else longer each time.
             told = isinstance(later, NotYet)
             delay_s = later.delay_s if told else max(later.delay_s, _backoff_s(row))
             why = _not_yet(row, later) if told and not _may_be_there(row) else str(later)
             await self._mark(_retry(row, self._owner, why, delay_s))
+            return "waiting"
         except Exception as error:  # the last stop: a bug must not end the pump
             line = f"{type(error).__name__}: {error}"
             log.error("outbox row %s will be tried again: %s", row.id, line, exc_info=error)
             await self._mark(_retry(row, self._owner, line, _backoff_s(row)))
+            return "error"
 
     async def _send(self, row: OutboxMessage) -> str | None:
         if await asyncio.to_thread(self._is_unwanted, row):

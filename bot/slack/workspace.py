@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.dispatcher import Later
+from bot.store.callers import is_caller
 from bot.store.schema import ChannelKind
 
 PAGE = 200
@@ -110,7 +111,10 @@ class Workspace:
         return frozenset(await self._keep("group", group_id, ask))
 
     async def channel_kind(self, channel: str) -> ChannelKind:
-        """Who can read the channel. What Slack does not tell counts as private."""
+        """Who can read the channel. What Slack does not tell counts as private; what another
+        system asked is there for the whole workspace."""
+        if is_caller(channel):
+            return ChannelKind.PUBLIC
 
         async def ask() -> Any:
             reply = await _call(self._client.conversations_info, channel=channel)
@@ -124,7 +128,9 @@ class Workspace:
         return frozenset(await _all(call, "members", channel=channel))
 
     async def link(self, channel: str, ts: str) -> str | None:
-        """The web address of a message; None when it is gone."""
+        """The web address of a message; None when it is gone, or was never in Slack."""
+        if is_caller(channel):
+            return None
         reply = await _call(self._client.chat_getPermalink, channel=channel, message_ts=ts)
         return str(reply["permalink"]) if reply else None
 

@@ -24,6 +24,7 @@ from bot.store.schema import (
     Example,
     ExampleStatus,
     Feedback,
+    FeedbackKind,
     Question,
     now,
 )
@@ -40,6 +41,7 @@ class Pending:
     question: Question
     case: CaseStatus | None  # of the open case about its question
     held: str | None = None  # why what it teaches is held back, if it is
+    thumbs: Sequence[Feedback] = ()  # whether it helped those who asked
 
 
 def channels(session: Session, team_id: str, user: str, most: int) -> Sequence[str]:
@@ -74,11 +76,15 @@ def queue(
             col(Answer.id).desc(),
         )
     )
-    found = session.exec(rows.offset(skip).limit(most))
+    found = session.exec(rows.offset(skip).limit(most)).all()
+    thumbs = _thumbs(session, team_id, [answer.id for answer, *_ in found])
     return [
-        Pending(answer, asked, CaseStatus(status) if status else None, why)
+        Pending(
+            answer, asked, CaseStatus(status) if status else None, why,
+            [thumb for thumb in thumbs if thumb.answer_id == answer.id],
+        )
         for answer, asked, status, why in found
-    ]
+    ]  # fmt: skip
 
 
 def own(session: Session, team_id: str, user: str, most: int) -> Sequence[tuple[Question, Answer]]:
@@ -103,6 +109,18 @@ def question_of(session: Session, team_id: str, answer: Answer) -> Question:
     """What it answers."""
     rows = select(Question).where(Question.team_id == team_id, Question.id == answer.question_id)
     return session.exec(rows).one()
+
+
+def _thumbs(
+    session: Session, team_id: str, answer_ids: Collection[int | None]
+) -> Sequence[Feedback]:
+    rows = select(Feedback).where(
+        Feedback.team_id == team_id,
+        col(Feedback.answer_id).in_(answer_ids),
+        col(Feedback.kind).in_((FeedbackKind.HELPFUL, FeedbackKind.UNHELPFUL)),
+        col(Feedback.revoked_at).is_(None),
+    )
+    return session.exec(rows.order_by(col(Feedback.id))).all()
 
 
 def _waits(team_id: str) -> ColumnElement[bool]:

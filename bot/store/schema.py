@@ -124,6 +124,8 @@ class Status(StrEnum):
 
 # The queues look only at rows that are still to be done, however many done ones are kept.
 _OPEN = text("status IN ('waiting', 'claimed')")
+# How many were given up is asked every few seconds.
+_FAILED = text("status = 'failed'")
 
 
 class InboxEvent(SQLModel, table=True):
@@ -138,6 +140,7 @@ class InboxEvent(SQLModel, table=True):
         UniqueConstraint("team_id", "event_id"),
         Index("inbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("inbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("inbox_failed", "id", sqlite_where=_FAILED, postgresql_where=_FAILED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -227,7 +230,8 @@ class Answer(SQLModel, table=True):
     # Of a corrected answer: the correction, whose own `answer_id` is the answer that was wrong.
     correction_id: int | None = None  # feedback.id; no key: each table would need the other first
     channel: str
-    ts: str | None = Field(default=None, index=True)  # set once Slack has it
+    # Set once Slack has it; the question's own where another system asked.
+    ts: str | None = Field(default=None, index=True)
     answered_at: datetime = _time()
     replaced_at: datetime | None = _later()
     deleted_at: datetime | None = _later()
@@ -274,6 +278,7 @@ class OutboxMessage(SQLModel, table=True):
         UniqueConstraint("team_id", "key"),
         Index("outbox_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("outbox_lane", "team_id", "lane", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("outbox_failed", "id", sqlite_where=_FAILED, postgresql_where=_FAILED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -328,6 +333,7 @@ class Feedback(SQLModel, table=True):
     kind: FeedbackKind = _choice(FeedbackKind)
     correction: str | None = _long_text(None)
     reason: str | None = None  # "wrong", "outdated", "unsafe", "incomplete", "tone"
+    comment: str | None = _long_text(None)  # what somebody wrote to a thumb, in another system
     decides: bool = False  # given on a review card: it settles what others disagree on
     given_at: datetime = _time()
     revoked_at: datetime | None = _later()
@@ -584,6 +590,11 @@ class Trial(SQLModel, table=True):
     created_at: datetime = _time()
 
 
+def verdict(passed: bool, enough: bool) -> str:
+    """See `Evaluation.verdict`."""
+    return "pass" if passed else "fail" if enough else "unclear"
+
+
 class Evaluation(SQLModel, table=True):
     """A candidate against the live adapter and the base, on held-out examples, and the verdict."""
 
@@ -604,7 +615,7 @@ class Evaluation(SQLModel, table=True):
     @property
     def verdict(self) -> str:
         """ "pass", "fail" or "unclear": too little was asked to tell."""
-        return "pass" if self.passed else "fail" if self.enough else "unclear"
+        return verdict(self.passed, self.enough)
 
 
 class EvaluationQuestion(SQLModel, table=True):
@@ -713,6 +724,41 @@ class ServedBase(SQLModel, table=True):
     model: str  # its logical name (serving.base.BaseSpec)
     sha256: str
     at: datetime = _time()
+
+
+class ApiKey(SQLModel, table=True):
+    """What another system proves itself with, in one workspace. What it asks there has the channel
+    ``api:NAME``: a key of the same name goes on where an older one ended."""
+
+    __tablename__ = "api_key"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str = Field(index=True)
+    name: str
+    sha256: str = Field(unique=True)  # of the key, which itself is nowhere
+    made_by: str  # user id, or "operator"
+    # The bucket of its rate limit: so many requests are left, as of `counted_at`; None: full.
+    allowance: float | None = None
+    counted_at: datetime = _time()
+    last_used_at: datetime | None = _later()
+    revoked_at: datetime | None = _later()
+    created_at: datetime = _time()
+
+
+class ApiCall(SQLModel, table=True):
+    """A question that a caller named (`Idempotency-Key`): asked again by that name it has the same
+    answer. Whoever makes the answer holds the lease ``api:ID`` meanwhile."""
+
+    __tablename__ = "api_call"
+    __table_args__ = (UniqueConstraint("key_id", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    key_id: int = Field(foreign_key="api_key.id")
+    name: str
+    body_sha256: str  # of what was asked: the name stands for that alone
+    question_id: int | None = Field(default=None, foreign_key="question.id")
+    created_at: datetime = _time(index=True)
 
 
 class Lease(SQLModel, table=True):

@@ -14,10 +14,12 @@ from bot.store.schema import (
     Answer,
     AnswerMode,
     Case,
+    Evaluation,
     Feedback,
     FeedbackKind,
     Release,
     now,
+    verdict,
 )
 
 Ratings = Mapping[FeedbackKind, int]
@@ -59,3 +61,12 @@ def open_cases(session: Session, team_id: str) -> int:
     """How many cases wait for somebody, or are being worked on."""
     rows = select(func.count()).select_from(Case)
     return session.exec(rows.where(Case.team_id == team_id, col(Case.status).in_(UNSETTLED))).one()
+
+
+def verdicts(session: Session) -> dict[str, int]:
+    """How many evaluations came to which verdict."""
+    columns = (col(Evaluation.passed), col(Evaluation.enough))
+    found = dict.fromkeys(("pass", "fail", "unclear"), 0)
+    for passed, enough, count in session.exec(select(*columns, func.count()).group_by(*columns)):
+        found[verdict(passed, enough)] += count
+    return found

@@ -131,13 +131,10 @@ def _kept(directory: Path, *, reset: bool, empty: bool) -> Iterator[StateFile | 
 
 def _prepare(settings: StoreSettings) -> None:
     """Logging, and a database with this version's tables."""
-    import logging
-
     from deploy import migrate
+    from serving import logs
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("httpx", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.set_up(settings.log, settings)
     if settings.database_url.startswith("sqlite"):
         migrate.upgrade(settings.database_url)  # one machine: nobody else has to be asked
     else:

@@ -102,6 +102,18 @@ def test_secrets_stay_out(tmp_path: Path) -> None:
         assert (seen["PATH"], seen["MYNAH_CONTROL_KEY"]) == ("/bin", CONTROL_KEY)
 
 
+def test_traces_go_where_the_others_go(tmp_path: Path) -> None:
+    """By the protocol that the endpoint speaks; without one vLLM hears nothing of it."""
+    settings, base = server_settings(tmp_path, 1), make_base(tmp_path / "base")
+    assert "--otlp-traces-endpoint" not in command(settings, base, cpu=True)
+    assert "OTEL_SERVICE_NAME" not in environment(settings, base, cpu=True, before={})
+    traced = settings.model_copy(update={"otlp_endpoint": "http://127.0.0.1:4318"})
+    line = " ".join(command(traced, base, cpu=True))
+    assert "--otlp-traces-endpoint http://127.0.0.1:4318/v1/traces" in line
+    seen = environment(traced, base, cpu=True, before={})
+    assert seen["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == "http/protobuf"
+
+
 def test_cpu_settings_can_be_overridden(tmp_path: Path) -> None:
     """An operator's own KV cache size and threads win over the defaults."""
     settings = server_settings(tmp_path, 1)

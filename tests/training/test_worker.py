@@ -225,7 +225,7 @@ def test_health_tells_who_is_active(workers: Workers) -> None:
     until(lambda: '"active":true' in _get(f"{at}/readyz").text)
     assert _get(f"{at}/healthz").text == "ok"
     until(lambda: "mynah_worker_active 1.0" in _get(f"{at}/metrics").text)
-    assert 'mynah_runs{status="queued"} 0.0' in _get(f"{at}/metrics").text
+    assert 'mynah_store_runs{status="queued"} 0.0' in _get(f"{at}/metrics").text
 
 
 def test_a_taken_port_is_one_line(workers: Workers) -> None:

@@ -32,12 +32,14 @@ WITHIN_S = 90.0  # only a test that fails, or a machine that is very busy, waits
 Row = TypeVar("Row", bound=SQLModel)
 Message = dict[str, Any]
 MAIN = """
-import asyncio, logging
+import asyncio
 from bot.run import run
 from bot.settings import BotSettings
+from serving import logs
 from serving.settings import read
-logging.basicConfig(level="INFO", format="%(asctime)s %(name)s %(message)s")
-asyncio.run(run(read(BotSettings)))
+settings = read(BotSettings)
+logs.set_up(settings.log, settings)
+asyncio.run(run(settings))
 """
 
 
