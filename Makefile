@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train bench-canary bench-faults sweep test test-fast test-slow check format format-page setup clean
+.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train bench-canary bench-faults bench-releases sweep test test-fast test-slow check format format-page setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -41,6 +41,9 @@ bench-train: setup  ## a training step beside the same one in a plain PyTorch lo
 
 bench-canary: setup  ## how often a release on trial is wronged, and how soon a bad one is found (minutes)
 	@OMP_NUM_THREADS=1 $(RUN) deploy.bench.canary $(ARGS)
+
+bench-releases: setup  ## loads, changes of what is live under load, roll backs, servers killed; real vLLM
+	@$(RUN) deploy.bench.releases $(ARGS)
 
 sweep: setup  ## hyper-parameters on the demo's facts, with torch alone (ARGS="--set lr=5e-4,1e-3 --seeds 0,1")
 	@$(RUN) deploy.sweep $(ARGS)

@@ -255,7 +255,9 @@ def desired_adapters(session: Session) -> list[Adapter]:
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
         wanted |= rollouts.wanted(session, team_id)
-    ids = select(Release.adapter_id).where(col(Release.id).in_(wanted), bases.fits())
+    ids = session.exec(
+        select(Release.adapter_id).where(col(Release.id).in_(wanted), bases.fits())
+    ).all()
     rows = select(Adapter).where(col(Adapter.id).in_(ids)).order_by(col(Adapter.id))
     return list(session.exec(rows))
 

@@ -301,6 +301,8 @@ class Router:
         """A place is free, or the server rests: whoever has waited longest for that goes on."""
         server.under_way -= 1
         for waiter in [*self._waiters]:
+            if waiter.turn.cancelled():  # it is about to leave
+                continue
             usable = self._usable(waiter.model, waiter.tried)
             found = _best(usable)
             if found is None and usable:

@@ -104,12 +104,15 @@ class LocalSet:
         }
 
     def start(self, name: str, port: int, *words: str, **extra: str) -> None:
-        """Start `mynah NAME WORDS` with its port and more settings; its output goes to its log."""
+        """Start `mynah NAME WORDS` with its port and more settings; its output goes to its log.
+
+        What follows a hyphen tells several of a kind apart: "serve-2".
+        """
         env = {**_clean(os.environ), **self.env, "MYNAH_PORT": str(port), **extra}
         env["DATABASE_URL"] = self.database_url
         log = (self.home / "logs" / f"{name}.log").open("ab")
         self.children[name] = subprocess.Popen(
-            [sys.executable, "-m", "deploy", name, *words],
+            [sys.executable, "-m", "deploy", name.partition("-")[0], *words],
             env=env,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -108,12 +108,12 @@ class Worker:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.figures = health.Figures(settings.data_dir)
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
-        self._rebase = Rebase(settings, engine, base, self._renew) if base else None
         self.canaries = Canaries(settings, engine)
         self.fleet = Fleet(
             settings, engine, pace.reconcile_s,
             holds=lambda session: leases.holds(session, leases.WORKER, self.owner),
         )  # fmt: skip
+        self._rebase = Rebase(settings, engine, base, self._renew) if base else None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._ticking: set[asyncio.Task[Any]] = set()
 

@@ -714,18 +714,6 @@ class Replica(SQLModel, table=True):
     look_at: datetime | None = _later()  # when somebody last found that it is not as this row says
 
 
-class ServedBase(SQLModel, table=True):
-    """The base model that is served since `at`, as the active worker found it. Append-only: the
-    newest row counts, and what was trained on another one cannot be loaded."""
-
-    __tablename__ = "served_base"
-
-    id: int | None = Field(default=None, primary_key=True)
-    model: str  # its logical name (serving.base.BaseSpec)
-    sha256: str
-    at: datetime = _time()
-
-
 class ApiKey(SQLModel, table=True):
     """What another system proves itself with, in one workspace. What it asks there has the channel
     ``api:NAME``: a key of the same name goes on where an older one ended."""
@@ -759,6 +747,18 @@ class ApiCall(SQLModel, table=True):
     body_sha256: str  # of what was asked: the name stands for that alone
     question_id: int | None = Field(default=None, foreign_key="question.id")
     created_at: datetime = _time(index=True)
+
+
+class ServedBase(SQLModel, table=True):
+    """The base model that is served since `at`, as the active worker found it. Append-only: the
+    newest row counts, and what was trained on another one cannot be loaded."""
+
+    __tablename__ = "served_base"
+
+    id: int | None = Field(default=None, primary_key=True)
+    model: str  # its logical name (serving.base.BaseSpec)
+    sha256: str
+    at: datetime = _time()
 
 
 class Lease(SQLModel, table=True):

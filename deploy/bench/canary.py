@@ -102,8 +102,8 @@ def ends(world: World, repeats: int, length: int = LONG, seed: int = 0) -> Itera
     for _ in range(repeats):
         threads = deal(world, length, made)
         found = play(threads.first(length // 4))
-        # A world with a drop is looked at until something is decided, any other to its end.
-        over = world.drop and min(found.worse, found.fine) < NEVER
+        # What is much worse is looked at until something is decided, all else to its end.
+        over = world.drop >= DROP and min(found.worse, found.fine) < NEVER
         yield found if over else play(threads)
 
 

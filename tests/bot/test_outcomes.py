@@ -175,6 +175,17 @@ def test_asking_something_else_is_nothing(store: Engine, how: str) -> None:
     assert went(store, do) == []
 
 
+def test_who_could_not_wait_for_the_answer_says_nothing_of_it(store: Engine) -> None:
+    """The same again before the answer was there is impatience."""
+
+    def do(made: Threads) -> None:
+        text = "How do I reset the flux capacitor?"
+        made.ask(3, text, answered_at=made.at + timedelta(minutes=1))
+        made.ask(3, text)
+
+    assert went(store, do) == []
+
+
 @pytest.mark.parametrize(("recognised", "outcome"), [(None, []), (-0.1, GOOD)])
 def test_what_memory_alone_quoted_tells_nothing_of_a_release(
     store: Engine, recognised: float | None, outcome: list[bool]

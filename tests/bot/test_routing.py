@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bot.breaker import FAILURES
 from bot.routing import Busy, Failed, NoModel, NoServer, Router
 from bot.store import fleet
 from bot.store.database import transaction
-from serving.client import BASE, ChatMessage, Completion, VllmClient
+from serving.client import BASE, ChatMessage, Completion, Delta, VllmClient
 from serving.replicas import Ready, ReplicaState
 from tests.bot.slack.house import until
 from tests.fake_vllm import API_KEY, FakeVllm
@@ -136,6 +136,36 @@ async def test_who_comes_when_too_many_wait_is_told_so(
     server.delay_s = 0
     tasks[0].cancel()  # its place is free: the two others are answered
     assert await asyncio.gather(*tasks[2:]) == [HEARD] * 2
+
+
+class Held(VllmClient):
+    """A client that answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1", api_key="k")
+        self.go = asyncio.Event()
+
+    async def stream(self, *_: Any, **__: Any) -> AsyncGenerator[Delta, None]:
+        """One word."""
+        await self.go.wait()
+        yield Delta("Yes.", (-0.1,), "stop")
+
+
+async def test_who_gives_up_takes_no_place_along(engine: Engine) -> None:
+    """A place that is free at the very moment when the next one stops waiting goes to another."""
+    async with Held() as client:
+        router = Router(engine, [client], at_once=1, fresh_s=60)
+        client.go.set()
+        await ask(router)  # it has read the rows: from here on nobody waits for anything else
+        client.go.clear()
+        tasks = [asyncio.create_task(ask(router)) for _ in range(3)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        client.go.set()
+        tasks[1].cancel()
+        async with asyncio.timeout(20):
+            assert [await tasks[0], await tasks[2], await ask(router)] == ["Yes."] * 3
+        assert tasks[1].cancelled()
 
 
 async def test_a_server_that_fails_is_left_alone(servers: list[FakeVllm], route: Make) -> None:

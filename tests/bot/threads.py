@@ -47,6 +47,7 @@ class Threads:
         mode: AnswerMode = AnswerMode.CLOSED_BOOK,
         thread_ts: str = "",
         at: datetime | None = None,
+        answered_at: datetime | None = None,
         **fields: Any,
     ) -> Answer:
         """A question that began a thread dealt to release v`number`, or went on with one; its
@@ -69,7 +70,8 @@ class Threads:
             )
         answer = Answer(
             team_id=TEAM, question_id=question.id or 0, text="So.", mode=mode, channel=CHANNEL,
-            release_id=release.id or 0, ts=f"{self.made}.1", answered_at=at or self.at,
+            release_id=release.id or 0, ts=f"{self.made}.1",
+            answered_at=answered_at or at or self.at,
         )  # fmt: skip
         return self._save(answer)
 

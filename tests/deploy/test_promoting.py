@@ -74,6 +74,14 @@ def test_what_waits_is_tried_on_some_threads(mynah: Mynah, team: Engine) -> None
     assert "canary, 25%" in mynah("releases")[1].splitlines()[0]
 
 
+def test_going_back_from_a_canary_says_so(mynah: Mynah, team: Engine) -> None:
+    """To what is live, and the admins read from which release."""
+    write(team, live_and_waiting)
+    mynah("promote", "v3", "--share", "0.25", MYNAH_ADMIN_CHANNEL="C0ADMIN")
+    assert mynah("rollback") == (0, "v2 is live\n", "")
+    assert told(team)[-1] == "The operator rolled back from v3 to v2."
+
+
 def test_without_a_name_the_canary_answers_all(mynah: Mynah, team: Engine) -> None:
     """Nothing waits, so it is the one on trial; JSON says what answers."""
     write(team, lambda session: promoted(session, "mynah-a", share=0.5))
