@@ -7,6 +7,7 @@ from typing import Any
 from bot import run_card
 from bot.canary import Decision, Trial, Verdict
 from bot.mrkdwn import escape
+from bot.run_words import person
 from bot.store.run_view import RunView
 from bot.store.schema import RunStatus
 
@@ -29,7 +30,8 @@ def payload(found: Trial, verdict: Verdict, run: RunView | None) -> dict[str, An
     said = _SAID[verdict.decision].format(number=found.number, live=found.live_number)
     text = f"{said}\n• {escape(verdict.reason)}."
     if verdict.leans_on is not None:
-        text += f"\n• Without the word of <@{verdict.leans_on}> there is too little to tell."
+        who = person(escape(verdict.leans_on))
+        text += f"\n• Without the word of {who} there is too little to tell."
     if verdict.decision is Decision.NOT_ENOUGH:
         text += f"\n`/mynah promote v{found.number}` lets it answer."
     section = {"type": "section", "text": {"type": "mrkdwn", "text": text}}

@@ -16,7 +16,8 @@ settled. Whoever was distrusted (`bot.examples.counts`) says nothing here either
 Three things are not looked at. What memory alone quoted: it is the same words whatever release
 answers. What staff wrote in the place of an answer: whoever rates that rates staff. And deleted
 questions. A stand-in by the base model, while the release is not ready, counts for the release that
-the thread was dealt: to leave it out would compare threads that were not dealt by chance.
+the thread was dealt: to leave it out would compare threads that were not dealt by chance. All that
+comes through one API key is one person's word.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from bot.store.schema import (
 
 AGAIN = timedelta(hours=2)  # who asks the same within this time was not helped
 WELL = (FeedbackKind.APPROVE, FeedbackKind.HELPFUL)
+API = "api:"  # how a user begins whom another system named
 Thread = tuple[str, str]  # channel, and ts of its first message
 
 
@@ -136,11 +138,12 @@ def _answered(
 
 def _by_memory_alone() -> ColumnElement[bool]:
     """For a query over Answer: quoted, and no weights had a word in that."""
+    quoted = (AnswerMode.QUOTED, AnswerMode.QUOTED_AWAY)
     recognised = exists().where(
         col(AnswerExample.answer_id) == Answer.id,
         col(AnswerExample.recognised_logprob).is_not(None),
     )
-    return (col(Answer.mode) == AnswerMode.QUOTED) & ~recognised
+    return col(Answer.mode).in_(quoted) & ~recognised
 
 
 def _ratings(
@@ -220,7 +223,13 @@ def _counting(session: Session, team_id: str, said: Sequence[Sign]) -> list[Sign
     """Without what was said by people of whom it was taken back with all the rest."""
     users = {one.user for one in said}
     until = {user: examples.distrusted_at(session, team_id, user) for user in users}
-    return [one for one in said if (at := until[one.user]) is None or one.at > at]
+    counting = [one for one in said if (at := until[one.user]) is None or one.at > at]
+    return [one._replace(user=_person(one.user)) for one in counting]
+
+
+def _person(user: str) -> str:
+    """Who said it. Whoever holds an API key may name anybody: all of its people are one."""
+    return user.partition("/")[0] if user.startswith(API) else user
 
 
 def _sign(one: _Asked, user: str, good: bool, at: datetime) -> Sign:

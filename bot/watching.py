@@ -58,6 +58,35 @@ class Watch:
             if seen.outcome == DONE:
                 self._is_done(row, ids, question)
 
+    @asynccontextmanager
+    async def asking(self, team: str, number: int) -> AsyncIterator[None]:
+        """Around the answering of a question that stands in no queue: another system waits."""
+        began, outcome = now(), "error"
+        question = await asyncio.to_thread(self._read, number) if self._tracing else None
+        with logs.about(team=team, question=number) as ids, tracing.using(self._tracing):
+            try:
+                with self._called(team, question):
+                    yield
+                outcome = DONE
+            finally:
+                self.figures.handled("api", outcome)
+            if "answer" in ids:
+                self._is_answered(team, ids, (now() - began).total_seconds())
+
+    @contextmanager
+    def _called(self, team: str, question: Question | None) -> Iterator[None]:
+        """In the trace of the question, which is whole at the end."""
+        if self._tracing is None or question is None:
+            yield
+            return
+        key = _question_key(team, question)
+        with self._tracing.within(key) as trace:
+            logs.note(trace=trace)
+            with tracing.span("dispatch", team=team, question=question.id or 0, kind="api"):
+                yield
+        about: dict[str, Value] = {"team": team, "question": question.id or 0}
+        self._tracing.whole(key, "question", question.asked_at, **about)
+
     def _is_done(self, row: Row, ids: logs.Ids, question: Question | None) -> None:
         if isinstance(row, OutboxMessage):
             seconds = _since(row)
@@ -66,10 +95,12 @@ class Watch:
                 log.info("posted", extra={"seconds": round(seconds, 3)})
                 self._is_whole(row, question)
         elif row.kind == "question" and "answer" in ids:
-            seconds = _since(row)
-            self.figures.answered(row.team_id, str(ids.get("mode", "")), seconds)
-            self.figures.recalled(str(ids.get("memory", "none")))
-            log.info("answered", extra={"seconds": round(seconds, 3)})
+            self._is_answered(row.team_id, ids, _since(row))
+
+    def _is_answered(self, team: str, ids: logs.Ids, seconds: float) -> None:
+        self.figures.answered(team, str(ids.get("mode", "")), seconds)
+        self.figures.recalled(str(ids.get("memory", "none")))
+        log.info("answered", extra={"seconds": round(seconds, 3)})
 
     def _is_whole(self, row: OutboxMessage, question: Question | None) -> None:
         """A question's trace ends with its first message in Slack."""
@@ -96,7 +127,10 @@ class Watch:
     def _question(self, row: Row) -> Question | None:
         """The question that the row is about; None where it is about none, or cannot be read."""
         number = _question_id(row)
-        if number is None or self._engine is None:
+        return None if number is None else self._read(number)
+
+    def _read(self, number: int) -> Question | None:
+        if self._engine is None:
             return None
         try:
             with reading(self._engine) as session:
@@ -138,7 +172,7 @@ def _question_id(row: Row) -> int | None:
 def _key(row: Row, question: Question | None) -> str:
     """What the row's trace is about: the message that was asked or changed, else the row."""
     if question is not None:
-        return f"{row.team_id}:{question.channel}:{question.ts}"
+        return _question_key(row.team_id, question)
     if isinstance(row, OutboxMessage):
         return f"{row.team_id}:outbox:{row.key}:{row.created_at.timestamp()}"
     event = row.payload.get("event") or {}
@@ -146,6 +180,10 @@ def _key(row: Row, question: Question | None) -> str:
         return f"{row.team_id}:{row.event_id}"
     ts = event.get("deleted_ts") or (event.get("message") or event).get("ts")
     return f"{row.team_id}:{event.get('channel')}:{ts}"
+
+
+def _question_key(team: str, question: Question) -> str:
+    return f"{team}:{question.channel}:{question.ts}"
 
 
 def _since(row: Row) -> float:

@@ -43,6 +43,7 @@ from bot.store.schema import (
     Release,
     now,
 )
+from bot.watching import Watch
 
 log = logging.getLogger(__name__)
 LOOK_S = 0.2  # how often a second bot looks whether the first one has the answer
@@ -166,7 +167,7 @@ class Calls:
 
     def __init__(
         self, engine: Engine, team_id: str, make: Make, cite: Cite, forget: Forget, *,
-        deadline_s: float, lease_s: float, per_minute: int,
+        deadline_s: float, lease_s: float, per_minute: int, watch: Watch | None = None,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._team_id = team_id
@@ -175,6 +176,7 @@ class Calls:
         self._deadline_s = deadline_s
         self._lease_s = lease_s
         self._per_minute = per_minute
+        self._watch = watch or Watch()
         self._open: dict[int, Exchange] = {}
         self._answering = make(
             read_thread=self._read_thread, render=None, said=lambda: None, show=self._shown,
@@ -196,6 +198,10 @@ class Calls:
         Raises:
             ApiError: nobody can answer it in time.
         """
+        async with self._watch.asking(self._team_id, exchange.question_id):
+            return await self._answered(exchange)
+
+    async def _answered(self, exchange: Exchange) -> Answered:
         began = time.monotonic()
         try:
             async with exchange.within(self._deadline_s):

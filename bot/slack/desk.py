@@ -120,7 +120,7 @@ class Desk:
         self.calls = Calls(
             engine, identity.team_id, answering, citing.public_link, self.messages.forget,
             deadline_s=settings.api_deadline_s, lease_s=settings.lease_s,
-            per_minute=settings.api_per_minute,
+            per_minute=settings.api_per_minute, watch=shared.watch,
         )  # fmt: skip
         self.poster = Poster(
             engine, client, workspace, pacing, owner=shared.owner, lease_s=settings.lease_s,

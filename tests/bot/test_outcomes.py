@@ -186,18 +186,30 @@ def test_who_could_not_wait_for_the_answer_says_nothing_of_it(store: Engine) -> 
     assert went(store, do) == []
 
 
+@pytest.mark.parametrize("mode", [AnswerMode.QUOTED, AnswerMode.QUOTED_AWAY])
 @pytest.mark.parametrize(("recognised", "outcome"), [(None, []), (-0.1, GOOD)])
 def test_what_memory_alone_quoted_tells_nothing_of_a_release(
-    store: Engine, recognised: float | None, outcome: list[bool]
+    store: Engine, mode: AnswerMode, recognised: float | None, outcome: list[bool]
 ) -> None:
     """It is the same whichever answers; where the weights had a word in it, it counts."""
 
     def do(made: Threads) -> None:
-        answer = made.ask(3, mode=AnswerMode.QUOTED)
+        answer = made.ask(3, mode=mode)
         made.source(answer, recognised)
         made.say(answer)
 
     assert went(store, do) == outcome
+
+
+def test_the_people_of_an_api_key_are_one(store: Engine) -> None:
+    """Whoever holds it may name as many as they like: left out, all of them are."""
+
+    def do(made: Threads) -> None:
+        for number in range(3):
+            made.say(made.ask(3), FeedbackKind.UNHELPFUL, f"api:web/{number}")
+        made.say(made.ask(3), FeedbackKind.HELPFUL, "api:tool/0")
+
+    assert went(store, do, without="api:web") == GOOD
 
 
 def test_what_staff_wrote_is_not_the_releases(store: Engine) -> None:

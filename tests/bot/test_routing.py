@@ -86,6 +86,15 @@ async def test_work_is_shared(servers: list[FakeVllm], route: Make) -> None:
     assert min(asked(servers)) >= 5
 
 
+async def test_who_has_least_to_do_is_asked(servers: list[FakeVllm], route: Make) -> None:
+    """Three questions go to three servers, though each had room for all."""
+    router = await route(*servers, fresh_s=60)
+    for server in servers:
+        server.delay_s = 0.2
+    await asyncio.gather(*(ask(router) for _ in range(3)))
+    assert asked(servers) == [1, 1, 1]
+
+
 async def test_a_slow_server_holds_up_only_what_it_was_given(
     servers: list[FakeVllm], route: Make
 ) -> None:
@@ -124,10 +133,11 @@ async def test_who_comes_when_too_many_wait_is_told_so(
     """The line in this process has an end; whoever gives up waiting leaves their place."""
     [server, *_] = servers
     monkeypatch.setattr(routing, "WAITING_AT_MOST", 2)
-    router = await route(server, at_once=1)
+    router = await route(server, at_once=1, fresh_s=60)
+    await ask(router)  # it has read the rows: from here on all happens in turn
     server.delay_s = 3600
     tasks = [asyncio.create_task(ask(router)) for _ in range(3)]
-    await until(lambda: len(server.asked) == 1)
+    await until(lambda: len(server.asked) == 2)
     with pytest.raises(Busy):
         await ask(router)
     tasks[1].cancel()
@@ -303,5 +313,9 @@ async def test_scoring_takes_no_place(servers: list[FakeVllm], route: Make) -> N
     server.delay_s = 0
     [scores] = await router.scores(CHAT, ["9443"], model=BASE)
     assert scores
-    answer.cancel()
-    await asyncio.wait({answer})
+    other = asyncio.create_task(ask(router))
+    await router.scores(CHAT, ["9443"], model=BASE)
+    assert len([one for one in server.asked if one["max_tokens"] > 1]) == 1  # no place came free
+    for task in (answer, other):
+        task.cancel()
+    await asyncio.wait({answer, other})
