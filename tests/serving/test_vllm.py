@@ -262,11 +262,11 @@ async def test_a_proof_tells_adapters_apart(client: VllmClient, vllm: Vllm, tmp_
     await asyncio.gather(*talking)
     found = await measured(client, "base", one.probe)
     assert distance(found, expected["base"]) < NOISE
-    rivals = {one.name: one.probe, other.name: other.probe}
-    for name, probe, answers_as in (
-        (one.name, other.probe, one.name),
-        (other.name, one.probe, other.name),
-        ("base", one.probe, "base"),
+    # As if the two were mixed up, and as if one were not applied.
+    for name, probe, rivals, answers_as in (
+        (one.name, other.probe, {"mynah-one": one.probe}, "mynah-one"),
+        (other.name, one.probe, {"mynah-other": other.probe}, "mynah-other"),
+        ("base", one.probe, {}, "base"),
     ):
         with pytest.raises(BadProbe, match=f"answers as {answers_as} does"):
             await prove(client, name, probe, rivals)
