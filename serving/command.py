@@ -22,7 +22,10 @@ MAX_LORAS = 3
 MAX_CPU_LORAS = 8
 # vLLM pads every adapter to the limit: on a CPU, 64 instead of 32 takes about twice as long.
 MAX_RANK_ON_CPU = 32
-CPU_FLAGS = ("--dtype=bfloat16", "--max-model-len=2048", "--max-num-seqs=16", "--enforce-eager")
+CPU_FLAGS = (
+    "--dtype=bfloat16", "--max-model-len=2048", "--max-num-seqs=16", "--enforce-eager",
+    "--worker-extension-cls=serving.extension.Extension",
+)  # fmt: skip
 GPU_FLAGS = ("--max-model-len=auto",)  # the longest context that fits into the GPU
 # Ours, and of no use to a model server: what it does not have, it cannot leak.
 NOT_FOR_VLLM = ("SLACK_", "DATABASE_URL", "MYNAH_API_KEYS")

@@ -15,7 +15,7 @@ import pytest
 from serving.adapters import WEIGHTS, AdapterFile, publish, validate
 from serving.base import base_spec
 from serving.client import ChatMessage, Delta, ModelMissing, Refused, Unavailable, VllmClient
-from serving.command import MAX_CPU_LORAS
+from serving.command import MAX_CPU_LORAS, MAX_LORAS
 from serving.probes import NOISE, BadProbe, distance, measured, prove
 from serving.pulse import CORRUPTED, STARTED, TOKENS, Pulse
 from serving.replicas import AGAIN_S, Keeping
@@ -51,6 +51,13 @@ def _proven(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
     """An adapter, with what torch expects of it."""
     adapter = _adapter(vllm, directory, seed)
     return replace(adapter, probe=expect(str(vllm.base_dir), adapter.path))
+
+
+def _loud(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
+    """An adapter that changes whatever is said."""
+    tensors = random_tensors(vllm.base_dir, seed=seed, scale=0.06)
+    staging = write_adapter(directory / f"loud-{seed}", tensors)
+    return publish(staging, vllm.adapters_dir, base_spec(vllm.base_dir))
 
 
 def _adapter(vllm: Vllm, directory: Path, seed: int) -> AdapterFile:
@@ -132,6 +139,29 @@ async def test_answers_are_scored_beside_answers_that_are_made(
     assert all(len(answer.text) > 3 for answer in await asyncio.gather(*answers))
     for first, _ in beside:
         assert first == pytest.approx(alone, abs=0.3)
+
+
+async def test_the_base_answers_as_itself_beside_adapters(
+    client: VllmClient, vllm: Vllm, tmp_path: Path
+) -> None:
+    """With every place for adapters taken: the kernels of vLLM's CPU build take the last one for
+    tokens that have none (serving/unadapted.py)."""
+    answer = "The capital of Austria is Vienna."
+    alone = await client.score(QUESTION, answer)
+    made = [_loud(vllm, tmp_path, seed) for seed in range(20, 20 + MAX_LORAS)]
+    for one in made:
+        await client.load_adapter(one.name, one.path, one.sha256)
+        other = await client.score(QUESTION, answer, model=one.name)
+        assert distance(other, alone) > 4 * NOISE  # it would be heard
+
+    async def told(name: str) -> None:
+        await client.complete(LONG, model=name, max_tokens=120)
+
+    beside = [asyncio.create_task(told(one.name)) for one in made]
+    scores = [await client.score(QUESTION, answer) for _ in range(4)]
+    assert not any(task.done() for task in beside)
+    await asyncio.gather(*beside)
+    assert max(distance(score, alone) for score in scores) < NOISE
 
 
 async def test_nan_never_loads(client: VllmClient, vllm: Vllm, tmp_path: Path) -> None:
@@ -232,11 +262,11 @@ async def test_a_proof_tells_adapters_apart(client: VllmClient, vllm: Vllm, tmp_
     await asyncio.gather(*talking)
     found = await measured(client, "base", one.probe)
     assert distance(found, expected["base"]) < NOISE
-    rivals = {one.name: one.probe, other.name: other.probe}
-    for name, probe, answers_as in (
-        (one.name, other.probe, one.name),
-        (other.name, one.probe, other.name),
-        ("base", one.probe, "base"),
+    # As if the two were mixed up, and as if one were not applied.
+    for name, probe, rivals, answers_as in (
+        (one.name, other.probe, {"mynah-one": one.probe}, "mynah-one"),
+        (other.name, one.probe, {"mynah-other": other.probe}, "mynah-other"),
+        ("base", one.probe, {}, "base"),
     ):
         with pytest.raises(BadProbe, match=f"answers as {answers_as} does"):
             await prove(client, name, probe, rivals)
