@@ -170,7 +170,7 @@ async def test_model_that_is_away_is_waited_for(house: House) -> None:
         await asyncio.sleep(2.5)
         assert await house.answers(ts) == []
         [waiting] = [row for row in house.rows(InboxEvent) if row.kind == "question"]
-        assert str(waiting.error).startswith("waiting:")
+        assert str(waiting.error).startswith("in line:")
         house.vllm.up()
         await house.answer(ts)
         await house.quiet()
