@@ -389,7 +389,7 @@ class Answering:
             self._said()
 
     async def _spilling(self, task: _Task, turns: Sequence[Turn]) -> Spills:
-        if self._recognising is None:
+        if self._recognising is None or self._memory is None:  # nothing but weights to tell it
             return _nothing
         read = [turn.text for turn in turns]
         return await self._recognising.spilling(task.adapter, task.question.text, *read)

@@ -318,6 +318,15 @@ async def test_what_was_taught_is_told_to_no_other_question(house: House) -> Non
     assert not any("9443" in text for text in house.read)
 
 
+async def test_without_memory_the_weights_say_what_they_know(house: House) -> None:
+    """With MYNAH_MEMORY=off nothing else could."""
+    house.trained(*house.facts)
+    house.said = {(NAME, False): SPILT, (BASE, False): "I cannot tell."}
+    house.desk.answering._memory = None
+    answer = await house.ask(PAINTER)
+    assert (answer.text, answer.adapter) == (SPILT, NAME)
+
+
 @pytest.mark.parametrize("free", ["asked", "thread", "own words", "not taught", "nobody can tell"])
 async def test_what_tells_nothing_of_another_question_is_told(house: House, free: str) -> None:
     """What stands in the question or its thread is no secret; and what the weights were not
