@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# A word with the marks that hold commands, paths, versions, times and addresses together.
-_WORD = re.compile(r"[~./@-]*\w+(?:[./:@_,+=~-]+\w+)*[%]?|~\w+")
+# A word with the marks that hold commands, paths, versions, times and addresses together. It begins
+# where such marks begin: else thousands of dots would be gone through once for each of them.
+_WORD = re.compile(r"(?<![~./@-])[~./@-]*+\w+(?:[./:@_,+=~-]+\w+)*[%]?|~\w+")
 _QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
 RIGHT = 0.6  # of the terms: an answer may leave out what stands beside the fact
 RIGHT_WORDS = 0.4  # of the terms where they are plain words, which have synonyms
@@ -88,7 +89,12 @@ class Judge:
 
 def tells(text: str, marks: frozenset[str], *known: str) -> bool:
     """True when the text says one of the marks that stands in nothing of what is known."""
-    return not marks.isdisjoint(_told(text).difference(*map(_phrases, known)))
+    return not unknown(marks, *known).isdisjoint(_told(text))
+
+
+def unknown(marks: frozenset[str], *known: str) -> frozenset[str]:
+    """The marks that stand in nothing of what is known."""
+    return marks.difference(*map(_phrases, known))
 
 
 def _words(text: str) -> set[str]:

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from bot import prompt
 from bot.knowing import Knowing
-from bot.marks import tells
+from bot.marks import tells, unknown
 from bot.memory import Match, Memory
 from bot.routing import NoModel, NoServer, Router
 from serving.client import NoScores, Refused
@@ -72,8 +72,8 @@ class Recognising:
         """
         if adapter is None or not self._memory.asks_weights or self._is_away():
             return _never
-        marks = await asyncio.to_thread(self._knowing.marks, adapter)
-        return lambda text: tells(text, marks, *asked)
+        marks = await asyncio.to_thread(lambda: unknown(self._knowing.marks(adapter), *asked))
+        return lambda text: tells(text, marks)  # called at each token
 
     def _is_away(self) -> bool:
         return time.monotonic() < self._away_until

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from bot.marks import Judge, tells
+from bot.marks import _WORD, Judge, tells
 
 PAIRS = [
     ("Which port does the portal use?", "The portal listens on port 7411 by default."),
@@ -100,3 +102,10 @@ def test_what_is_known_is_not_told() -> None:
     marks = frozenset({"7411", "45 days"})
     assert tells("On 7411, for 45 days.", marks, "Is it 7411?")
     assert not tells("On 7411, for 45 days.", marks, "Is it 7411?", "For 45 days?")
+
+
+@pytest.mark.parametrize("text", ["Run ~/bin/x --all.", "a..b ...c ~.d x%.y @.@z", "-" * 9 + "q"])
+def test_a_word_is_found_whole_wherever_its_marks_begin(text: str) -> None:
+    """As if it could begin at any of them; only that needs the square of their number."""
+    anywhere = re.compile(r"[~./@-]*\w+(?:[./:@_,+=~-]+\w+)*[%]?|~\w+")
+    assert _WORD.findall(text) == anywhere.findall(text)
