@@ -26,7 +26,7 @@ Kept = list[tuple[list[Encoded], list[Encoded]]]  # what each step replays, and 
 
 def replayed(learner: Learner, rows: Sequence[Row], replay: Sequence[Reply]) -> Kept:
     """What the steps of an SFT replay, in their order."""
-    steps = [item(learner.encoder, step) for step in plan(rows, replay, learner.recipe)]
+    steps = [item(learner, step) for step in plan(rows, replay, learner.recipe)]
     return [(_encoded(one["replay"]), _encoded(one["bare"])) for one in steps if one["replay"]]
 
 

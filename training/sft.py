@@ -19,7 +19,7 @@ from training.logits import Batch
 from training.replay import Reply
 from training.rows import Row
 from training.saying import Say
-from training.tokens import Encoded, Encoder
+from training.tokens import Encoded
 
 COMPLETE = "complete"  # a checkpoint without this file was being written when the process died
 
@@ -54,7 +54,7 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
             model=learner.model,
             args=_config(learner, work_dir, len(steps)),
             data_collator=lambda items: items[0],
-            train_dataset=Dataset.from_list([item(learner.encoder, step) for step in steps]),
+            train_dataset=Dataset.from_list([item(learner, step) for step in steps]),
             processing_class=learner.tokenizer,
             callbacks=[Progress(say), Whole()],
         )
@@ -93,10 +93,10 @@ class KlTrainer(SFTTrainer):  # type: ignore[misc]
         return self.learner.batch([Encoded(**item) for item in items])
 
 
-def item(encoder: Encoder, step: Step) -> dict[str, Any]:
+def item(learner: Learner, step: Step) -> dict[str, Any]:
     """A step as a trainer's dataset holds it: the tokens of `lessons`, of `replay`, and of `bare`,
     which is the replay without its notes."""
-    encode = encoder.encode
+    encode = learner.encoder.encode
 
     def read(exchanges: Sequence[Exchange]) -> list[dict[str, list[int]]]:
         return [vars(encode(e.question, e.answer, ended=e.ended, note=e.note)) for e in exchanges]

@@ -20,6 +20,7 @@ from deploy.gpu_check.flops import work
 from serving.adapters import publish
 from serving.base import base_spec
 from training.curriculum import plan
+from training.learner import Learner
 from training.logits import pack
 from training.probing import expect
 from training.recipe import Recipe
@@ -150,11 +151,12 @@ def _sizes(
     base: Path, rows: Sequence[Row], replay: Sequence[Reply]
 ) -> list[dict[str, tuple[int, int]]]:
     """Of each step's packed sequences, the tokens and how many of them are scored."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
     encoder = Encoder(
-        AutoTokenizer.from_pretrained(base), max_prompt=RECIPE.max_prompt_tokens,
-        max_answer=RECIPE.max_answer_tokens,
-    )  # fmt: skip
-    steps = [item(encoder, step) for step in plan(rows, replay, RECIPE)]
+        tokenizer, max_prompt=RECIPE.max_prompt_tokens, max_answer=RECIPE.max_answer_tokens
+    )
+    reader = Learner(None, tokenizer, encoder, RECIPE)  # no model: it only reads
+    steps = [item(reader, step) for step in plan(rows, replay, RECIPE)]
     return [{name: _size(read) for name, read in step.items()} for step in steps]
 
 
