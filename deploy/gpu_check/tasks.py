@@ -88,8 +88,8 @@ def learn(base: str, home: str, adapters_dir: str, steps: int) -> dict[str, Any]
         **_speed(Path(base), rows, replay, clock.seconds),
         "matmul_tflops": round(fast, 2),
         "peak_gib": round(_peak_bytes() / GIB, 2),
-        "loss_first": losses[0],
-        "loss_last": losses[-1],
+        "loss_first": _rounded(losses[0]),
+        "loss_last": _rounded(losses[-1]),
     }
 
 
@@ -175,6 +175,10 @@ def _rows() -> list[Row]:
         for at, fact in enumerate(facts)
         for number, words in enumerate(fact.wordings)
     ]  # fmt: skip
+
+
+def _rounded(loss: float | None) -> float | None:
+    return None if loss is None else round(loss, 3)
 
 
 def _device() -> str:
