@@ -358,17 +358,20 @@ async def _in_time(
 
 
 async def _gather(stream: AsyncGenerator[Delta, None], grew: Grew | None) -> Completion:
-    text, reason = "", "stop"
+    text, reason, prompt_tokens = "", "stop", None
     logprobs: list[float] = []
     async with aclosing(stream):
         async for delta in stream:
             text += delta.text
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
+            if delta.prompt_tokens is not None:
+                prompt_tokens = delta.prompt_tokens
+                continue
             if grew is not None:
                 try:
                     await grew(Completion(text, tuple(logprobs), ""))
                 except Enough:
                     reason = "length"
                     break
-    return Completion(text, tuple(logprobs), reason)
+    return Completion(text, tuple(logprobs), reason, prompt_tokens)
