@@ -185,6 +185,10 @@ class Router:
         """So many answers may be written at a time, by servers that have shown that they can."""
         return sum(one.breaker.room for one in self._servers if one.breaker.is_proved)
 
+    def rooms(self) -> dict[str, int]:
+        """So many questions each server may be asked at a time, by its URL; 0: left alone."""
+        return {one.url: one.breaker.room for one in self._servers}
+
     @property
     def pace_s(self) -> float:
         """The seconds from one answer to the next, while servers answer all they can."""
