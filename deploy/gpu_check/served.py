@@ -123,9 +123,14 @@ class Served:
         probe = _probe(self.made[0])
         for one in self.made:
             await self._load(one, {})
-        others = [
-            asyncio.create_task(_say(client, one.name, QUESTIONS[0], TOKENS)) for one in self.made
-        ]
+        measuring = asyncio.Event()
+        measuring.set()
+
+        async def talk(name: str) -> None:
+            while measuring.is_set():
+                await _say(client, name, QUESTIONS[0], TOKENS)
+
+        others = [asyncio.create_task(talk(one.name)) for one in self.made]
         try:
             alone = replace(probe, logprobs=probe.base)
             found = [await measured(client, BASE, probe) for _ in range(4)]
@@ -133,6 +138,7 @@ class Served:
             if told["apart"] > NOISE:
                 raise Failed("the base does not answer as itself beside adapters")
             await prove(client, BASE, alone, self._rivals())
+            measuring.clear()
             await asyncio.gather(*others)
         finally:
             for other in others:
@@ -151,7 +157,7 @@ class Served:
             told["unload_s"] = round(time.monotonic() - began, 3)
             if answer.done():
                 raise Failed("the answer was finished before the adapter left: nothing is proved")
-            told["tokens_after"] = await answer
+            told["answer_tokens"] = await answer
         finally:
             answer.cancel()
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot import releases
+from bot.run_words import NO_WORKER
 from bot.store import leases
 from bot.store.schema import (
     Adapter,
@@ -20,7 +21,6 @@ from bot.store.schema import (
     RunStatus,
     RunTrigger,
 )
-from deploy import tables
 from tests.bot.slack.house import House, until
 
 TEAM = "T0MYNAH"
@@ -131,10 +131,10 @@ async def test_without_a_worker_admins_are_told_so(house: House) -> None:
     async with house.bot():
         for words in ("train", "train", "status"):
             line = (await reply(house, words)).splitlines()[-1]
-            assert line == f"*Worker:* {tables.NO_WORKER}"
+            assert line == f"*Worker:* {NO_WORKER}"
         house.write(a_worker)
         for words in ("train", "status"):
-            assert tables.NO_WORKER not in await reply(house, words)
+            assert NO_WORKER not in await reply(house, words)
 
 
 async def test_status_and_releases(house: House) -> None:
