@@ -38,7 +38,7 @@ def check(*, dry: bool, own_base: bool) -> dict[str, str]:
         if dry:
             raise NotHere("--cpu needs vLLM's CPU build, as `make setup` installs it")
         raise NotHere("vLLM's CPU build is installed, not vllm: pip install '.[serve-gpu]'")
-    return {"gpu": "none: a dry run on the CPU"} | versions if dry else _gpu() | versions
+    return ({"gpu": "none: a dry run on the CPU"} if dry else gpu()) | versions
 
 
 def peak(gpu: str) -> int | None:
@@ -67,7 +67,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _gpu() -> dict[str, str]:
+def gpu() -> dict[str, str]:
+    """The first GPU: its name, memory and driver. Raises NotHere."""
     asked = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     try:
         told = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
