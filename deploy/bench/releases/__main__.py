@@ -42,10 +42,14 @@ def main() -> None:
 async def _keep(measured: AsyncIterator[Figures], figures: Figures) -> None:
     """Add what was measured, and write it down at once: what comes after it may fail."""
     async for found in measured:
-        for key, value in found.items():
-            old = figures.get(key)
-            figures[key] = {**old, **value} if isinstance(old, dict) else value
-        REPORT.write_text(json.dumps(figures, indent=2) + "\n")
+        _add(found, figures)
+
+
+def _add(found: Figures, figures: Figures) -> None:
+    for key, value in found.items():
+        old = figures.get(key)
+        figures[key] = {**old, **value} if isinstance(old, dict) else value
+    REPORT.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 async def _one() -> AsyncIterator[Figures]:
