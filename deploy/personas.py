@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 BOT = "U0MYNAH"
 CHANNEL = "C0HELP"
 ANSWER_WITHIN_S = 180.0
+LOOK_S = 0.1
 REAL_NAMES = {
     "asker": "Jo Lindgren", "asker2": "Mia Tanaka", "staff": "Priya Nair", "staff2": "Tom Weber",
     "admin": "Sam Okafor", "guest": "Lee Novak",
@@ -56,8 +57,10 @@ class Workspace:
         )
         return str(answer["ts"])
 
-    async def answer(self, question_ts: str, within_s: float = ANSWER_WITHIN_S) -> Posted | None:
-        """Wait for the bot's answer in the question's thread; None when none came in time."""
+    async def answer(
+        self, question_ts: str, within_s: float = ANSWER_WITHIN_S, look_s: float = LOOK_S
+    ) -> Posted | None:
+        """Wait for the bot's whole answer in the question's thread; None when none came in time."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:
             replies = await self.clients["asker"].conversations_replies(
@@ -66,12 +69,14 @@ class Workspace:
             for message in replies["messages"]:
                 if message.get("user") == BOT and "release" in _receipt(message):
                     return _posted(question_ts, message)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(look_s)
         return None
 
-    async def ask_and_wait(self, text: str, who: str = "asker") -> Posted | None:
-        """Ask in a new thread and wait for the answer."""
-        return await self.answer(await self.ask(text, who))
+    async def ask_and_wait(
+        self, text: str, who: str = "asker", look_s: float = LOOK_S
+    ) -> Posted | None:
+        """Ask in a new thread and wait for the answer, looking for it every `look_s` seconds."""
+        return await self.answer(await self.ask(text, who), look_s=look_s)
 
     async def ask_all(self, texts: Sequence[str], at_once: int = 4) -> list[Posted | None]:
         """Ask each in a thread of its own, a few at once; answers in the order of `texts`."""
