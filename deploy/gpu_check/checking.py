@@ -31,7 +31,6 @@ SHAPES = {
     },
 }  # fmt: skip
 STEPS_ON_GPU, STEPS_ON_CPU = 40, 6
-LOUD = 0.06  # the spread of a made adapter's weights: what it says of an answer is far from others
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ async def _learned(wanted: Wanted, base: Path, told: Told) -> AdapterFile:
 
 def _made(wanted: Wanted, base: Path) -> list[AdapterFile]:
     place, seeds = wanted.run / "adapters", range(1, MAX_LORAS + 1)
-    return [adapters.make(base, place, seed, spread=LOUD) for seed in seeds]
+    return [adapters.make(base, place, seed) for seed in seeds]
 
 
 async def _probed(wanted: Wanted, base: Path, known: Sequence[AdapterFile]) -> list[AdapterFile]:
