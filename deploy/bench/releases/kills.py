@@ -10,7 +10,7 @@ from bot.store import fleet
 from deploy.bench.releases.farm import Farm
 from deploy.bench.releases.traffic import Traffic
 
-EVERY_S = 2.0
+EVERY_S = 3.0
 BEFORE_S, AFTER_S = 10.0, 10.0
 
 

@@ -18,7 +18,7 @@ from deploy.bench.releases.traffic import QUESTIONS, Ear, Traffic, wrong
 from serving.client import BASE
 
 CHANGES = 50
-EVERY_S = 2.0  # between two changes, and between two questions
+EVERY_S = 3.0  # between two changes, and between two questions
 CALM_S = 60.0  # the same traffic without a change, to compare with
 ROLLBACKS = 30
 PROMOTIONS = 5
