@@ -9,7 +9,7 @@ from typing import Any
 from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, MarkdownTextObject
 
 from bot import confidence
-from bot.answering import Reply
+from bot.composing import Reply
 from bot.grounding import grounded
 from bot.mrkdwn import approver, escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe

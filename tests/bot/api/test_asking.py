@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import releases
-from bot.answering import CUT_SHORT
+from bot.composing import CUT_SHORT
 from bot.api.calls import UNSURE
 from bot.embedder import open_embedder
 from bot.memory import Memory
