@@ -25,7 +25,7 @@ from bot.recognising import Recognising
 from bot.routing import Router
 from bot.settings import BotSettings
 from bot.shadowing import Shadowing
-from bot.slack import blocks, case_card
+from bot.slack import blocks, case_card, shadows
 from bot.slack.aftermath import Aftermath
 from bot.slack.agent import Agent
 from bot.slack.citing import Citing
@@ -110,7 +110,7 @@ class Desk:
         )
         self.commands = Commands(
             engine, roles, why, admin_channel=settings.admin_channel, said=shared.said,
-            more=decisions.commands,
+            more={**decisions.commands, "shadow": shadows.command(settings.admin_channel)},
         )  # fmt: skip
         knowing = Knowing(engine)
         memory = shared.memory if settings.memory else None

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot import releases
-from bot.composing import CUT_SHORT
 from bot.api.calls import UNSURE
+from bot.composing import CUT_SHORT
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.store.schema import Answer, AnswerExample, AnswerMode, OutboxMessage, Question
