@@ -279,14 +279,22 @@ async def test_the_shadow_says_what_it_would_have_said(desk: Desk, vllm: FakeVll
 
 
 async def test_delivered_twice_it_is_recorded_once(desk: Desk, vllm: FakeVllm) -> None:
-    """A row that is handled again, or by two at once, leaves one answer."""
+    """What another holder recorded meanwhile stands, and a row that was handled asks nobody."""
     await desk.ask(PORT)
     [event] = desk.events()
-    await asyncio.gather(*(desk.shadowing.handle(event) for _ in range(2)))
-    [first] = desk.recorded()
-    vllm.script = lambda messages, model: "something else"
+
+    def script(messages: Sequence[ChatMessage], model: str) -> str:
+        with transaction(desk.engine) as session:
+            row = session.exec(select(ShadowAnswer)).one()
+            row.text, row.mode = "by another holder", AnswerMode.CLOSED_BOOK
+        return "by this one"
+
+    vllm.script = script
     await desk.shadowing.handle(event)
-    assert desk.recorded() == [first]
+    assert [row.text for row in desk.recorded()] == ["by another holder"]
+    asked = len(vllm.asked)
+    await desk.shadowing.handle(event)
+    assert len(vllm.asked) == asked
 
 
 async def test_what_memory_quotes_is_not_asked_again(desk: Desk, vllm: FakeVllm) -> None:
