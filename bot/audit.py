@@ -8,6 +8,8 @@ from sqlmodel import Session
 
 from bot.store.schema import Audit
 
+FILES_REMOVED = "adapter.files_removed"  # of the worker, with the adapter as its subject
+
 
 def record(
     session: Session, team_id: str, actor: str, action: str, subject: str, **detail: Any

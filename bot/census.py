@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prometheus_client.core import GaugeMetricFamily
-from sqlalchemy import ColumnElement, Engine, Select, and_, func, select, text
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
@@ -281,10 +281,11 @@ def _queues(session: Session) -> list[GaugeMetricFamily]:
 
 
 _STATES = ("IN ('waiting', 'claimed')", "= 'failed'")
-_QUESTION = col(InboxEvent.kind) == "question"
+_QUESTION, _SHADOW = (col(InboxEvent.kind) == kind for kind in ("question", "shadow"))
 _QUEUES: Final[Sequence[tuple[str, Any, Any, ColumnElement[bool]]]] = (
-    ("deliveries", InboxEvent, col(InboxEvent.received_at), ~_QUESTION),
+    ("deliveries", InboxEvent, col(InboxEvent.received_at), ~or_(_QUESTION, _SHADOW)),
     ("questions", InboxEvent, col(InboxEvent.received_at), _QUESTION),
+    ("shadows", InboxEvent, col(InboxEvent.received_at), _SHADOW),
     ("outbox", OutboxMessage, col(OutboxMessage.created_at), and_(True)),
 )
 

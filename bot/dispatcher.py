@@ -65,6 +65,7 @@ class Dispatcher:
 
     Args:
         give_up: what else belongs into the transaction that gives a row up.
+        when: nothing is claimed while this says no; it only reads.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Dispatcher:
         lease_s: float = 15.0,
         at_once: int = 64,
         give_up: GiveUp | None = None,
+        when: Callable[[], bool] = lambda: True,
         watch: Watch | None = None,
     ) -> None:
         self._engine = engine
@@ -86,6 +88,7 @@ class Dispatcher:
         self._teams = teams
         self._lease_s = lease_s
         self._give_up = give_up
+        self._when = when
         self._watch = watch or Watch()
         self._pump = Pump(self._claim, self._work, wake, at_once=at_once)
 
@@ -98,6 +101,8 @@ class Dispatcher:
         self._pump.stop()
 
     def _claim(self) -> InboxEvent | None:
+        if not self._when():
+            return None
         with transaction(self._engine) as session:
             return inbox.claim(
                 session, self._owner, self._lease_s, teams=self._teams, kinds=self._handlers

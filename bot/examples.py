@@ -17,7 +17,7 @@ from bot.courtesies import cut
 from bot.mrkdwn import IMPORTED, plain
 from bot.quality import normalised, refusal, same
 from bot.redaction import redact, redact_together
-from bot.store import holds
+from bot.store import holds, shadows
 from bot.store.schema import (
     Adapter,
     Audit,
@@ -558,6 +558,7 @@ def _blank(session: Session, example: Example) -> None:
         feedback.correction = None
         feedback.revoked_at = feedback.revoked_at or now()
     _blank_measured(session, example)
+    shadows.forget_example(session, example.id)
 
 
 def _blank_measured(session: Session, example: Example) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, update
+from sqlalchemy import ColumnElement, and_, delete, func, text, update
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.store import queue
 from bot.store.once import insert_once
@@ -15,8 +16,8 @@ from bot.store.queue import LostClaim, Teams
 from bot.store.schema import InboxEvent, Status, now
 
 __all__ = [
-    "LostClaim", "call", "claim", "fail", "finish", "forget_old", "in_line", "receive", "renew",
-    "retry",
+    "LostClaim", "are_asking", "call", "claim", "fail", "finish", "forget_old", "has", "in_line",
+    "receive", "renew", "retry",
 ]  # fmt: skip
 IN_LINE = "in line"  # with this word events are handed back that wait to be called
 
@@ -78,6 +79,28 @@ def in_line(session: Session, *, teams: Teams, before: int | None = None) -> int
     if before is not None:
         rows = rows.where(col(InboxEvent.id) < before)
     return session.exec(rows).one()
+
+
+def has(session: Session, kind: str) -> bool:
+    """Whether an event of the kind is still to be handled."""
+    return session.exec(_open(kind).limit(1)).first() is not None
+
+
+def are_asking(session: Session) -> bool:
+    """Whether a question, of whatever workspace, is being answered, can be, or stands in line; one
+    that waits to be tried again is none."""
+    rests = and_(
+        col(InboxEvent.status) == Status.WAITING,
+        col(InboxEvent.not_before) > now(),
+        ~col(InboxEvent.error).startswith(f"{IN_LINE}: "),
+    )
+    return session.exec(_open("question").where(~rests).limit(1)).first() is not None
+
+
+def _open(kind: str) -> SelectOfScalar[InboxEvent]:
+    # Spelled out, as the partial index is: only then do the planners use it.
+    waiting = text("inbox.status IN ('waiting', 'claimed')")
+    return select(InboxEvent).where(waiting, col(InboxEvent.kind) == kind)
 
 
 def call(session: Session, most: int, *, teams: Teams) -> int:

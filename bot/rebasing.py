@@ -37,6 +37,10 @@ def settle(session: Session, team_id: str, *, admin_channel: str) -> bool:
     _end_canary(session, team_id, why, admin_channel)
     left = releases.leave_other_base(session, team_id, by=BY, reason=why)
     ended = _end_trials(session, team_id, why, admin_channel)
+    shadow = releases.shadow(session, team_id)
+    if shadow is not None and not bases.is_fit(session, rollouts.id_of(shadow)):
+        releases.end_shadow(session, team_id, by=BY, reason=why)
+        ended = True
     if knows and left is None and not ended:
         return False
     audit.record(

@@ -18,6 +18,7 @@ from bot.store.history import ReleaseView, earlier_live, history
 from bot.store.once import insert_once
 from bot.store.schema import (
     Adapter,
+    Audit,
     Evaluation,
     Release,
     Rollout,
@@ -28,6 +29,7 @@ from bot.store.schema import (
 from bot.store.teams import lock_team
 
 __all__ = [
+    "NoShadow",
     "NoSuchRelease",
     "NotProven",
     "NothingToRollBackTo",
@@ -43,6 +45,7 @@ __all__ = [
     "discard",
     "earlier_live",
     "end_canary",
+    "end_shadow",
     "ensure_team",
     "fallback",
     "for_thread",
@@ -51,6 +54,8 @@ __all__ = [
     "live",
     "promote",
     "roll_back",
+    "shadow",
+    "start_shadow",
 ]
 
 
@@ -74,6 +79,10 @@ class OtherBase(ReleaseError):
     """The release's adapter was trained on another base model than the one that is served."""
 
 
+class NoShadow(ReleaseError):
+    """No release is the shadow, or the named one cannot be it."""
+
+
 class Paused(ReleaseError):
     """Mynah is paused: only rolling back changes what is live."""
 
@@ -95,6 +104,12 @@ def live(session: Session, team_id: str) -> Release:
 def canary(session: Session, team_id: str) -> Release | None:
     """The release that answers some new threads beside the live one, if any."""
     row = rollouts.canary_row(session, _live_row(session, team_id))
+    return None if row is None else _release(session, row.release_id)
+
+
+def shadow(session: Session, team_id: str) -> Release | None:
+    """The release that answers for the record alone, if any."""
+    row = rollouts.shadow_row(session, team_id)
     return None if row is None else _release(session, row.release_id)
 
 
@@ -197,6 +212,36 @@ def end_canary(
     return _write(session, release, action, 0, by=by, reason=reason)
 
 
+def start_shadow(session: Session, team_id: str, number: int, *, by: str) -> Rollout:
+    """Let a release answer for the record alone, in the place of the shadow before; nobody is
+    shown it, so it needs no proof. It is loaded on the replicas.
+
+    Raises:
+        NoSuchRelease: the number is unknown.
+        NoShadow: it answers people, is the shadow already, or its files are gone.
+        OtherBase: its adapter does not fit the base model.
+    """
+    lock_team(session, team_id)
+    release, live = _numbered(session, team_id, number), _live_row(session, team_id)
+    canary, before = rollouts.canary_row(session, live), rollouts.shadow_row(session, team_id)
+    for row, what in ((live, "is live"), (canary, "is the canary"), (before, "is the shadow")):
+        if row is not None and row.release_id == release.id:
+            raise NoShadow(f"v{number} {what} already")
+    check_base(session, release)
+    _check_files(session, release)
+    return _write(session, release, RolloutAction.SHADOW, 0, by=by, reason="")
+
+
+def end_shadow(session: Session, team_id: str, *, by: str, reason: str = "") -> Release:
+    """Let nothing answer for the record; the release that did stays what it was besides. Raises
+    NoShadow."""
+    lock_team(session, team_id)
+    if (left := shadow(session, team_id)) is None:
+        raise NoShadow("no release is the shadow")
+    _write(session, left, RolloutAction.SHADOW_END, 0, by=by, reason=reason)
+    return left
+
+
 def roll_back(
     session: Session, team_id: str, *, by: str, number: int | None = None, reason: str = ""
 ) -> Rollout:
@@ -251,8 +296,8 @@ def fallback(session: Session, team_id: str) -> Release | None:
 
 def desired_adapters(session: Session) -> list[Adapter]:
     """What every replica should hold, over all teams: the adapters of what is live, of the release
-    before it, of the one that a roll back would go to, of the canary and of open candidates; those
-    alone that fit the base model."""
+    before it, of the one that a roll back would go to, of the canary, of the shadow and of open
+    candidates; those alone that fit the base model."""
     wanted: set[int] = set()
     for team_id in session.exec(select(Team.team_id)):
         wanted |= rollouts.wanted(session, team_id)
@@ -278,16 +323,33 @@ def _target(session: Session, leaving: Release, number: int | None) -> Release:
         if earlier is None:
             raise NothingToRollBackTo(f"v{leaving.number} is live and nothing is earlier than it")
         return earlier
-    named = select(Release).where(Release.team_id == leaving.team_id, Release.number == number)
-    release = session.exec(named).first()
-    if release is None:
-        raise NoSuchRelease(f"there is no release v{number}")
+    release = _numbered(session, leaving.team_id, number)
     if release.id == leaving.id:
         raise NothingToRollBackTo(f"v{number} is live already")
     if not rollouts.was_live(session, release):
         raise NoSuchRelease(f"v{number} was never live, so there is nothing to go back to")
     check_base(session, release)
     return release
+
+
+def _numbered(session: Session, team_id: str, number: int) -> Release:
+    named = select(Release).where(Release.team_id == team_id, Release.number == number)
+    release = session.exec(named).first()
+    if release is None:
+        raise NoSuchRelease(f"there is no release v{number}")
+    return release
+
+
+def _check_files(session: Session, release: Release) -> None:
+    """What nothing wanted for long was tidied away."""
+    if (adapter := adapter_of(session, release)) is None:
+        return
+    gone = select(func.max(Audit.at)).where(
+        Audit.action == audit.FILES_REMOVED, Audit.subject == f"adapter:{adapter.name}"
+    )
+    removed, used = session.exec(gone).one(), rollouts.last_used(session, release)
+    if removed is not None and (used is None or removed > used):
+        raise NoShadow(f"the files of v{release.number} were removed: nothing wanted them")
 
 
 def check_base(session: Session, release: Release) -> None:

@@ -21,7 +21,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import health, inbox, outbox
+from bot import health, inbox, outbox, shadowing
 from bot.api.app import Api
 from bot.api.calls import forget_old
 from bot.dispatcher import Dispatcher
@@ -158,7 +158,12 @@ def _pumps(shared: Shared, desks: Desks, teams: Teams, wakes: Wakes) -> Sequence
             return outbox.claim(session, owner, lease_s, teams=teams)
 
     posts = Pump(claim, desks.deliver, wakes.outbox, at_once=POSTS_AT_ONCE)
-    return [*dispatchers, posts, shared.waiting]
+    shadows = Dispatcher(
+        shared.engine, {shadowing.KIND: desks.handle}, asyncio.Event(), owner=owner, teams=teams,
+        lease_s=lease_s, at_once=1, give_up=shadowing.give_up, watch=shared.watch,
+        when=lambda: not shared.router.is_away and shadowing.may_work(shared.engine),
+    )  # fmt: skip
+    return [*dispatchers, posts, shadows, shared.waiting]
 
 
 async def _work(

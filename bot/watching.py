@@ -146,7 +146,7 @@ def _queue(row: Row) -> str:
     """As `bot.census` names the queues."""
     if isinstance(row, OutboxMessage):
         return "outbox"
-    return "questions" if row.kind == "question" else "deliveries"
+    return {"question": "questions", "shadow": "shadows"}.get(row.kind, "deliveries")
 
 
 def _ids(row: Row) -> dict[str, str | int | float]:

@@ -24,6 +24,7 @@ from deploy.commands.releases import (
     releases,
     resume,
     rollback,
+    shadow,
     unpin,
 )
 from deploy.commands.runs import report, status, train
@@ -41,8 +42,8 @@ app.add_typer(api_keys.app, name="api-key")
 db.command()(upgrade)
 for command in (  # as `mynah --help` lists them
     serve, bot, worker, sandbox, train, import_, status, doctor, report, releases, rollback,
-    promote, discard, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust, revoke,
-    restore, backup, recover, demo, play,
+    promote, discard, shadow, trace, bisect, pin, pins, unpin, pause, resume, distrust, trust,
+    revoke, restore, backup, recover, demo, play,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 

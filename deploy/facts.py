@@ -21,6 +21,7 @@ from bot.store.schema import (
     Evaluation,
     Example,
     Pin,
+    Release,
     Replica,
     Run,
     ServedBase,
@@ -56,6 +57,7 @@ def status(session: Session, team_id: str) -> dict[str, Any]:
         "base": _base(bases.newest(session)),
         "waiting": _waiting(deciding.waiting(session, team_id)),
         "canary": _canary(canary.trial(session, team_id)),
+        "shadow": _shadow(releases.shadow(session, team_id)),
         "worker_alive": worker_alive(session),
         "run": run_facts(session, newest[0]) if newest else None,
         "replicas": [_replica(row) for row in session.exec(select(Replica).order_by(Replica.url))],
@@ -123,6 +125,7 @@ def release_facts(session: Session, team_id: str) -> list[dict[str, Any]]:
             "action": view.action.value,
             "rolled_back": view.rolled_back,
             "other_base": view.other_base,
+            "shadow": view.shadow,
             "score": view.score,
             "by": view.by,
             "at": view.at.isoformat(),
@@ -152,6 +155,10 @@ def _base(row: ServedBase | None) -> dict[str, Any] | None:
     if row is None:
         return None
     return {"model": row.model, "sha256": row.sha256, "since": row.at.isoformat()}
+
+
+def _shadow(release: Release | None) -> dict[str, Any] | None:
+    return {"release": f"v{release.number}"} if release else None
 
 
 def _waiting(one: Waiting | None) -> dict[str, Any] | None:

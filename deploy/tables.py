@@ -26,6 +26,8 @@ def status(found: Mapping[str, Any]) -> str:
         *[_replica(one) for one in found["replicas"]],
         *_run(found["run"]),
     ]
+    if shadow := found["shadow"]:
+        lines.insert(1, f"shadow    {shadow['release']}, shown to nobody: `mynah shadow`")
     if trial := found["canary"]:
         some = f"{trial['release']}, {trial['share']:.0%} of new threads: {trial['so_far']}"
         lines.insert(1, f"canary    {some}")
@@ -72,6 +74,10 @@ def releases(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _state(one: Mapping[str, Any]) -> str:
+    return _own_state(one) + (", shadow" if one["shadow"] else "")
+
+
+def _own_state(one: Mapping[str, Any]) -> str:
     if one["other_base"]:
         return "for another base"
     if 0 < one["share"] < 1:

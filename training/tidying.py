@@ -25,7 +25,7 @@ log = logging.getLogger("mynah.tidying")
 GRACE = timedelta(days=7)  # since it was last of use to anybody
 UNFINISHED = timedelta(days=1)  # a publishing that was killed; it takes seconds
 GONE = ".gone-"
-REMOVED = "adapter.files_removed"  # in the audit, with the adapter as its subject
+REMOVED = audit.FILES_REMOVED
 
 
 def tidy(engine: Engine, adapters_dir: Path, named: Collection[str]) -> list[str]:
@@ -80,8 +80,8 @@ def _is_wanted(session: Session, name: str) -> bool:
     for release in session.exec(select(Release).where(Release.adapter_id == adapter.id)).all():
         if rollouts.was_live(session, release):
             return True
-        if (row := rollouts.newest_row(session, release)) is not None:
-            latest.append(row.at)
+        if (at := rollouts.last_used(session, release)) is not None:
+            latest.append(at)
     return (
         max(latest) > now() - GRACE or _has_passed(session, adapter) or _in_work(session, adapter)
     )

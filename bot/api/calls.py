@@ -20,10 +20,11 @@ from typing import Protocol
 from sqlalchemy import Engine, delete
 from sqlmodel import Session, col, select
 
-from bot.answering import CUT_SHORT, Answering, Promising, Show
+from bot.answering import Answering, Promising
 from bot.api import allowance
 from bot.api.errors import ApiError, unanswered
 from bot.api.reading import Asked
+from bot.composing import CUT_SHORT, Show
 from bot.dispatcher import Later
 from bot.prompt import Turn
 from bot.pump import LostClaim, hold
@@ -63,6 +64,7 @@ class Make(Protocol):
     def __call__(
         self, *, read_thread: Read, render: None, said: Callable[[], None],
         show: Callable[[Question], Show], cases: Promising, patience_s: float,
+        reread: Callable[[Question], bool],
     ) -> Answering: ...  # fmt: skip
 
 
@@ -182,7 +184,7 @@ class Calls:
         self._open: dict[int, Exchange] = {}
         self._answering = make(
             read_thread=self._read_thread, render=None, said=lambda: None, show=self._shown,
-            cases=NotSure(), patience_s=deadline_s / 3,
+            cases=NotSure(), patience_s=deadline_s / 3, reread=self._stands_alone,
         )  # fmt: skip
 
     async def begin(self, key: ApiKey, asked: Asked, name: str | None) -> Exchange:
@@ -269,6 +271,10 @@ class Calls:
 
     async def _read_thread(self, question: Question) -> Sequence[Turn]:
         return self._open[question.id or 0].asked.turns
+
+    def _stands_alone(self, question: Question) -> bool:
+        """Whether nothing was said before it: a thread is its caller's, and kept nowhere."""
+        return not self._open[question.id or 0].asked.turns
 
     def _shown(self, question: Question) -> Exchange:
         return self._open[question.id or 0]

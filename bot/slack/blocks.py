@@ -9,7 +9,7 @@ from typing import Any
 from slack_sdk.models.blocks import Block, ContextBlock, MarkdownBlock, MarkdownTextObject
 
 from bot import confidence
-from bot.answering import Reply
+from bot.composing import Reply
 from bot.grounding import grounded
 from bot.mrkdwn import approver, escape
 from bot.slack.markdown import PART_CHARS, safe, split, unsafe
@@ -48,6 +48,7 @@ you here, or the one that is linked
 • `/mynah rollback [now | v2]` – choose a version to go back to; `now`: at once to the one before
 • `/mynah promote [v3] [25%]`, `/mynah discard [v3]` – what passed and waits for an admin; \
 with a share, try any version on so many of new threads
+• `/mynah shadow [v3 | off]` – record what a version would have said, shown to nobody, and compare
 • `/mynah pause` – train nothing and let nothing go live until `/mynah resume`; I still answer
 • `/mynah help` – this"""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,16 +12,20 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from bot import shadowing
 from bot.abstaining import Abstaining
 from bot.answering import Answering
 from bot.api.calls import Calls
 from bot.cases import Cases
+from bot.composing import Composing
 from bot.knowing import Knowing
 from bot.memory import Memory
+from bot.prompt import Turn
 from bot.recognising import Recognising
 from bot.routing import Router
 from bot.settings import BotSettings
-from bot.slack import blocks, case_card
+from bot.shadowing import Shadowing
+from bot.slack import blocks, case_card, shadows
 from bot.slack.aftermath import Aftermath
 from bot.slack.agent import Agent
 from bot.slack.citing import Citing
@@ -44,7 +49,9 @@ from bot.slack.thumbs import Thumbs
 from bot.slack.why import Why
 from bot.slack.windows import Windows
 from bot.slack.workspace import Identity, Workspace
-from bot.store.schema import Case, InboxEvent
+from bot.sparing import SpareTime
+from bot.store.callers import is_caller
+from bot.store.schema import Case, InboxEvent, Question
 from bot.waiting import Waiting
 from bot.watching import Watch
 
@@ -63,6 +70,7 @@ class Shared:
     said: Callable[[], None]  # something was stored for the outbox
     forget: Callable[[Session, str], None]  # erases a workspace's token
     watch: Watch = field(default_factory=Watch)
+    spare: SpareTime = field(default_factory=SpareTime)
 
 
 class Desk:
@@ -102,15 +110,24 @@ class Desk:
         )
         self.commands = Commands(
             engine, roles, why, admin_channel=settings.admin_channel, said=shared.said,
-            more=decisions.commands,
+            more={**decisions.commands, "shadow": shadows.command(settings.admin_channel)},
         )  # fmt: skip
         knowing = Knowing(engine)
+        memory = shared.memory if settings.memory else None
+        abstaining = Abstaining(engine) if settings.unsure == "auto" else None
         answering = partial(
-            Answering, engine, shared.memory if settings.memory else None, shared.router,
-            abstaining=Abstaining(engine) if settings.unsure == "auto" else None,
-            knowing=knowing, recognising=Recognising(shared.memory, shared.router, knowing),
-            quote=settings.quote, max_tokens=settings.max_tokens,
+            Answering, engine, memory, shared.router, abstaining=abstaining, knowing=knowing,
+            recognising=Recognising(shared.memory, shared.router, knowing),
+            quote=settings.quote, max_tokens=settings.max_tokens, spare=shared.spare,
         )  # fmt: skip
+        # It recognises by itself: a server that is slow for it is not left alone for the answers.
+        composing = Composing(
+            engine, memory, shared.router, read_thread=self._read_again, abstaining=abstaining,
+            promise=lambda _: "", knowing=knowing,
+            recognising=Recognising(shared.memory, shared.router, knowing),
+            quote=settings.quote, max_tokens=settings.max_tokens, patience_s=math.inf,
+        )  # fmt: skip
+        self.shadowing = Shadowing(engine, composing, shared.spare)
         citing = Citing(engine, workspace, roles)
         self.answering = answering(
             read_thread=self.messages.read_thread, render=blocks.answer, said=shared.said,
@@ -163,10 +180,16 @@ class Desk:
         elif row.kind == "question":
             async with self._agent.thinking(row):
                 await self.answering.handle(row)
+        elif row.kind == shadowing.KIND:
+            await self.shadowing.handle(row)
         elif row.kind != "event":
             await self.listeners.handle(row)
         elif on_event := self._events.get(row.payload["event"]["type"]):
             await on_event(row)
+
+    async def _read_again(self, question: Question) -> Sequence[Turn]:
+        """The thread of an answered question; another system's was its caller's to keep."""
+        return () if is_caller(question.channel) else await self.messages.read_thread(question)
 
     async def _opened(self, row: InboxEvent) -> None:
         tab = row.payload["event"].get("tab")

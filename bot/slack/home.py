@@ -250,6 +250,7 @@ def _facts(session: Session, team_id: str, found: Sequence[tuple[Linked, int]]) 
     state += [f"*Live:* {reports.name(view)}" for view in views if view.live]
     state += reports.learned(session, team_id, next((view for view in views if view.live), None))
     state += reports.canary_line(session, team_id)
+    state += reports.shadow_line(session, team_id)
     return Board(
         answered={days: tallies.answered(session, team_id, days) for days in DAYS},
         rates=[Rate(reports.name(view), rated[view.number]) for view in views[:RATED]],

@@ -18,7 +18,7 @@ from bot.slack.aftermath import Aftermath
 from bot.slack.follow_ups import FollowUps
 from bot.slack.metadata import is_aside
 from bot.slack.workspace import Message, Workspace
-from bot.store import answers
+from bot.store import answers, shadows
 from bot.store.database import reading, transaction
 from bot.store.once import insert_once
 from bot.store.schema import Answer, Example, InboxEvent, Question, now
@@ -173,6 +173,7 @@ def _delete(
     for table, values in ((Question, gone | {"text": ""}), (Answer, gone)):
         here = (col(table.team_id) == team_id, col(table.channel) == channel)
         session.execute(update(table).where(*here, col(table.ts) == ts).values(values))
+    shadows.forget_message(session, team_id, channel, ts)
     forgotten = examples.forget_message(session, team_id, channel, ts)
     cases.forget_message(session, team_id, channel, ts)
     question = session.exec(_question(team_id, channel, ts)).first()
@@ -198,6 +199,7 @@ def _edit(
     if question is not None and question.text != text:
         question.text, question.deleted_at = text, None
         session.add(question)
+        shadows.forget_message(session, team_id, channel, ts)
         _answer_again(session, question, event_id)
     return examples.forget_message(
         session, team_id, channel, ts, reads=text, before=before, keep=keep

@@ -32,6 +32,7 @@ def status(session: Session, team_id: str) -> str:
         *_base(session),
         f"*Memory:* {count} approved answer{'' if count == 1 else 's'}",
         *canary_line(session, team_id),
+        *shadow_line(session, team_id),
         *learned(session, team_id, live),
         f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
@@ -123,6 +124,8 @@ def _line(view: ReleaseView, waits: int | None) -> str:
         state = "waits for an admin"
     if 0 < view.share < 1:
         state = f"canary, {view.share:.0%} of new threads"
+    if view.shadow:
+        state += ", the shadow"
     since = f"since {_at(view)} by {person(escape(view.by))}"
     return f"• {name(view)}: {state}, {_score(view)}, {since}"
 
@@ -155,6 +158,12 @@ def canary_line(session: Session, team_id: str) -> list[str]:
     view = next(one for one in rule.history(session, team_id) if one.number == found.number)
     share = f"{view.share:.0%} of new threads"
     return [f"*Canary:* {name(view)}, {share} since {_at(view)}: {found.so_far}"]
+
+
+def shadow_line(session: Session, team_id: str) -> list[str]:
+    """A line: the release that answers for the record alone; none where none does."""
+    found = next((view for view in rule.history(session, team_id) if view.shadow), None)
+    return [f"*Shadow:* {name(found)}, shown to nobody: `/mynah shadow`"] if found else []
 
 
 def _at(view: ReleaseView) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import Session, col, select
@@ -25,6 +25,7 @@ class ReleaseView:
     rolled_back: bool  # somebody went back from it to an earlier one, at any time
     score: float | None  # `figures["score"]` of its newest evaluation
     other_base: bool = False  # trained on another base model than is served: it cannot answer now
+    shadow: bool = False  # it answers for the record alone
 
 
 def history(session: Session, team_id: str) -> list[ReleaseView]:
@@ -36,8 +37,10 @@ def history(session: Session, team_id: str) -> list[ReleaseView]:
     shares = {canary.release_id: canary.share} if canary else {}
     shares[live.release_id] = 1
     rows = select(Release).where(Release.team_id == team_id).order_by(col(Release.number).desc())
-    left = _rolled_back(session, team_id)
-    return [_view(session, release, shares, left) for release in session.exec(rows)]
+    left, shadow = _rolled_back(session, team_id), rollouts.shadow_row(session, team_id)
+    views = [_view(session, release, shares, left) for release in session.exec(rows)]
+    of_shadow = None if shadow is None else session.get_one(Release, shadow.release_id).number
+    return [replace(view, shadow=view.number == of_shadow) for view in views]
 
 
 def earlier_live(session: Session, team_id: str) -> list[ReleaseView]:

@@ -2,18 +2,21 @@
 
 Rollout rows are append-only. The newest row of a team with share 1 says what is live; the newest
 with a share between 0 and 1 that came after it is a canary, until a later row of the same release
-ends that.
+ends that. The newest row SHADOW names the shadow, likewise until a later row of the same release;
+the rows of shadowing say nothing else about it.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.store import bases
-from bot.store.schema import Release, Rollout, RolloutAction
+from bot.store.schema import SHADOWING, Release, Rollout, RolloutAction
 
 
 def live_row(session: Session, team_id: str) -> Rollout | None:
@@ -32,6 +35,23 @@ def canary_row(session: Session, live: Rollout) -> Rollout | None:
     return None if session.exec(ended.limit(1)).first() else newest
 
 
+def shadow_row(session: Session, team_id: str) -> Rollout | None:
+    """The row of the release that answers for the record alone, if any."""
+    last = last_shadow_row(session, team_id)
+    if last is None:
+        return None
+    ended = _newest_first(team_id).where(
+        Rollout.release_id == last.release_id, col(Rollout.id) > last.id
+    )
+    return None if session.exec(ended.limit(1)).first() else last
+
+
+def last_shadow_row(session: Session, team_id: str) -> Rollout | None:
+    """The same, also when that is over."""
+    rows = _newest_first(team_id).where(Rollout.action == RolloutAction.SHADOW)
+    return session.exec(rows.limit(1)).first()
+
+
 def open_candidates(session: Session, team_id: str) -> list[Release]:
     """Releases on trial with share 0: neither promoted nor discarded since they were added."""
     rows = (
@@ -46,9 +66,15 @@ def open_candidates(session: Session, team_id: str) -> list[Release]:
 
 
 def newest_row(session: Session, release: Release) -> Rollout | None:
-    """What last happened to the release itself."""
-    rows = _newest_first(release.team_id).where(Rollout.release_id == release.id).limit(1)
-    return session.exec(rows).first()
+    """What last happened to the release itself, but for shadowing."""
+    own = Rollout.release_id == release.id, col(Rollout.action).not_in(SHADOWING)
+    return session.exec(_newest_first(release.team_id).where(*own).limit(1)).first()
+
+
+def last_used(session: Session, release: Release) -> datetime | None:
+    """When something last happened to the release, whatever it was."""
+    rows = select(func.max(Rollout.at)).where(Rollout.release_id == release.id)
+    return session.exec(rows).one()
 
 
 def never_rolled_back(session: Session, team_id: str, before: int) -> Release | None:
@@ -116,6 +142,8 @@ def wanted(session: Session, team_id: str) -> set[int]:
     number = session.get_one(Release, leaving.release_id).number
     fallback = never_rolled_back(session, team_id, number)
     ids = {id_of(release) for release in open_candidates(session, team_id)}
+    if (shadow := shadow_row(session, team_id)) is not None:
+        ids.add(shadow.release_id)
     return ids | in_use(session, live) | ({id_of(fallback)} if fallback else set())
 
 
@@ -137,4 +165,5 @@ def _superseded() -> ColumnElement[bool]:
         col(later.team_id) == Rollout.team_id,
         col(later.release_id) == Rollout.release_id,
         col(later.id) > Rollout.id,
+        col(later.action).not_in(SHADOWING),
     )

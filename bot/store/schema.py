@@ -146,7 +146,7 @@ class InboxEvent(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     team_id: str
     event_id: str
-    kind: str  # "event", "command", "action", "view", "shortcut"
+    kind: str  # "event", "command", "action", "view", "shortcut"; own: "question", "shadow"
     lane: str
     payload: dict[str, Any] = _json()
     status: Status = _choice(Status, default=Status.WAITING)
@@ -675,6 +675,13 @@ class RolloutAction(StrEnum):
     ROLL_BACK = "roll_back"
     DISCARD = "discard"  # a candidate that the gate or an admin refused: off the replicas
     REBASE = "rebase"  # what was live was trained on another base model than is served now
+    # Answers, after the live one and for the record alone, what people asked. It stays whatever it
+    # was besides: a candidate still waits.
+    SHADOW = "shadow"
+    SHADOW_END = "shadow_end"
+
+
+SHADOWING = (RolloutAction.SHADOW, RolloutAction.SHADOW_END)
 
 
 class Rollout(SQLModel, table=True):
@@ -703,6 +710,30 @@ class ThreadRelease(SQLModel, table=True):
     channel: str = Field(primary_key=True)
     thread_ts: str = Field(primary_key=True)
     release_id: int = Field(foreign_key="release.id")
+
+
+class ShadowAnswer(SQLModel, table=True):
+    """What the shadow would have said beside an answer that was shown. No asker ever reads it.
+
+    The row is written with the shown answer; its words come later, or `dropped` says why they never
+    do. It is deleted when either of them has to be forgotten.
+    """
+
+    __tablename__ = "shadow_answer"
+    __table_args__ = (Index("shadow_answer_release", "release_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str
+    question_id: int = Field(foreign_key="question.id", index=True)
+    answer_id: int = Field(foreign_key="answer.id", unique=True)  # the one that was shown
+    release_id: int = Field(foreign_key="release.id")  # the shadow
+    adapter: str | None = None  # what said it; None: the base model
+    text: str = _long_text()  # "" where it is not sure, as what it would have said is kept nowhere
+    mode: AnswerMode | None = _choice(AnswerMode, default=None, nullable=True)  # None: not made
+    confidence: float | None = None  # as in Answer
+    example_id: int | None = Field(default=None, foreign_key="example.id", index=True)
+    dropped: str | None = _long_text(None)
+    made_at: datetime | None = _later()
 
 
 class Replica(SQLModel, table=True):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
@@ -121,9 +121,9 @@ def _check_there(url: str) -> None:
 
 
 def _stuck(session: Session) -> Iterator[Said]:
-    for name, table, born in _QUEUES:
+    for name, table, born, urgent in _QUEUES:
         waiting = text(f"{table.__tablename__}.status IN ('waiting', 'claimed')")
-        rows = select(func.count(), func.min(born)).select_from(table).where(waiting)
+        rows = select(func.count(), func.min(born)).select_from(table).where(waiting, urgent)
         count, oldest = session.execute(rows).one()
         if oldest is not None and oldest < now() - STUCK:
             why = session.scalar(
@@ -141,7 +141,7 @@ def _long(time: timedelta) -> str:
 
 
 def _given_up(session: Session) -> Iterator[Said]:
-    for name, table, _ in _QUEUES:
+    for name, table, _, _ in _QUEUES:
         failed = text(f"{table.__tablename__}.status = 'failed'")
         lately = select(func.count()).select_from(table).where(failed)
         count = session.scalar(lately.where(col(table.finished_at) > now() - LATELY)) or 0
@@ -150,9 +150,10 @@ def _given_up(session: Session) -> Iterator[Said]:
             yield warning(found, "the bot's log says why, at level ERROR")
 
 
-_QUEUES: tuple[tuple[str, Any, Any], ...] = (
-    ("inbox", InboxEvent, col(InboxEvent.received_at)),
-    ("outbox", OutboxMessage, col(OutboxMessage.created_at)),
+# A shadow's answers may wait for hours: nobody waits for them.
+_QUEUES: tuple[tuple[str, Any, Any, Any], ...] = (
+    ("inbox", InboxEvent, col(InboxEvent.received_at), col(InboxEvent.kind) != "shadow"),
+    ("outbox", OutboxMessage, col(OutboxMessage.created_at), true()),
 )
 
 

@@ -69,6 +69,27 @@ def discard(
     show({"discarded": name}, json_, f"{name} was discarded")
 
 
+def shadow(
+    release: Annotated[
+        str | None, typer.Argument(help="E.g. v3, or off; else how it does so far.")
+    ] = None,
+    team: Team = None,
+    json_: Json = False,
+) -> None:
+    """Record what a release would have said, shown to nobody, and compare it with what was."""
+    from deploy import facts, shadowing
+
+    number = None if release == "off" else _number(release)
+    with store(write=release is not None) as session:
+        team_id = facts.one_team(session, team)
+        if release is None:
+            found = shadowing.report(session, team_id)
+        else:
+            found = shadowing.change(session, team_id, number)
+            tell_admins(session, team_id, shadowing.news(found))
+    show(found, json_, shadowing.text(found))
+
+
 def pin(
     question: Annotated[str, typer.Argument(help="What every candidate is asked.")],
     must: Annotated[str, typer.Option(help="What its answer must hold, e.g. a number.")],

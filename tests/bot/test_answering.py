@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bot import examples, feedback, releases
-from bot.answering import NO_WORDS, TOO_MUCH, Answering, Reply
+from bot.answering import Answering
+from bot.composing import NO_WORDS, TOO_MUCH, Reply
 from bot.dispatcher import InLine, Later
 from bot.embedder import open_embedder
 from bot.knowing import Knowing

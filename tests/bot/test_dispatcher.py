@@ -37,11 +37,12 @@ def stored(engine: Engine) -> list[InboxEvent]:
 
 @asynccontextmanager
 async def running(
-    engine: Engine, handlers: Mapping[str, Handler], lease_s: float = 5, owner: str = "one"
-) -> AsyncIterator[Dispatcher]:
+    engine: Engine, handlers: Mapping[str, Handler], lease_s: float = 5, owner: str = "one",
+    when: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[Dispatcher]:  # fmt: skip
     """A dispatcher at work; what is under way at the end is cancelled."""
     dispatcher = Dispatcher(
-        engine, handlers, asyncio.Event(), owner=owner, teams=TEAM, lease_s=lease_s
+        engine, handlers, asyncio.Event(), owner=owner, teams=TEAM, lease_s=lease_s, when=when
     )
     task = asyncio.create_task(dispatcher.run())
     try:
@@ -81,6 +82,26 @@ async def test_rows_of_a_lane_come_one_by_one_in_order(store: Engine) -> None:
         free.set()
         await until(lambda: all_done(store))
     assert began.index("a2") == 2
+
+
+async def test_nothing_is_claimed_while_something_else_comes_first(engine: Engine) -> None:
+    """As often as it looks: what is to come later is left as it is, and comes then."""
+    looked: list[bool] = []
+    free = False
+
+    def when() -> bool:
+        looked.append(free)
+        return free
+
+    async def handle(event: InboxEvent) -> None:
+        pass
+
+    deliver(engine, ("a", "a1"))
+    async with running(engine, {"event": handle}, when=when):
+        await until(lambda: len(looked) > 1)
+        assert [row.attempts for row in stored(engine)] == [0]
+        free = True
+        await until(lambda: all_done(engine))
 
 
 async def test_later_waits_without_end(engine: Engine) -> None:

@@ -148,6 +148,7 @@ def test_queues_tell_their_length_and_age(store: Engine, counting: Census) -> No
         for kind, status in (
             ("question", Status.WAITING),
             ("question", Status.CLAIMED),
+            ("shadow", Status.WAITING),
             ("event", Status.DONE),
             ("event", Status.FAILED),
         ):
@@ -160,6 +161,7 @@ def test_queues_tell_their_length_and_age(store: Engine, counting: Census) -> No
     assert counted(counting, "queue_length") == {
         ("deliveries",): 0,
         ("questions",): 2,
+        ("shadows",): 1,
         ("outbox",): 1,
     }
     ages = counted(counting, "queue_age_seconds")

@@ -186,7 +186,7 @@ async def test_what_staff_find_wrong_is_known_no_more(house: House) -> None:
 async def test_a_close_match_is_quoted_all_the_same(house: House) -> None:
     """Knowing changes what is generated, never what is quoted."""
     house.measured()
-    house.desk.answering._quote = True
+    house.desk.answering._composing._quote = True
     assert await house.ask() == (AnswerMode.QUOTED, [])
 
 

@@ -322,7 +322,7 @@ async def test_without_memory_the_weights_say_what_they_know(house: House) -> No
     """With MYNAH_MEMORY=off nothing else could."""
     house.trained(*house.facts)
     house.said = {(NAME, False): SPILT, (BASE, False): "I cannot tell."}
-    house.desk.answering._memory = None
+    house.desk.answering._composing._memory = None
     answer = await house.ask(PAINTER)
     assert (answer.text, answer.adapter) == (SPILT, NAME)
 

@@ -189,6 +189,10 @@ def _stuck(session: Session) -> None:
             error="error 3: KeyError",
         )
     )  # fmt: skip
+    # For this one nobody waits.
+    session.add(
+        InboxEvent(team_id=TEAM, event_id="s", kind="shadow", lane="s", received_at=LONG_AGO)
+    )
 
 
 def _given_up(session: Session) -> None:

@@ -110,11 +110,18 @@ def _open(engine: Engine, file: AdapterFile) -> None:
     candidate(engine, file)
 
 
-@pytest.mark.parametrize("use", [_once_live, _passed, _in_work, _open])
+def _shadow(engine: Engine, file: AdapterFile) -> None:
+    _discarded(engine, file)
+    with transaction(engine) as session:
+        releases.start_shadow(session, TEAM, 2, by="U0ADMIN")
+
+
+@pytest.mark.parametrize("use", [_once_live, _passed, _in_work, _open, _shadow])
 def test_what_somebody_may_want_stays(
     engine: Engine, adapters_dir: Path, file: AdapterFile, base: Path, use: Use
 ) -> None:
-    """What one can roll back to or promote, what a run goes on from, and an open candidate."""
+    """What one can roll back to or promote, what a run goes on from, an open candidate, and
+    the shadow."""
     use(engine, file)
     age(engine, adapters_dir)
     assert tidy(engine, adapters_dir, set()) == []

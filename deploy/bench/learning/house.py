@@ -15,7 +15,8 @@ from typing import Any, Self, cast
 from sqlmodel import Session, select
 
 from bot import releases
-from bot.answering import Answering, Reply
+from bot.answering import Answering
+from bot.composing import Reply
 from bot.embedder import Embedder
 from bot.knowing import Knowing
 from bot.memory import Match, Memory

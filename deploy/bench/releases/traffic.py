@@ -12,7 +12,7 @@ from statistics import fmean
 
 from sqlmodel import select
 
-from bot.answering import CUT_SHORT
+from bot.composing import CUT_SHORT
 from bot.prompt import build
 from bot.store.database import reading
 from bot.store.schema import Answer, Question

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bot import releases
-from bot.answering import CUT_SHORT
 from bot.api.calls import UNSURE
+from bot.composing import CUT_SHORT
 from bot.embedder import open_embedder
 from bot.memory import Memory
 from bot.store.schema import Answer, AnswerExample, AnswerMode, OutboxMessage, Question

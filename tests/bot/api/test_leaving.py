@@ -9,7 +9,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from bot.answering import CUT_SHORT
+from bot.composing import CUT_SHORT
 from bot.store.schema import Answer, Question
 from tests.bot.api.conftest import Caller, asks
 from tests.bot.slack.house import House, until

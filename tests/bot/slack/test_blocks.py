@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering import Reply
+from bot.composing import Reply
 from bot.memory import Match
 from bot.slack import blocks
 from bot.slack.markdown import PART_CHARS
