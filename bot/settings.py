@@ -22,6 +22,8 @@ class StoreSettings(ServingSettings):
     database: SecretStr = Field(SecretStr(""), alias="DATABASE_URL")
     # What the house itself publishes stays in what is learned: addresses, domains, numbers.
     keep_contacts: Names = Field((), alias="MYNAH_KEEP_CONTACTS")
+    # With MYNAH_TRAIN_ALONE: for so long at most the servers rest for one run.
+    rest_minutes: float = Field(120, alias="MYNAH_REST_MINUTES", gt=0)
 
     @field_validator("keep_contacts", mode="before")
     @classmethod
