@@ -38,6 +38,11 @@ class StoreSettings(ServingSettings):
         return contacts
 
     @property
+    def longest_rest(self) -> float:
+        """For how many minutes at most servers rest for a run; 0: they never do."""
+        return self.rest_minutes if self.train_alone else 0
+
+    @property
     def database_url(self) -> str:
         """The database's URL; SQLite under the data directory unless set."""
         return (

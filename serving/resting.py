@@ -1,7 +1,7 @@
 """One device for both: the servers of a machine rest while a training has it to itself.
 
 Two files in the data directory tell who. Each counts while a living process holds the kernel's lock
-on it (flock(2)): whoever dies, by whatever, has given it up. So nothing has to be refreshed, nothing
+on it (flock(2)): whoever dies, by whatever, has given it up. Nothing has to be refreshed, nothing
 goes stale, and a training begins only where no server is, and the other way round.
 
 rest.json    why a training wants the device, and until when; locked by that training
@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 WISH, DEVICE = "rest.json", "device.lock"
 HERE = ("127.0.0.1", "localhost", "::1")
 POLL_S = 0.5
+RESTS = "rests: "  # so begins what is noted of a server that does
 # A training that has not ended by then is ended by the worker; where not even that lives, a server
 # tries a little later whether there is room for it.
 GRACE, LONGEST_GRACE = timedelta(minutes=1), timedelta(minutes=3)

@@ -102,7 +102,7 @@ class Desk:
         )
         self.commands = Commands(
             engine, roles, why, admin_channel=settings.admin_channel, said=shared.said,
-            more=decisions.commands,
+            more=decisions.commands, rest_minutes=settings.longest_rest,
         )  # fmt: skip
         knowing = Knowing(engine)
         answering = partial(
