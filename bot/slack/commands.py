@@ -63,8 +63,8 @@ class Outcome:
 
 Act = Callable[[Session, Call], Outcome]
 RESTING = (
-    "While it trains, {minutes:g} minutes at most, no model answers: approved answers are given where "
-    "one fits, and the other questions wait."
+    "While it trains, {minutes:g} minutes at most, no model answers: approved answers are given "
+    "where one fits, and the other questions wait."
 )
 
 
