@@ -271,11 +271,11 @@ async def test_a_server_that_rests_is_in_no_trouble(
         device.close()
         await look(fleet, engine)
         assert replica(engine).error == "starts again after a rest"
-        assert fleet.resting
+        rested = fleet.resting
         fake_vllm.up()
         await look(fleet, engine)
         assert (replica(engine).healthy, replica(engine).error) == (True, None)
-        assert not fleet.resting
+        assert (rested, fleet.resting) == (True, False)
         assert said(engine) == []
         fake_vllm.down()
         await look(fleet, engine)
