@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -208,6 +209,19 @@ async def test_servers_have_it_together_and_a_training_alone(tmp_path: Path) -> 
     assert asked(tmp_path) is None
     other.give()
     (await alone(tmp_path, Rest("run 7 trains", soon()), within_s=0.1)).close()
+
+
+async def test_a_training_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    """Of a process that ends, the kernel closes one file after the other: a wish that is gone is no
+    room yet."""
+    device = os.open(tmp_path / DEVICE, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(device, fcntl.LOCK_EX)
+    taking = asyncio.create_task(Share(tmp_path).take(print))
+    await asyncio.sleep(3 * resting.POLL_S)
+    assert not taking.done()
+    os.close(device)
+    async with asyncio.timeout(WITHIN_S):
+        await taking
 
 
 async def test_a_wish_counts_while_its_writer_lives(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from serving import resting
 from serving.resting import Share
 from tests.fake_vllm import FakeVllm
 from tests.training.stage import TEAM, kept, teach, worker_settings
+from training.failures import GoOn
 from training.runner import Runner
 from training.settings import WorkerSettings
 
@@ -96,8 +97,9 @@ def notes(settings: WorkerSettings) -> list[str]:
 async def test_one_rest_for_all_that_needs_the_device(
     engine: Engine, settings: WorkerSettings, fake_vllm: FakeVllm
 ) -> None:
-    """Each recipe is trained and compared while no server answers, in one rest; then the server is
-    back, measures what came of it, and the best is released. The run's message says who waits."""
+    """Each recipe is trained and compared while no server answers, in one rest; then that process
+    ends, the server is back, what came of it is measured, and the best is released. The run's
+    message says who waits."""
     settings.recipe = "sft,sdft"
     server = Server(settings.data_dir, fake_vllm)
     async with server.kept():
@@ -108,6 +110,8 @@ async def test_one_rest_for_all_that_needs_the_device(
         "train sft, alone",
     ]  # fmt: skip
     assert server.rests == 1
+    log = (settings.data_dir / "logs" / "run-1.log").read_text()
+    assert log.count(str(GoOn.__doc__)) == 1
     with reading(engine) as session:
         assert len(session.exec(select(Evaluation)).all()) == 2
         said = " ".join(row.payload["text"] for row in session.exec(select(OutboxMessage)))
