@@ -4,7 +4,7 @@ ARGS ?=
 RUN = .venv/bin/python -m
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train bench-canary bench-faults bench-releases sweep test test-fast test-slow check format format-page setup clean
+.PHONY: demo play screenshots storm bench bench-page bench-memory bench-cycle bench-learning bench-train bench-canary bench-faults bench-releases gpu-check sweep test test-fast test-slow check format format-page setup clean
 
 demo: setup  ## the whole loop, from the first question to the roll back (ARGS="--facts 12": a short one)
 	@.venv/bin/mynah demo $(ARGS)
@@ -44,6 +44,9 @@ bench-canary: setup  ## how often a release on trial is wronged, and how soon a 
 
 bench-releases: setup  ## loads, changes of what is live under load, roll backs, servers killed; real vLLM
 	@$(RUN) deploy.bench.releases $(ARGS)
+
+gpu-check:  ## serving and training on this machine's GPU, in an environment of yours (PYTHON=…)
+	@HF_HUB_OFFLINE=0 $(PYTHON) -m deploy.gpu_check $(ARGS)
 
 sweep: setup  ## hyper-parameters on the demo's facts, with torch alone (ARGS="--set lr=5e-4,1e-3 --seeds 0,1")
 	@$(RUN) deploy.sweep $(ARGS)

@@ -69,6 +69,7 @@ class Reply:
     needed: float | None = None  # of a withheld answer: the confidence that it did not reach
     hint: str | None = None  # the address of an answer to something like it, which was not used
     began: bool = False  # whether people have read some of it while it was written
+    wrote: Completion | None = None  # what a model said, where it comes of that
 
 
 @dataclass(frozen=True)
@@ -298,7 +299,8 @@ class Answering:
             log.info("%s does not say example %s", task.adapter or BASE, match.example_id)
             return None
         mode = AnswerMode.OPEN_BOOK if note else AnswerMode.KNOWN
-        return Reply(text, mode, task.release, task.adapter, completion.mean_logprob, match)
+        confidence = completion.mean_logprob
+        return Reply(text, mode, task.release, task.adapter, confidence, match, wrote=completion)
 
     async def _generate(self, task: _Task, match: Match | None) -> Reply:
         turns = await self._read_thread(task.question)
@@ -313,7 +315,7 @@ class Answering:
             task = replace(task, release=base, adapter=None)
             completion, on_base = await self._ask(task, turns, note, growing)
         text, confidence = _whole(completion), completion.mean_logprob
-        reply = Reply(text, mode, task.release, task.adapter, confidence, match)
+        reply = Reply(text, mode, task.release, task.adapter, confidence, match, wrote=completion)
         if on_base:
             base = await asyncio.to_thread(self._base_release, task.question.team_id)
             reply = replace(reply, release=base, adapter=None, awaited=task.release.number)
@@ -443,10 +445,13 @@ class Answering:
         return True
 
     def _store(self, session: Session, question: Question, reply: Reply) -> None:
+        wrote = reply.wrote
         answer = Answer(
             team_id=question.team_id, question_id=_id(question), text=reply.text, mode=reply.mode,
             release_id=_id(reply.release), adapter=reply.adapter, confidence=reply.confidence,
             threshold=reply.needed, channel=question.channel,
+            prompt_tokens=wrote.prompt_tokens if wrote else None,
+            completion_tokens=len(wrote.logprobs) if wrote else None,
         )  # fmt: skip
         session.add(answer)
         session.flush()

@@ -7,10 +7,11 @@ process hears of, and is `other` else.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from bot.timing import Generated
 from serving.client import BASE
@@ -47,6 +48,14 @@ class Figures:
         self._handled = self._counter(
             "handled", "Rows of a queue that were worked on, by what came of it", "queue", "outcome"
         )
+        self._room = self._gauge(
+            "server_room", "Questions that a server may be asked at a time; 0: left alone", "url"
+        )
+
+    def follow(self, rooms: Callable[[], Mapping[str, int]]) -> None:
+        """Tell how many questions each server may be asked at a time, by its URL."""
+        for url in rooms():
+            self._room.labels(url).set_function(partial(_room, rooms, url))
 
     def answered(self, team: str, mode: str, seconds: float) -> None:
         """A question was answered, so many seconds after it was stored."""
@@ -93,6 +102,13 @@ class Figures:
         about = f"{what} (of this process)"
         return Histogram(f"mynah_{name}", about, labels, buckets=buckets, registry=self.registry)
 
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"mynah_{name}", f"{what} (of this process)", labels, registry=self.registry)
+
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         about = f"{what} (of this process)"
         return Counter(f"mynah_{name}", about, labels, registry=self.registry)
+
+
+def _room(rooms: Callable[[], Mapping[str, int]], url: str) -> float:
+    return rooms()[url]

@@ -52,7 +52,7 @@ def promote(
         NothingWaits: none was named and none waits, or there is none of that number.
         Decided: it is live already, or was discarded.
         ReleaseError: it answers so many already.
-        NotProven, Paused: as `releases.promote`.
+        NotProven, OtherBase, Paused: as `releases.promote`.
     """
     before = releases.live(session, team_id).number
     one = deciding.waiting(session, team_id)
@@ -103,6 +103,7 @@ def _named(session: Session, team_id: str, number: int | None) -> Release:
     last = rollouts.newest_row(session, release) if release else None
     if release is None or last is None:
         raise NothingWaits(f"there is no release v{number}")
+    releases.check_base(session, release)  # what became of it before is not what hinders it
     if last.action is RolloutAction.DISCARD or releases.live(session, team_id) == release:
         raise Decided(release, last)
     return release

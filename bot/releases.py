@@ -38,6 +38,7 @@ __all__ = [
     "adapter_of",
     "add_candidate",
     "canary",
+    "check_base",
     "desired_adapters",
     "discard",
     "earlier_live",
@@ -165,7 +166,7 @@ def promote(
     out = rollouts.canary_row(session, row)
     if out is not None and (out.release_id, out.share) == (release.id, share):
         return out
-    _check_base(session, release)
+    check_base(session, release)
     _check_proven(session, release, by)
     return _write(
         session, release, RolloutAction.PROMOTE, share, by=by, reason=reason, replaces=row
@@ -285,11 +286,12 @@ def _target(session: Session, leaving: Release, number: int | None) -> Release:
         raise NothingToRollBackTo(f"v{number} is live already")
     if not rollouts.was_live(session, release):
         raise NoSuchRelease(f"v{number} was never live, so there is nothing to go back to")
-    _check_base(session, release)
+    check_base(session, release)
     return release
 
 
-def _check_base(session: Session, release: Release) -> None:
+def check_base(session: Session, release: Release) -> None:
+    """Raises OtherBase where the release's adapter does not fit the base model."""
     base = bases.newest(session)
     if base is None or bases.is_fit(session, rollouts.id_of(release)):
         return

@@ -185,6 +185,10 @@ class Router:
         """So many answers may be written at a time, by servers that have shown that they can."""
         return sum(one.breaker.room for one in self._servers if one.breaker.is_proved)
 
+    def rooms(self) -> dict[str, int]:
+        """So many questions each server may be asked at a time, by its URL; 0: left alone."""
+        return {one.url: one.breaker.room for one in self._servers}
+
     @property
     def pace_s(self) -> float:
         """The seconds from one answer to the next, while servers answer all they can."""
@@ -358,17 +362,20 @@ async def _in_time(
 
 
 async def _gather(stream: AsyncGenerator[Delta, None], grew: Grew | None) -> Completion:
-    text, reason = "", "stop"
+    text, reason, prompt_tokens = "", "stop", None
     logprobs: list[float] = []
     async with aclosing(stream):
         async for delta in stream:
             text += delta.text
             logprobs += delta.logprobs
             reason = delta.finish_reason or reason
+            if delta.prompt_tokens is not None:
+                prompt_tokens = delta.prompt_tokens
+                continue
             if grew is not None:
                 try:
                     await grew(Completion(text, tuple(logprobs), ""))
                 except Enough:
                     reason = "length"
                     break
-    return Completion(text, tuple(logprobs), reason)
+    return Completion(text, tuple(logprobs), reason, prompt_tokens)

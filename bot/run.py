@@ -110,6 +110,7 @@ async def run(settings: BotSettings) -> None:
             engine, clients, at_once=settings.at_once, silence_s=settings.silence_s,
             generated=watch.figures.generated,
         )  # fmt: skip
+        watch.figures.follow(router.rooms)
         waiting = Waiting(
             engine, router, teams=workspaces.served(), called=wakes.questions.set,
             rest_minutes=settings.longest_rest,

@@ -10,6 +10,7 @@ from bot.mrkdwn import escape
 from bot.store.run_view import RunView, Tried
 from bot.store.schema import RunStatus
 
+NO_WORKER = "no worker is running, so nothing is trained: start `mynah worker`"
 CANARY = "canary"  # what decides on one, where a person's id stands else
 TEXT_CHARS = 3900  # Slack refuses changes to much more
 CHANNEL = re.compile(r"(?<=\bworse in )channel ([CG][A-Z0-9]+)\b")  # as the gate names one

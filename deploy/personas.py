@@ -64,7 +64,7 @@ class Workspace:
                 channel=CHANNEL, ts=question_ts, include_all_metadata=True
             )
             for message in replies["messages"]:
-                if message.get("user") == BOT and "metadata" in message:
+                if message.get("user") == BOT and "release" in _receipt(message):
                     return _posted(question_ts, message)
             await asyncio.sleep(0.1)
         return None
@@ -113,8 +113,13 @@ class Workspace:
             (await http.post(f"{self.url}/_control/{action}", json=body)).raise_for_status()
 
 
+def _receipt(message: dict[str, Any]) -> dict[str, Any]:
+    """Empty for what is no answer: a notice has none."""
+    return dict(message.get("metadata", {}).get("event_payload", {}))
+
+
 def _posted(question_ts: str, message: dict[str, Any]) -> Posted:
-    receipt = message["metadata"]["event_payload"]
+    receipt = _receipt(message)
     return Posted(
         question_ts=question_ts,
         ts=message["ts"],

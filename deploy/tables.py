@@ -7,12 +7,11 @@ from typing import Any
 
 from bot.importing.pairs import printable
 from bot.redaction import PLACEHOLDER
-from bot.run_words import before_after, tried
+from bot.run_words import NO_WORKER, before_after, tried
 from bot.store.run_view import Tried
 from deploy.copies import Manifest
 
 SHOWN = 3  # answers of each kind
-NO_WORKER = "no worker is running, so nothing is trained: start `mynah worker`"
 
 
 def status(found: Mapping[str, Any]) -> str:

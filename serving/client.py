@@ -24,6 +24,7 @@ BASE = "base"  # the name under which every server serves the base model
 CONNECT_S = 5.0
 HEALTH_S = 5.0
 LOAD = "/v1/load_lora_adapter"
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 # What vLLM says with 400 when it has NaN for an answer, as if it were the request's fault.
 NOT_A_NUMBER = "not JSON compliant"
 # About the request itself. Any other status (a wrong key, too many requests, a proxy's time-out) is
@@ -74,15 +75,18 @@ class Delta:
     text: str
     logprobs: tuple[float, ...]
     finish_reason: str | None = None  # of the last one, as of a Completion
+    prompt_tokens: int | None = None  # told behind the last one
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A whole answer. `finish_reason` is "stop", or "length" when it was cut off."""
+    """A whole answer. `finish_reason` is "stop", or "length" when it was cut off; `prompt_tokens`
+    is None where the server did not tell."""
 
     text: str
     logprobs: tuple[float, ...]
     finish_reason: str
+    prompt_tokens: int | None = None
 
     @property
     def mean_logprob(self) -> float | None:
@@ -137,7 +141,7 @@ class VllmClient:
 
         Never retried: the caller knows whether somebody has seen the first words.
         """
-        body = _question(messages, model, max_tokens, temperature) | {"stream": True}
+        body = _question(messages, model, max_tokens, temperature) | STREAMED
         try:
             async with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
                 if response.is_error:
@@ -151,6 +155,8 @@ class VllmClient:
                             delta = Delta(said, _logprobs(choice), choice.get("finish_reason"))
                             if delta.text or delta.logprobs or delta.finish_reason:
                                 yield delta
+                        if (read := _prompt_tokens(event)) is not None:
+                            yield Delta("", (), prompt_tokens=read)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
@@ -165,9 +171,8 @@ class VllmClient:
         """Return the whole answer. A broken connection is tried once more: nothing was seen yet."""
         reply = await self._chat(_question(messages, model, max_tokens, temperature))
         choice = reply["choices"][0]
-        return Completion(
-            choice["message"]["content"] or "", _logprobs(choice), choice["finish_reason"] or "stop"
-        )
+        text, reason = choice["message"]["content"] or "", choice["finish_reason"] or "stop"
+        return Completion(text, _logprobs(choice), reason, _prompt_tokens(reply))
 
     async def score(
         self, messages: Sequence[ChatMessage], completion: str, *, model: str = BASE
@@ -360,6 +365,11 @@ def _render(messages: Sequence[ChatMessage], model: str, *, open_end: bool) -> d
         "temperature": 0.0,
         "add_generation_prompt": open_end,
     }
+
+
+def _prompt_tokens(said: Mapping[str, Any]) -> int | None:
+    told = (said.get("usage") or {}).get("prompt_tokens")
+    return told if isinstance(told, int) else None
 
 
 def _number(text: str) -> float | None:

@@ -226,6 +226,8 @@ class FakeVllm:
         reason = "length" if len(tokens) > limit else "stop"
         if body.get("stream"):
             lines = self._lines(body["model"], tokens[:limit], reason)
+            if (body.get("stream_options") or {}).get("include_usage"):
+                lines = _counting(lines, body, tokens[:limit])
             return StreamingResponse(lines, media_type="text/event-stream")
         reply = _whole(body, tokens[:limit], reason, self.logprob)
         if self.mute:
@@ -328,13 +330,31 @@ def _event(model: str, choice: dict[str, Any]) -> str:
 def _whole(body: dict[str, Any], tokens: list[str], reason: str, logprob: float) -> dict[str, Any]:
     message = {"role": "assistant", "content": "".join(tokens)}
     choice = {"index": 0, "message": message, "finish_reason": reason}
-    reply: dict[str, Any] = {"model": body["model"], "choices": [choice]}
+    usage = _usage(body, tokens)
+    reply: dict[str, Any] = {"model": body["model"], "choices": [choice], "usage": usage}
     if body.get("logprobs"):
         choice["logprobs"] = _logprobs(tokens, logprob)
     ids = [_token_id(token) for token in _prompt(body)]
     if body.get("return_token_ids"):
         reply["prompt_token_ids"] = ids
     return reply
+
+
+async def _counting(
+    lines: AsyncIterator[str], body: dict[str, Any], tokens: list[str]
+) -> AsyncIterator[str]:
+    """With what it came to, before the end."""
+    async for line in lines:
+        if line.startswith("data: [DONE]"):
+            chunk = {"model": body["model"], "choices": [], "usage": _usage(body, tokens)}
+            yield f"data: {json.dumps(chunk)}\n\n"
+        yield line
+
+
+def _usage(body: dict[str, Any], tokens: list[str]) -> dict[str, int]:
+    read = len(_prompt(body))
+    both = {"prompt_tokens": read, "completion_tokens": len(tokens)}
+    return both | {"total_tokens": read + len(tokens)}
 
 
 def _poisoned(body: dict[str, Any]) -> Response:

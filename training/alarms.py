@@ -1,4 +1,5 @@
-"""What admins must hear of: a server that answers nobody, a live adapter that no server has.
+"""What admins must hear of: a server that answers nobody, and when it is back; a live adapter that
+no server has.
 
 Nothing is rolled back for it: the adapter was proven, and what ails a server would ail another
 release as well. A server's trouble is said once, a missing adapter once a day.
@@ -16,11 +17,12 @@ from sqlmodel import Session, col, select
 from bot import mrkdwn, outbox, releases
 from bot.store import rollouts
 from bot.store.database import reading, transaction
-from bot.store.schema import Replica, Team, now
+from bot.store.schema import OutboxMessage, Replica, Team, now
 from serving.settings import name_of
 from training.settings import WorkerSettings
 
 MOST_CHARS = 500  # of what a server said
+SERVER = "server:"  # begins the key of a word about one: since when, and its URL
 
 
 class Alarm(NamedTuple):
@@ -62,7 +64,7 @@ class Alarms:
                 for one in found:
                     outbox.say(
                         session, team_id=one.team_id, key=one.key, channel=one.channel,
-                        payload={"text": f":warning: {one.text}"},
+                        payload={"text": one.text},
                     )  # fmt: skip
 
     def _found(
@@ -74,7 +76,9 @@ class Alarms:
         for team_id in session.exec(select(Team.team_id)).all():
             channel = name_of(team_id, self._settings.admin_channel)
             if channel:
-                texts = [*self._servers(rows, silent), *self._adapter(session, team_id, rows)]
+                troubles = [*self._servers(rows, silent), *self._adapter(session, team_id, rows)]
+                texts = [(key, f":warning: {text}") for key, text in troubles]
+                texts += _back(session, team_id, [row for row in rows if row.url not in silent])
                 yield from (Alarm(team_id, channel, key, text) for key, text in texts)
 
     def _adapter(
@@ -107,10 +111,28 @@ class Alarms:
             if since is None or (row.url not in silent and now() - since < self._down):
                 continue
             yield (
-                f"server:{row.url}:{since.isoformat()}",
+                f"{SERVER}{since.isoformat()} {row.url}",
                 f"A model server is in trouble since {since:%H:%M} UTC: "
                 f"`{_plain(row.error or '')}`. "
                 "`mynah serve` starts it again by itself if it runs there.",
+            )
+
+
+def _back(session: Session, team_id: str, rows: Sequence[Replica]) -> Iterator[tuple[str, str]]:
+    """Of those servers that are well again the word, where their trouble was told."""
+    for row in rows:
+        told = select(OutboxMessage.key).where(
+            OutboxMessage.team_id == team_id,
+            col(OutboxMessage.key).startswith(SERVER),
+            col(OutboxMessage.key).endswith(f" {row.url}", autoescape=True),
+        )
+        last = session.exec(told.order_by(col(OutboxMessage.id).desc()).limit(1)).first()
+        if row.trouble_since is None and last is not None:
+            since = datetime.fromisoformat(last.removeprefix(SERVER).partition(" ")[0])
+            yield (
+                f"back:{last}",
+                f":white_check_mark: The model server at `{_plain(row.url)}` answers again; it was "
+                f"in trouble since {since:%H:%M} UTC.",
             )
 
 

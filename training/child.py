@@ -61,6 +61,7 @@ class Trainer:
                     "TOKENIZERS_PARALLELISM": "false",
                     **os.environ,
                     **environment(settings),
+                    "CUDA_VISIBLE_DEVICES": one_gpu(),
                     PARENT: str(os.getpid()),
                 },
                 stdin=asyncio.subprocess.DEVNULL,
@@ -96,6 +97,14 @@ class Trainer:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def one_gpu() -> str:
+    """The first GPU that this process sees, as a child's CUDA_VISIBLE_DEVICES.
+
+    A trainer that sees several hands each a step of its own, and only one of these is learned.
+    """
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
 
 
 def environment(settings: WorkerSettings) -> Mapping[str, str]:

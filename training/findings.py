@@ -39,6 +39,8 @@ _ENDS = {
     RunStatus.FAILED: "Run {run} failed{where}; nothing changed.",
     RunStatus.QUEUED: "Run {run} is queued.",
 }
+_ON_TRIAL = "Run {run} passed the gate, and v{number} answers {share:.0%} of new threads, on trial."
+_TAKEN_BACK = "Run {run} passed the gate, and v{number} was on trial; it answers nobody any more."
 _VERDICTS = {
     "pass": "Run {run} passed the gate.",
     "fail": "Run {run} did not pass the gate.",
@@ -118,6 +120,8 @@ def badge(report: RunReport) -> tuple[str, str]:
         "fail": ("Not released", "bad"),
         "unclear": ("Not enough to tell", "open"),
     }
+    if (words := _of_trial(report)) is not None:
+        return ("On trial", "open") if words is _ON_TRIAL else ("Taken back", "bad")
     if report.status in by_status:
         return by_status[report.status]
     return by_verdict.get(report.verdict or "", ("Under way", "open"))
@@ -125,10 +129,20 @@ def badge(report: RunReport) -> tuple[str, str]:
 
 def headline(report: RunReport) -> str:
     """How the run ended, or how far it is, in a sentence."""
-    words = _ENDS.get(report.status)
+    words = _of_trial(report) or _ENDS.get(report.status)
     if words is None:
         words = _VERDICTS.get(report.verdict or "", "Run {run} is under way{where}.")
-    return words.format(run=report.id, number=report.number, where=_where(report))
+    return words.format(
+        run=report.id, number=report.number, share=report.share, where=_where(report)
+    )
+
+
+def _of_trial(report: RunReport) -> str | None:
+    """How the release's trial stands or ended; None where there was none, or it went live."""
+    if report.share is not None and report.status is RunStatus.RELEASED:
+        return _ON_TRIAL
+    ended = report.status in (RunStatus.RELEASED, RunStatus.KEPT) and report.verdict == "pass"
+    return _TAKEN_BACK if ended and report.only_tried else None
 
 
 def reasons(report: RunReport) -> list[str]:

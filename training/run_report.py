@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session, col, select
 
-from bot.store.run_view import Tried, candidate, evaluation, id_of, tried
-from bot.store.schema import Adapter, Dataset, EvaluationQuestion, Run, RunStatus, Trial
+from bot.store import rollouts
+from bot.store.run_view import Tried, candidate, evaluation, id_of, share, tried
+from bot.store.schema import Adapter, Dataset, EvaluationQuestion, Release, Run, RunStatus, Trial
 from training.asked import Asked
 from training.curve import Curve
 
@@ -44,6 +45,8 @@ class RunReport(BaseModel):
     finished_at: datetime | None = None
     recipe: Mapping[str, Any] = {}
     number: int | None = None  # of the release of its adapter
+    share: float | None = None  # of new threads, while that release is a canary
+    only_tried: bool = False  # it was a canary, and never answered all
     counts: Mapping[str, Any] | None = None  # of the dataset
     dataset: str = ""  # its content hash
     adapter: Made | None = None
@@ -66,11 +69,17 @@ def read(session: Session, run: Run) -> RunReport:
         id=id_of(run), status=run.status, phase=run.phase, progress=run.progress,
         reasons=run.reasons, attempts=run.attempts, queued_at=run.queued_at,
         started_at=run.started_at, finished_at=run.finished_at, recipe=run.recipe,
-        number=release.number if release else None, counts=frozen.counts if frozen else None,
+        number=release.number if release else None, share=share(session, release),
+        only_tried=release is not None and _only_tried(session, release),
+        counts=frozen.counts if frozen else None,
         dataset=frozen.content_hash if frozen else "", adapter=_made(adapter) if adapter else None,
         curve=Curve.model_validate(run.curve), tried=_tried(session, run),
         trained_s=_trained_s(session, run), **_measured(session, run),
     )  # fmt: skip
+
+
+def _only_tried(session: Session, release: Release) -> bool:
+    return rollouts.answered(session, release) and not rollouts.was_live(session, release)
 
 
 def _tried(session: Session, run: Run) -> list[Tried]:

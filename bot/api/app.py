@@ -200,7 +200,7 @@ class EventStream(StreamingResponse):
             yield ApiError(500, "Something went wrong.", "internal_error").event()
             return
         if exchange.asked.usage:
-            yield telling.usage(exchange)
+            yield telling.usage(exchange, self._task.result())
         yield telling.DONE
 
 

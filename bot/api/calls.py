@@ -90,6 +90,8 @@ class Answered:
     confidence: float | None
     source: str | None  # the address of the approved message
     cut: bool
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class Exchange:
@@ -344,7 +346,8 @@ class Calls:
             answer=answer.id or 0, text=answer.text, mode=answer.mode, release=f"v{release}",
             adapter=answer.adapter, confidence=answer.confidence,
             source=await self._source(example_id) if example_id is not None else None,
-            cut=answer.text.endswith(CUT_SHORT),
+            cut=answer.text.endswith(CUT_SHORT), prompt_tokens=answer.prompt_tokens or 0,
+            completion_tokens=answer.completion_tokens or 0,
         )  # fmt: skip
 
     def _found(self, question_id: int) -> tuple[Answer, int, int | None] | None:

@@ -1,8 +1,8 @@
 """Answers in OpenAI's form, whole or as a stream. Pure functions.
 
 https://platform.openai.com/docs/api-reference/chat/object and …/chat-streaming . What is Mynah's
-own stands under `mynah`, where OpenAI's clients leave it as it is. `usage` is there for those that
-need it and counts nothing: an answer from memory has no tokens, and nobody pays for the others.
+own stands under `mynah`, where OpenAI's clients leave it as it is. `usage` is that of the request
+to the model that the answer came of, with all that Mynah put into its prompt: 0 for a quoted one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from bot.api.reading import MODEL
 
 Json = dict[str, Any]
 DONE = "data: [DONE]\n\n"
-USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 PREFIX = "chatcmpl-"
 
 
@@ -43,7 +42,7 @@ def whole(exchange: Exchange, answered: Answered) -> Json:
         "index": 0, "message": message, "logprobs": None, "finish_reason": _reason(answered),
     }  # fmt: skip
     return _head(exchange, "chat.completion") | {
-        "choices": [choice], "usage": USAGE, "mynah": _receipt(exchange, answered),
+        "choices": [choice], "usage": _usage(answered), "mynah": _receipt(exchange, answered),
     }  # fmt: skip
 
 
@@ -63,9 +62,10 @@ def last(exchange: Exchange, answered: Answered) -> str:
     return _chunk(exchange, {}, _reason(answered), **receipt)
 
 
-def usage(exchange: Exchange) -> str:
+def usage(exchange: Exchange, answered: Answered) -> str:
     """The chunk that `stream_options.include_usage` asks for."""
-    body = _head(exchange, "chat.completion.chunk") | {"choices": [], "usage": USAGE}
+    told = {"choices": [], "usage": _usage(answered)}
+    body = _head(exchange, "chat.completion.chunk") | told
     return f"data: {json.dumps(body)}\n\n"
 
 
@@ -80,6 +80,13 @@ def _chunk(exchange: Exchange, delta: Json, reason: str | None = None, **more: A
 def _head(exchange: Exchange, kind: str) -> Json:
     created = int(exchange.asked_at.timestamp())
     return {"id": identifier(exchange), "object": kind, "created": created, "model": MODEL}
+
+
+def _usage(answered: Answered) -> Json:
+    read, written = answered.prompt_tokens, answered.completion_tokens
+    return {
+        "prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written,
+    }  # fmt: skip
 
 
 def _reason(answered: Answered) -> str:

@@ -150,16 +150,16 @@ class Commands:
             session, team_id=call.team_id, trigger=RunTrigger.COMMAND, requested_by=call.user,
             report_channel=self._admin_channel or call.channel, recipe={},
         )  # fmt: skip
+        waits = "".join(f"\n{line}" for line in reports.no_worker(session))
         if not created:
-            return Outcome(
-                f"Run {run.id} is {escape(reports.where(run))} already. `/mynah status` tells more."
-            )
+            where = escape(reports.where(run))
+            return Outcome(f"Run {run.id} is {where} already. `/mynah status` tells more.{waits}")
         # The one message of this run: from here on the worker keeps it up to date.
         run_message.tell(session, run, step="queued", admin_channel=self._admin_channel)
         text = f"Run {run.id} is queued. <#{run.report_channel}> tells how far it is."
         if self._rest_minutes:
             text += f" {RESTING.format(minutes=self._rest_minutes)}"
-        return Outcome(text)
+        return Outcome(text + waits)
 
 
 def carry_out(

@@ -13,8 +13,8 @@ from bot.deciding import WORDS, Decided
 from bot.mrkdwn import escape
 from bot.pausing import Pause
 from bot.releases import ReleaseView
-from bot.run_words import person
-from bot.store import bases, fleet, proofs, runs
+from bot.run_words import NO_WORKER, person
+from bot.store import bases, fleet, leases, proofs, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
 from serving.resting import RESTS
 
@@ -36,6 +36,7 @@ def status(session: Session, team_id: str) -> str:
         *learned(session, team_id, live),
         f"*Last run:* {escape(run(newest[0])) if newest else 'none yet'}",
         f"*Servers:* {servers(session)}",
+        *no_worker(session),
     ]
     if (one := deciding.waiting(session, team_id)) is not None:
         version = f"v{one.release.number}"
@@ -44,6 +45,11 @@ def status(session: Session, team_id: str) -> str:
     if (pause := pausing.standing(session, team_id)) is not None:
         lines.insert(0, f"Mynah is *{paused(pause)}*. `/mynah resume` goes on.")
     return "\n".join(lines)
+
+
+def no_worker(session: Session) -> list[str]:
+    """A line, where no worker runs."""
+    return [] if leases.is_held(session, leases.WORKER) else [f"*Worker:* {NO_WORKER}"]
 
 
 def _base(session: Session) -> list[str]:

@@ -61,7 +61,7 @@ def view(session: Session, run: Run, *, left_s: float | None = None, by: str = "
         counts=dataset.counts if dataset else None, trained=run.adapter_id is not None,
         figures=found.figures if found else None, passed=found.passed if found else None,
         verdict=found.reasons if found else (), number=release.number if release else None,
-        share=_share(session, release), live=_live(session, run.team_id), by=by,
+        share=share(session, release), live=_live(session, run.team_id), by=by,
         tried=tried(session, run),
     )  # fmt: skip
 
@@ -123,7 +123,8 @@ def _over(run: Run) -> bool:
     return run.status not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
-def _share(session: Session, release: Release | None) -> float | None:
+def share(session: Session, release: Release | None) -> float | None:
+    """The share of new threads that it answers as a canary; None while it is none."""
     live = rollouts.live_row(session, release.team_id) if release else None
     canary = rollouts.canary_row(session, live) if live else None
     here = release is not None and canary is not None and canary.release_id == release.id

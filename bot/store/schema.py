@@ -225,6 +225,9 @@ class Answer(SQLModel, table=True):
     adapter: str | None = None  # None: the base model answered
     # Quoted (away too): cosine similarity; generated, or withheld: mean token log-probability.
     confidence: float | None = None
+    # Of the request to a model that this came of; None where there was none, or it did not tell.
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     # Of a withheld answer: the mean log-probability that it would have needed to be shown.
     threshold: float | None = None
     # Of a corrected answer: the correction, whose own `answer_id` is the answer that was wrong.

@@ -30,7 +30,8 @@ from sqlmodel import Session, select
 from bot import releases
 from bot.store import fleet
 from bot.store.database import open_engine, reading, transaction
-from bot.store.schema import Adapter, Answer, Evaluation, Question, Run, RunTrigger
+from bot.store.schema import Adapter, Answer, Question
+from deploy.bench.passed import passed
 from deploy.empty_store import make_store
 from deploy.errors import in_one_line
 from deploy.local import LocalSet, Ports, Say
@@ -239,16 +240,7 @@ def _release(session: Session, urls: Sequence[str]) -> None:
         team_id=TEAM, name=ADAPTER, sha256="0" * 64, path="/", base_model="base", base_sha256="0",
         rank=1,
     )  # fmt: skip
-    run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND)
-    session.add_all([adapter, run])
-    session.flush()
-    passed = Evaluation(
-        team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, passed=True, enough=True
-    )
-    session.add(passed)
-    session.flush()
-    release = releases.add_candidate(session, TEAM, adapter.id or 0, by="gate")
-    releases.promote(session, release, by="gate")
+    releases.promote(session, passed(session, adapter), by="gate")
     ready = {ADAPTER: Ready(0.1, "2026-01-01T00:00:00+00:00")}
     for url in urls:
         fleet.write(session, ReplicaState(url, True, ready))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from bot import deciding, pausing, rebasing, releases
+from bot import deciding, pausing, promoting, rebasing, releases
 from bot.abstaining import ratings
 from bot.releases import OtherBase
 from bot.store import bases
@@ -208,6 +208,23 @@ def test_nothing_goes_to_a_release_of_another_base(store: Engine) -> None:
         promoted(session, "c", base_sha256=NEW)
         assert releases.roll_back(session, TEAM, by="U0ADMIN").release_id == 1
         assert releases.desired_adapters(session) == []
+
+
+def test_whatever_became_of_a_release_of_another_base_that_is_why_it_cannot_answer(
+    store: Engine,
+) -> None:
+    """Not that the gate promoted it: also before the worker has put the base in its place, and
+    also of a candidate that was discarded then."""
+    with transaction(store) as session:
+        serve(session, OLD)
+        promoted(session, "a")
+        candidate(session, "b")
+        serve(session, NEW, "large")
+        for _ in ("live and open", "left and discarded"):
+            for number in (2, 3):
+                with pytest.raises(OtherBase, match=f"v{number} was trained on base@0+, and what"):
+                    promoting.promote(session, TEAM, by="U0ADMIN", number=number)
+            settle(session)
 
 
 def test_with_its_own_base_a_release_can_be_brought_back(store: Engine) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from bot import routing
 from bot.breaker import FAILURES
+from bot.figures import Figures
 from bot.routing import Busy, Failed, NoModel, NoServer, Router
 from bot.store import fleet
 from bot.store.database import transaction
@@ -188,7 +189,8 @@ async def test_a_server_that_fails_is_left_alone(servers: list[FakeVllm], route:
 
 
 async def test_a_probe_brings_it_back(servers: list[FakeVllm], route: Make) -> None:
-    """No question finds out whether it answers again: it is asked for a token first."""
+    """No question finds out whether it answers again: it is asked for a token first. Prometheus
+    can see each of these states."""
     [server, *_] = servers
     router = await route(server)
     server.down()
@@ -198,11 +200,19 @@ async def test_a_probe_brings_it_back(servers: list[FakeVllm], route: Make) -> N
     await until(lambda: not router.is_away)
     await router.probe()
     assert router.is_away  # it is not there yet, and rests longer
+    figures = Figures()
+    figures.follow(router.rooms)
+
+    def told() -> float | None:
+        return figures.registry.get_sample_value("mynah_server_room", {"url": server.url})
+
+    assert told() == 0
     server.up()
     await until(lambda: not router.is_away)
     assert router.room == 0  # not before it has shown that it can
+    assert told() == 1
     await router.probe()
-    assert router.room == 2
+    assert router.room == told() == 2
     assert (asked([server]), len(server.asked)) == ([0], 1)
     assert await ask(router) == HEARD
 

@@ -241,6 +241,27 @@ def test_a_mean_is_of_one_version_of_the_code(tmp_path: Path) -> None:
     assert "killed" not in shown
 
 
+def test_where_no_row_is_of_todays_code_the_earlier_ones_are_told_and_marked(
+    tmp_path: Path,
+) -> None:
+    """One refactoring does not empty the table; a single current row takes the earlier ones'
+    place."""
+    report = reported(tmp_path / "learning.json")
+    report.add(row("mynah", 0, checks=0.1, fingerprint="old"))
+    report.add(row("mynah", 1, checks=0.3, fingerprint="old"))
+    report.add(row("trl-sft", 0))
+    plain, mynah = (one for one in json.loads(report.path.read_text()) if one["seed"] == "mean")
+    assert (mynah["current"], mynah["seeds"], mynah["checks"]) == (False, 2, 0.2)
+    assert "current" not in plain
+    shown = table(report).splitlines()
+    assert any(line.startswith("| mynah† | 2 | 20 (10–30)") for line in shown)
+    assert any(line.startswith("| trl-sft | 1 |") for line in shown)
+    assert shown[-1] == "† of earlier code or lessons"
+    report.add(row("mynah", 1, checks=0.7))
+    assert "| mynah | 1 | 70" in table(report)
+    assert "†" not in table(report)
+
+
 def test_a_row_that_nobody_can_measure_any_more_is_not_current(tmp_path: Path) -> None:
     """Of a system or a dataset that is gone; one that can be is."""
     made = bench(tmp_path, [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -72,6 +74,28 @@ def test_what_waits_is_tried_on_some_threads(mynah: Mynah, team: Engine) -> None
     assert found["threads"] == {"canary": {"well": 1, "of": 2}, "live": {"well": 1, "of": 1}}
     assert "1 of 2 threads went well, of v2's in the same time 1 of 1" in mynah("status")[1]
     assert "canary, 25%" in mynah("releases")[1].splitlines()[0]
+
+
+def test_a_runs_report_says_how_its_release_went_out(
+    mynah: Mynah, team: Engine, tmp_path: Path
+) -> None:
+    """On trial while it is, taken back when that ended so, and live once it answered everybody."""
+
+    def headline() -> str:
+        assert mynah("report", "2")[0] == 0
+        page = (tmp_path / "run-2.html").read_text("utf-8")
+        found = re.search(r'<p class="verdict">(.*?\.) ', page)
+        assert found is not None
+        return found[1]
+
+    write(team, live_and_waiting)
+    assert headline() == "Run 2 passed the gate; v3 waits for an admin."
+    mynah("promote", "v3", "--share", "0.25")
+    assert headline() == ("Run 2 passed the gate, and v3 answers 25% of new threads, on trial.")
+    mynah("rollback")
+    assert headline() == ("Run 2 passed the gate, and v3 was on trial; it answers nobody any more.")
+    mynah("promote", "v3")
+    assert headline() == "Run 2 passed the gate, and v3 went live."
 
 
 def test_going_back_from_a_canary_says_so(mynah: Mynah, team: Engine) -> None:

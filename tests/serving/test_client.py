@@ -39,9 +39,10 @@ async def client(fake_vllm: FakeVllm) -> AsyncIterator[VllmClient]:
 
 
 async def test_complete(client: VllmClient) -> None:
-    """A whole answer has its text, the log-probability of each token, and why it ended."""
+    """A whole answer has its text, the log-probability of each token, why it ended, and how many
+    tokens were read for it."""
     answer = await client.complete(HELLO)
-    assert answer == Completion("base heard: hello there", (LOGPROB,) * 4, "stop")
+    assert answer == Completion("base heard: hello there", (LOGPROB,) * 4, "stop", prompt_tokens=5)
     assert answer.mean_logprob == LOGPROB
     cut = await client.complete(HELLO, max_tokens=2)
     assert (cut.text, cut.finish_reason) == ("base heard:", "length")
@@ -60,8 +61,9 @@ async def test_stream_is_the_whole_answer_in_pieces(
         arrived.append(loop.time())
         pieces.append(piece)
     assert "".join(piece.text for piece in pieces) == "base heard: hello there"
-    assert [piece.logprobs for piece in pieces] == [*[(LOGPROB,)] * 4, ()]
-    assert pieces[-1].finish_reason == "stop"
+    assert [piece.logprobs for piece in pieces] == [*[(LOGPROB,)] * 4, (), ()]
+    assert [piece.prompt_tokens for piece in pieces] == [*[None] * 5, 5]
+    assert pieces[-2].finish_reason == "stop"
     assert arrived[-1] - arrived[0] > 0.2
     assert (fake_vllm.asked[0]["temperature"], fake_vllm.asked[0]["max_tokens"]) == (0.5, 9)
 

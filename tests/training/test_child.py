@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.child import NICE
+from training.child import NICE, one_gpu
 
 REPORT = """
 import os
@@ -36,3 +36,14 @@ def test_the_trainer_is_of_low_priority_against_other_sessions_too() -> None:
         timeout=60,
     )
     assert shown.stdout.split() == [str(NICE), str(NICE)]
+
+
+@pytest.mark.parametrize(("seen", "given"), [(None, "0"), ("2,3", "2"), ("1", "1"), ("", "")])
+def test_the_trainer_sees_one_gpu(
+    seen: str | None, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of those that the worker sees; none where it sees none."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert one_gpu() == given

@@ -230,14 +230,15 @@ async def test_a_server_that_answers_health_alone_is_told_of_once(
         assert list(replica(engine).adapters) == [files[0].name]
         restarts = [number for _, what, number in fleet.counts() if what == "restarts"]
     assert restarts == [1]
-    assert len(said(engine)) == 1
+    assert len(said(engine)) == 2
+    assert "answers again" in said(engine)[1]
 
 
 async def test_a_server_that_is_down_is_told_of_after_a_while(
     engine: Engine, settings: WorkerSettings, fake_vllm: FakeVllm, files: list[AdapterFile]
 ) -> None:
     """A restart is nobody's trouble; being without the server is, and each such time is said
-    once."""
+    once, and so is that it is back."""
     live(engine, files[0])
     fake_vllm.down()
     async with opened(settings, engine, patience=at_once(down=timedelta(hours=1))) as fleet:
@@ -248,10 +249,13 @@ async def test_a_server_that_is_down_is_told_of_after_a_while(
         for times in (1, 2):
             for _ in range(3):
                 await look(fleet, engine)
-            assert len(said(engine)) == times
+            assert len(said(engine)) == 2 * times - 1
             assert "A model server is in trouble since" in said(engine)[-1]
             fake_vllm.up()
-            await look(fleet, engine)
+            for _ in range(2):
+                await look(fleet, engine)
+            assert len(said(engine)) == 2 * times
+            assert f"The model server at `{fake_vllm.url}` answers again" in said(engine)[-1]
             fake_vllm.down()
 
 

@@ -23,18 +23,10 @@ from bot.prompt import Turn
 from bot.recognising import Recognising
 from bot.routing import Router
 from bot.store.database import open_engine, reading, transaction
-from bot.store.schema import (
-    Adapter,
-    Answer,
-    AnswerMode,
-    Evaluation,
-    Example,
-    Question,
-    Run,
-    RunTrigger,
-)
+from bot.store.schema import Adapter, Answer, AnswerMode, Example, Question
 from deploy.bench.learning.speaker import Speaker
 from deploy.bench.learning.voices import Voices
+from deploy.bench.passed import passed
 from deploy.empty_store import make_store
 from serving.client import BASE
 
@@ -161,12 +153,4 @@ def _promote(session: Session) -> None:
         team_id=TEAM, name=ADAPTER, sha256="0" * 64, path="/", base_model="base", base_sha256="0",
         rank=1,
     )  # fmt: skip
-    run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND)
-    session.add_all([adapter, run])
-    session.flush()
-    passed = Evaluation(
-        team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, passed=True, enough=True
-    )
-    session.add(passed)
-    release = releases.add_candidate(session, TEAM, adapter.id or 0, by="gate")
-    releases.promote(session, release, by="gate")
+    releases.promote(session, passed(session, adapter), by="gate")

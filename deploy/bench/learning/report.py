@@ -13,7 +13,8 @@ from deploy.bench.learning.systems import NAMES
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, int, float]  # dataset, system, seed, budget
-MEAN = "mean"
+Group = tuple[str, str, float]  # the same without the seed
+MEAN, EARLIER = "mean", "†"
 FIGURES = (
     "checks", "checks_as_posted", "quoted", "wrong_on_never_trained", "kl", "leak", "general",
     "cpu_s", "rss_mb", "examples_per_s", "epochs", "train_s", "prepare_cpu_s",
@@ -79,13 +80,19 @@ class Report:
         return sorted(self._rows.values(), key=_place)
 
     def means(self) -> list[dict[str, Any]]:
-        """One for each system, dataset and budget: means over the seeds, and their range. Only of
-        current rows: a mean over two versions of the code would be of neither."""
-        groups: dict[tuple[str, str, float], list[Row]] = {}
+        """One for each system, dataset and budget: means over the seeds, and their range. Of
+        current rows where there are any: a mean over two versions of the code would be of neither.
+        Else of those of earlier code, marked by `current`."""
+        groups: dict[Group, list[Row]] = {}
         for row in self.rows():
-            if self.is_current(row) and row.get("reason") is None:
-                groups.setdefault((row["dataset"], row["system"], row["budget_s"]), []).append(row)
-        return [_mean(rows) for rows in groups.values()]
+            if row.get("reason") is None:
+                groups.setdefault(_group(row), []).append(row)
+        return [self._mean(rows) for rows in groups.values()]
+
+    def _mean(self, rows: Sequence[Row]) -> dict[str, Any]:
+        if current := [row for row in rows if self.is_current(row)]:
+            return _mean(current)
+        return {**_mean(rows), "current": False}
 
 
 def table(report: Report) -> str:
@@ -99,13 +106,19 @@ def table(report: Report) -> str:
         for row in means:
             if (row["dataset"], row["budget_s"]) == (dataset, budget):
                 cells = " | ".join(_cell(row, name) for name in COLUMNS)
-                lines.append(f"| {row['system']} | {row['seeds']} | {cells} |")
+                mark = "" if row.get("current", True) else EARLIER
+                lines.append(f"| {row['system']}{mark} | {row['seeds']} | {cells} |")
+    if any(not row.get("current", True) for row in means):
+        lines += ["", f"{EARLIER} of earlier code or lessons"]
     return "\n".join([*lines, *_left_out(report)])
 
 
 def _left_out(report: Report) -> Iterator[str]:
+    earlier = {_group(mean) for mean in report.means() if not mean.get("current", True)}
     for row in report.rows():
         name = f"{row['dataset']} {row['system']} {row['seed']}"
+        if _group(row) in earlier and not row.get("reason"):
+            continue  # the table has it, marked
         if not report.is_current(row):
             yield f"{name}: of other code or lessons, left out"
         elif row.get("reason"):
@@ -139,6 +152,10 @@ def _range(mean: float, low: float, high: float, digits: int) -> str:
 
 def _key(row: Row) -> Key:
     return row["dataset"], row["system"], row["seed"], row["budget_s"]
+
+
+def _group(row: Row) -> Group:
+    return row["dataset"], row["system"], row["budget_s"]
 
 
 def _place(row: Row) -> tuple[str, float, int, int]:

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from deploy.errors import in_one_line
 REPORT = Path("reports/releases.json")
 HOME = Path(".mynah/bench-releases")
 PARTS = ("one", "three", "in-place")
+Figures = dict[str, Any]
+_BEGAN = time.monotonic()
 
 
 def main() -> None:
@@ -28,62 +31,69 @@ def main() -> None:
     chosen = parser.parse_args()
     shutil.rmtree(HOME, ignore_errors=True)
     REPORT.parent.mkdir(exist_ok=True)
-    figures: dict[str, Any] = json.loads(REPORT.read_text()) if chosen.part else {}
+    kept = REPORT.read_text() if chosen.part and REPORT.exists() else "{}"
+    figures: Figures = json.loads(kept)
     for part in (chosen.part,) if chosen.part else PARTS:
-        measured = _MEASURE[part]()
-        for key, value in measured.items():
-            old = figures.get(key)
-            figures[key] = {**old, **value} if isinstance(old, dict) else value
-        REPORT.write_text(json.dumps(figures, indent=2) + "\n")
+        asyncio.run(_keep(_MEASURE[part](), figures))
     print(json.dumps(figures, indent=2))
     print(f"Figures: {REPORT}")
 
 
-async def _one() -> dict[str, Any]:
+async def _keep(measured: AsyncIterator[Figures], figures: Figures) -> None:
+    """Add what was measured, and write it down at once: what comes after it may fail."""
+    async for found in measured:
+        _add(found, figures)
+
+
+def _add(found: Figures, figures: Figures) -> None:
+    for key, value in found.items():
+        old = figures.get(key)
+        figures[key] = {**old, **value} if isinstance(old, dict) else value
+    REPORT.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+async def _one() -> AsyncIterator[Figures]:
     """With one server: ratios, changes under load, roll backs, and the only server killed."""
-    print("▶ One server", flush=True)
+    _say("▶ One server")
     async with Farm(HOME / "one", small_base_model(), 1, _say) as farm:
         first, second = farm.candidate(1), farm.candidate(2)
         await farm.until_ready(first)
         await farm.until_ready(second)
         farm.promote(first)
-        return {
-            **await ratios.loading(farm),
-            **await ratios.answering(farm),
-            "swaps": await swaps.swaps(farm, first, second),
-            "rollback_p99_s": percentile(await swaps.roll_backs(farm, second), 99),
-            "kills": {"the only one": await kills.kill(farm, "serve", farm.name_of(first))},
-        }
+        yield await ratios.loading(farm)
+        yield await ratios.answering(farm)
+        yield {"swaps": await swaps.swaps(farm, first, second)}
+        yield {"rollback_p99_s": percentile(await swaps.roll_backs(farm, second), 99)}
+        yield {"kills": {"the only one": await kills.kill(farm, "serve", farm.name_of(first))}}
 
 
-async def _three() -> dict[str, Any]:
+async def _three() -> AsyncIterator[Figures]:
     """With three: until all are ready with a new release, and one of them killed."""
-    print("▶ Three servers", flush=True)
+    _say("▶ Three servers")
     async with Farm(HOME / "three", small_base_model(), 3, _say) as farm:
         first = farm.candidate(1)
         await farm.until_ready(first)
         farm.promote(first)
         took = await swaps.promotions(farm, range(3000, 3000 + swaps.PROMOTIONS))
-        return {
-            "promote_s": percentile(took, 50),
-            "kills": {"one of three": await kills.kill(farm, "serve-2", farm.name_of(first))},
-        }
+        yield {"promote_s": percentile(took, 50)}
+        yield {"kills": {"one of three": await kills.kill(farm, "serve-2", farm.name_of(first))}}
 
 
-def _in_place() -> dict[str, Any]:
-    print("▶ vLLM's own way", flush=True)
-    return {"swaps": in_place.in_place(HOME / "in-place", small_base_model(), _say)}
+async def _in_place() -> AsyncIterator[Figures]:
+    """Plain vLLM's other adapter under the same name."""
+    _say("▶ vLLM's own way")
+    yield {"swaps": await in_place.in_place(HOME / "in-place", small_base_model(), _say)}
 
 
-_MEASURE: dict[str, Callable[[], dict[str, Any]]] = {
-    "one": lambda: asyncio.run(_one()),
-    "three": lambda: asyncio.run(_three()),
+_MEASURE: dict[str, Callable[[], AsyncIterator[Figures]]] = {
+    "one": _one,
+    "three": _three,
     "in-place": _in_place,
 }
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    print(f"{time.monotonic() - _BEGAN:7.0f}s  {text}", flush=True)
 
 
 if __name__ == "__main__":

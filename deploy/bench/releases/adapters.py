@@ -16,12 +16,12 @@ RANK = 8
 SPREAD = 0.02  # of the weights: as large as a short training leaves them
 
 
-def make(base_model: Path, adapters_dir: Path, seed: int) -> AdapterFile:
+def make(base_model: Path, adapters_dir: Path, seed: int, *, spread: float = SPREAD) -> AdapterFile:
     """Publish the adapter of this seed for a base model."""
     base = base_spec(base_model)
     dice = np.random.default_rng(seed)
     weights = {
-        f"base_model.model.{module}.lora_{half}.weight": dice.normal(0, SPREAD, shape).astype("f4")
+        f"base_model.model.{module}.lora_{half}.weight": dice.normal(0, spread, shape).astype("f4")
         for module, (outputs, inputs) in sorted(base.shapes.items())
         for half, shape in (("A", (RANK, inputs)), ("B", (outputs, RANK)))
     }

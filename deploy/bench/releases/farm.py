@@ -16,7 +16,8 @@ from sqlmodel import Session
 from bot import releases
 from bot.store import fleet
 from bot.store.database import open_engine, reading, transaction
-from bot.store.schema import Adapter, Evaluation, Release, Run, RunStatus, RunTrigger
+from bot.store.schema import Adapter, Release
+from deploy.bench.passed import passed
 from deploy.bench.releases import adapters
 from deploy.local import LocalSet, Ports, Say, SetFailed
 from deploy.personas import Workspace
@@ -92,20 +93,12 @@ class Farm:
         """A release of a new adapter that has passed; the replicas begin to load it."""
         made = adapters.make(self.base_model, self.local.home.resolve() / "adapters", seed)
         base = base_spec(self.base_model)
+        adapter = Adapter(
+            team_id=TEAM, name=made.name, sha256=made.sha256, path=str(made.path),
+            base_model=base.model, base_sha256=base.sha256, rank=made.rank,
+        )  # fmt: skip
         with transaction(self.engine) as session:
-            run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RELEASED)
-            adapter = Adapter(
-                team_id=TEAM, name=made.name, sha256=made.sha256, path=str(made.path),
-                base_model=base.model, base_sha256=base.sha256, rank=made.rank,
-            )  # fmt: skip
-            session.add_all([run, adapter])
-            session.flush()
-            passed = Evaluation(
-                team_id=TEAM, run_id=run.id or 0, adapter_id=adapter.id or 0, passed=True,
-                enough=True,
-            )  # fmt: skip
-            session.add(passed)
-            return releases.add_candidate(session, TEAM, adapter.id or 0, by=BY)
+            return passed(session, adapter, by=BY)
 
     def change(self, do: Callable[[Session], object]) -> float:
         """Change the releases; returns when that was committed, in seconds since the epoch."""

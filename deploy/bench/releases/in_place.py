@@ -54,14 +54,18 @@ class Said:
     ended: float
 
 
-def in_place(home: Path, base_model: Path, say: Say) -> dict[str, Any]:
+async def in_place(home: Path, base_model: Path, say: Say) -> dict[str, Any]:
     """Swap under traffic; count the answers by an adapter that was not there any more."""
     say(f"  plain vLLM, {SWAPS} times another adapter under the same name")
-    home.mkdir(parents=True, exist_ok=True)
-    made = [adapters.make(base_model, home.resolve() / "adapters", seed) for seed in (1, 2)]
+    made = _made(home, base_model)
     port = Ports.free().server
     with _plain(home, base_model, port) as server:
-        return asyncio.run(_swapped(server, port, made))
+        return await _swapped(server, port, made)
+
+
+def _made(home: Path, base_model: Path) -> list[AdapterFile]:
+    home.mkdir(parents=True, exist_ok=True)
+    return [adapters.make(base_model, home.resolve() / "adapters", seed) for seed in (1, 2)]
 
 
 async def _swapped(

@@ -16,6 +16,7 @@ BEFORE_S, AFTER_S = 10.0, 10.0
 
 async def kill(farm: Farm, name: str, adapter: str) -> dict[str, Any]:
     """Kill one replica's vLLM while people ask, and wait until it is ready with the adapter."""
+    farm.say(f"  {name} is killed")
     url = dict(zip(farm.ports, farm.urls, strict=True))[name]
     async with Traffic(farm, EVERY_S).flowing() as traffic:
         await asyncio.sleep(BEFORE_S)

@@ -24,6 +24,7 @@ MAX_TOKENS = 16
 async def loading(farm: Farm) -> dict[str, Any]:
     """From the load request until a published adapter is routable, and vLLM's bare load with one
     token; in turn, each with an adapter that the server never saw."""
+    farm.say(f"  {LOADS} loads, and as many of vLLM's own")
     ours, bare = [], []
     for number in range(LOADS):
         release = farm.candidate(1000 + number)
@@ -41,6 +42,7 @@ async def loading(farm: Farm) -> dict[str, Any]:
 async def answering(farm: Farm) -> dict[str, Any]:
     """A question asked in Slack until its answer stands there, one at a time, and the same prompt
     and length sent to vLLM; in turn."""
+    farm.say(f"  {ANSWERS} answers, and as many of vLLM's own")
     ours, bare = [], []
     for number in range(ANSWERS):
         text = QUESTIONS[number % len(QUESTIONS)]

@@ -52,13 +52,15 @@ async def swaps(farm: Farm, first: Release, second: Release) -> dict[str, Any]:
 
 
 def _change(number: int, release: Release) -> Callable[[Session], object]:
-    """In turn: a canary goes up, is taken down, the release goes live, and is rolled back."""
+    """In turn: a canary goes up, is taken down, the release goes live, and is rolled back. In
+    between it is a candidate, which the servers hold, as before any promotion."""
 
     def up(session: Session) -> object:
         return releases.promote(session, release, by=BY, share=(CANARY, 1)[number // 2 % 2])
 
     def down(session: Session) -> object:
-        return releases.roll_back(session, TEAM, by=BY, number=OLD)
+        releases.roll_back(session, TEAM, by=BY, number=OLD)
+        return releases.add_candidate(session, TEAM, release.adapter_id or 0, by=BY)
 
     return down if number % 2 else up
 
@@ -80,6 +82,7 @@ async def promotions(farm: Farm, seeds: Sequence[int]) -> list[float]:
 
 async def roll_backs(farm: Farm, release: Release, count: int = ROLLBACKS) -> list[float]:
     """Seconds from a roll back to the first answer, by the old release, of who asks right then."""
+    farm.say(f"  {count} roll backs")
     took = []
     for number in range(count):
         farm.promote(release)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,19 @@ def memory(house: House) -> Memory:
     return Memory(house.engine, open_embedder("none"))
 
 
+def tokens(said: Any) -> tuple[int, int]:
+    """How many were read, and written, for an answer."""
+    both = said.usage.prompt_tokens, said.usage.completion_tokens
+    assert said.usage.total_tokens == sum(both)
+    return both
+
+
+def read_by(house: House) -> int:
+    """So many tokens has the last prompt that the model was asked, by the fake's own count."""
+    said = house.vllm.asked[-1]["messages"]
+    return sum(len(one["content"].split()) + 2 for one in said) + 1
+
+
 async def test_a_question_is_answered_recorded_and_said_nowhere_else(
     house: House, caller: Caller
 ) -> None:
@@ -44,6 +58,7 @@ async def test_a_question_is_answered_recorded_and_said_nowhere_else(
     assert said.id == f"chatcmpl-{question.id}"
     assert one.id == "mynah"
     assert (question.channel, question.user) == ("api:web", "api:web/visitor 7")
+    assert tokens(said) == (read_by(house), 4)
     assert receipt(said) == {
         "answer": answer.id, "release": "v1", "adapter": None, "mode": "closed_book",
         "confidence": answer.confidence, "source": None, "ignored": [],
@@ -69,7 +84,8 @@ async def test_an_answer_is_streamed_as_it_is_written(house: House, caller: Call
     assert len([delta for delta in deltas if delta.content]) > 1
     assert [chunk.choices[0].finish_reason for chunk in words][-2:] == [None, "stop"]
     assert receipt(words[-1])["mode"] == "closed_book"
-    assert (usage.choices, usage.usage is not None) == ([], True)
+    assert usage.choices == []
+    assert tokens(usage) == (read_by(house), len(LONG.split()))
     assert len({chunk.id for chunk in chunks}) == 1
     assert [answer.text for answer in house.rows(Answer)] == [LONG]
 
@@ -143,6 +159,7 @@ async def test_an_approved_answer_is_quoted_with_its_source(house: House, caller
         said = await caller.client().chat.completions.create(**asks(PORT))
     assert said.choices[0].message.content == LONG
     assert receipt(said)["mode"] == "quoted"
+    assert tokens(said) == (0, 0)
     assert f"/archives/{HELP}/p{answer['ts'].replace('.', '')}" in receipt(said)["source"]
     [used] = house.rows(AnswerExample)
     assert used.answer_id == receipt(said)["answer"]

@@ -37,7 +37,8 @@ def house(sandbox: Sandbox, vllm: FakeVllm, real: Vllm, engine: Engine, tmp_path
 async def test_what_vllm_says_is_what_the_caller_reads(
     house: House, real: Vllm, caller: Caller
 ) -> None:
-    """Whole and streamed, the words are those that vLLM says to the same prompt."""
+    """Whole and streamed, the words are those that vLLM says to the same prompt, and so are the
+    tokens that it counts."""
     async with house.bot(), real.client() as client:
         said = await client.complete(prompt.build(QUESTION), max_tokens=48)
         create = caller.client().chat.completions.create
@@ -49,6 +50,11 @@ async def test_what_vllm_says_is_what_the_caller_reads(
     assert streamed.startswith(said.text.strip())
     assert len([chunk for chunk in chunks if chunk.choices[0].delta.content]) > 5
     assert receipt(whole)["confidence"] == pytest.approx(said.mean_logprob, abs=0.05)
+    usage = whole.usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (
+        said.prompt_tokens, len(said.logprobs)
+    )  # fmt: skip
     reasons = {"stop": "stop", "length": "length"}
     assert whole.choices[0].finish_reason == reasons[said.finish_reason]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot import releases
+from bot.run_words import NO_WORKER
+from bot.store import leases
 from bot.store.schema import (
     Adapter,
     Audit,
@@ -67,6 +69,11 @@ async def reply(house: House, text: str, who: str = "admin", channel: str = "C0H
     raise AssertionError("no reply to the command")
 
 
+def a_worker(session: Session) -> None:
+    """One runs."""
+    leases.acquire(session, leases.WORKER, "here:1", 600)
+
+
 async def test_commands_are_for_admins(house: House) -> None:
     """Others are refused kindly, whatever they type, and nothing happens."""
     async with house.bot():
@@ -86,6 +93,7 @@ async def test_everybody_gets_help(house: House) -> None:
 
 async def test_train_queues_one_run(house: House) -> None:
     """`train` queues a run; asked again, it names the one that waits; the admins' channel knows."""
+    house.write(a_worker)
     async with house.bot():
         assert await reply(house, "train") == "Run 1 is queued. <#C0ADMIN> tells how far it is."
         assert await reply(house, "train") == (
@@ -128,8 +136,20 @@ async def test_what_admins_change_is_written_down(house: House) -> None:
     assert [deed in line for deed, line in zip(deeds, told, strict=True)] == [True] * 4
 
 
+async def test_without_a_worker_admins_are_told_so(house: House) -> None:
+    """As in a shell: whoever asks for a run, or how things are, reads why nothing happens."""
+    async with house.bot():
+        for words in ("train", "train", "status"):
+            line = (await reply(house, words)).splitlines()[-1]
+            assert line == f"*Worker:* {NO_WORKER}"
+        house.write(a_worker)
+        for words in ("train", "status"):
+            assert NO_WORKER not in await reply(house, words)
+
+
 async def test_status_and_releases(house: House) -> None:
     """Both tell what is live; a run's progress and reasons are shown."""
+    house.write(a_worker)
     async with house.bot():
         house.write(promoted)
         assert await reply(house, "status") == (

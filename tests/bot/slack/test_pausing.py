@@ -71,7 +71,7 @@ async def test_paused_trains_nothing_but_answers_and_goes_back(house: House) -> 
         assert (await reply(house, "rollback now")).startswith("Rolled back from v2 to v1.")
         assert (await house.asked("Who are you?"))["text"] == "base heard: Who are you?"
         await reply(house, "resume")
-        assert await reply(house, "train") == "Run 2 is queued. <#C0ADMIN> tells how far it is."
+        assert (await reply(house, "train")).startswith("Run 2 is queued. <#C0ADMIN> tells")
 
 
 async def test_pause_says_what_becomes_of_a_run(house: House) -> None:
