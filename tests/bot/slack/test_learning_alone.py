@@ -17,7 +17,16 @@ from pydantic import SecretStr
 from bot.slack.metadata import is_notice
 from bot.store.database import transaction
 from bot.store.runs import request_run
-from bot.store.schema import Answer, AnswerMode, OutboxMessage, Question, Run, RunStatus, RunTrigger
+from bot.store.schema import (
+    Answer,
+    AnswerMode,
+    Example,
+    OutboxMessage,
+    Question,
+    Run,
+    RunStatus,
+    RunTrigger,
+)
 from deploy.base_model import small_base_model
 from serving import resting
 from serving.client import VllmClient
@@ -32,6 +41,10 @@ from training.worker import Pace
 ROOT = Path(__file__).parents[3]
 TRAINER = (sys.executable, "-m", "tests.training.small_cycle")
 RECIPE = Recipe(rank=8, alpha=16, epochs=3, replay_per_step=1)
+KNOWN = {
+    "Which port does the console listen on?": "It listens on 9443.",
+    "Who waters the garden?": "Anna does so every morning.",
+}
 WITHIN_S = 900.0  # usually a quarter of it: the machine may be busy
 
 
@@ -98,6 +111,14 @@ async def test_a_night_of_stop_train_and_start(house: House) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     teach(house.engine, facts=10)
+    with transaction(house.engine) as session:
+        for question, answer in KNOWN.items():
+            session.add(
+                Example(
+                    team_id=TEAM, question=question, answer=answer, approved_by="U0STAFF",
+                    content_hash=question,
+                )
+            )  # fmt: skip
     few = {"MYNAH_MAX_TOKENS": "32", "MYNAH_UNSURE": "off", "MYNAH_TRAIN_ALONE": "on"}
     with serving(house.directory, port):
         async with VllmClient(url, api_key=API_KEY) as client:
@@ -113,7 +134,7 @@ async def test_a_night_of_stop_train_and_start(house: House) -> None:
                     )  # fmt: skip
                 await until(lambda: (run_of(house).phase or "").startswith("answers wait: "))
                 assert not await client.healthy()
-                near = await house.ask("Could you give me directions to the garage please?")
+                near = await house.ask("Which port is the web console using today?")
                 far = await house.ask("What is the capital of France?")
                 text = (await notice(house, far))["blocks"][0]["text"]
                 assert text.startswith("I am learning just now")
