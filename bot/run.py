@@ -111,7 +111,10 @@ async def run(settings: BotSettings) -> None:
             generated=watch.figures.generated,
         )  # fmt: skip
         watch.figures.follow(router.rooms)
-        waiting = Waiting(engine, router, teams=workspaces.served(), called=wakes.questions.set)
+        waiting = Waiting(
+            engine, router, teams=workspaces.served(), called=wakes.questions.set,
+            rest_minutes=settings.longest_rest,
+        )  # fmt: skip
         shared = Shared(
             settings, engine, memory, router, waiting, owner=owner,
             stored=wakes.all, said=wakes.outbox.set, forget=workspaces.forget, watch=watch,

@@ -22,6 +22,8 @@ class StoreSettings(ServingSettings):
     database: SecretStr = Field(SecretStr(""), alias="DATABASE_URL")
     # What the house itself publishes stays in what is learned: addresses, domains, numbers.
     keep_contacts: Names = Field((), alias="MYNAH_KEEP_CONTACTS")
+    # With MYNAH_TRAIN_ALONE: for so long at most the servers rest for one run.
+    rest_minutes: float = Field(120, alias="MYNAH_REST_MINUTES", gt=0)
 
     @field_validator("keep_contacts", mode="before")
     @classmethod
@@ -34,6 +36,11 @@ class StoreSettings(ServingSettings):
         if not all(_CONTACT.fullmatch(one) for one in contacts):
             raise ValueError("must be addresses, domains (example.com) or phone numbers")
         return contacts
+
+    @property
+    def longest_rest(self) -> float:
+        """For how many minutes at most servers rest for a run; 0: they never do."""
+        return self.rest_minutes if self.train_alone else 0
 
     @property
     def database_url(self) -> str:

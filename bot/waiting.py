@@ -19,9 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot import inbox
 from bot.routing import Busy, Router
+from bot.store import runs
 from bot.store.database import reading, transaction
 from bot.store.queue import Teams
-from bot.store.schema import InboxEvent
+from bot.store.schema import InboxEvent, now
 
 log = logging.getLogger(__name__)
 EVERY_S = 1.0  # how often it is looked who may be called, whatever else happens
@@ -36,11 +37,17 @@ class Delay:
     is_away: bool
     before: int
     wait_s: float
+    learns_s: float = 0  # for so long at most a training keeps the servers away
 
     @property
     def minutes(self) -> int:
         """The wait in whole minutes; 0 where it is none to speak of."""
         return math.ceil(self.wait_s / 60) if self.wait_s > LONG_S else 0
+
+    @property
+    def learns_minutes(self) -> int:
+        """For how many minutes at most a training keeps the servers away; 0: none does."""
+        return math.ceil(self.learns_s / 60)
 
 
 class Waiting:
@@ -48,16 +55,24 @@ class Waiting:
 
     Args:
         teams: whose questions this process answers.
+        rest_minutes: for so long at most servers rest for a run; 0: they never do.
         called: told when questions may be claimed.
     """
 
     def __init__(
-        self, engine: Engine, router: Router, *, teams: Teams, called: Callable[[], None]
+        self,
+        engine: Engine,
+        router: Router,
+        *,
+        teams: Teams,
+        called: Callable[[], None],
+        rest_minutes: float = 0,
     ) -> None:
         self._engine = engine
         self._router = router
         self._teams = teams
         self._called = called
+        self._rest_minutes = rest_minutes
         self._in_hand = 0
         self._stopping = False
 
@@ -83,7 +98,14 @@ class Waiting:
     def delay(self, event: InboxEvent | None, *, is_away: bool) -> Delay:
         """Where the question of an inbox row stands."""
         before = self._before(event) if event is not None else 0
-        return Delay(is_away, before, before * self._router.pace_s)
+        learns_s = self._learns_s() if is_away and self._rest_minutes else 0
+        return Delay(is_away, before, before * self._router.pace_s, learns_s)
+
+    def _learns_s(self) -> float:
+        with reading(self._engine) as session:
+            run = runs.running(session)
+            until = runs.rest_until(run, self._rest_minutes) if run else now()
+        return max((until - now()).total_seconds(), 0)
 
     def stop(self) -> None:
         """Call nobody more."""

@@ -19,6 +19,7 @@ from serving.base import NoBaseModel, locate
 from serving.client import VllmClient
 from serving.command import DRAIN_S, NoVllm, command, environment, on_cpu
 from serving.pulse import Pulse
+from serving.resting import Share
 from serving.settings import ServerSettings
 
 Say = Callable[[str], None]
@@ -29,6 +30,7 @@ START_TIMEOUT_S = 1800.0  # a large model from a slow disk
 PROGRESS_S = 10.0
 STEADY_S = 300.0  # a life this long makes the next restart quick again
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+GONE_S = 10.0  # for processes that were told to end
 LOG_BYTES = 10 * 1024 * 1024
 # An exception's last line, as Python or vLLM's log prints it, and pydantic's reason below it. The
 # very last one only says "see root cause above".
@@ -112,6 +114,14 @@ class Engine:
                     await self._keeper.wait()
         await self.kill()
 
+    async def make_room(self) -> None:
+        """`stop`, and return once the memory of its processes is free."""
+        group = self.group
+        await self.stop()
+        late = time.monotonic() + GONE_S
+        while group is not None and _lives(group) and time.monotonic() < late:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
     async def kill(self) -> None:
         """End every process of vLLM at once. Nothing happens when there is none."""
         keeper, self._keeper = self._keeper, None
@@ -188,7 +198,7 @@ async def serve(
 
     A start that fails at first is an error; once it has worked, vLLM is started again whenever it
     dies, after a wait that doubles up to a minute. Adapters are gone after a restart: whoever
-    reconciles loads them again.
+    reconciles loads them again. With MYNAH_TRAIN_ALONE it rests while a training has the device.
 
     Raises:
         EngineFailed: one line, when the first start fails.
@@ -198,51 +208,68 @@ async def serve(
     except NoBaseModel as error:
         raise EngineFailed(str(error)) from error
     engine = Engine(settings, base, say=say)
+    share = Share(settings.data_dir.resolve() if settings.train_alone else None)
     say(f"Starting vLLM with {base.name}; its log is {engine.log}")
     try:
-        await _unless(stop, engine.start())
-        await _supervise(engine, say, stop)
+        await _supervise(engine, share, say, stop)
     finally:
         # Shielded: being cancelled must not leave the children behind.
         await asyncio.shield(engine.stop())
+        share.give()
     say("vLLM has stopped")
 
 
-async def _supervise(engine: Engine, say: Say, stop: asyncio.Event) -> None:
+async def _supervise(engine: Engine, share: Share, say: Say, stop: asyncio.Event) -> None:
     wait_s = FIRST_WAIT_S
     while not stop.is_set():
-        began = time.monotonic()
-        trouble = await _unless(stop, _one_life(engine))
-        if trouble is None:
+        await _unless(stop.wait(), share.take(say))
+        if stop.is_set():
             return
+        began = time.monotonic()
+        trouble = await _unless(stop.wait(), _unless(share.wanted(), _one_life(engine)))
+        if stop.is_set():
+            return
+        if trouble is None:
+            say("Making room for a training")
+            await engine.make_room()
+            continue
         if time.monotonic() - began > STEADY_S:
             wait_s = FIRST_WAIT_S
         say(f"{trouble}. Starting it again in {wait_s:.0f} s")
-        await _unless(stop, asyncio.sleep(wait_s))
+        await _unless(stop.wait(), _unless(share.wanted(), asyncio.sleep(wait_s)))
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
 async def _one_life(engine: Engine) -> str:
-    """Start vLLM unless it runs, and return what ended it."""
+    """Start vLLM unless it runs, and return what ended it. Raises EngineFailed as long as no start
+    has worked."""
     try:
         if engine.group is None:
             await engine.start()
     except EngineFailed as error:
+        if engine.start_s is None:
+            raise
         return str(error)
     return await engine.watch()
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; None, and `work` cancelled, when `stop` is set first."""
-    task = asyncio.ensure_future(work)
-    stopped = asyncio.ensure_future(stop.wait())
+async def _unless(other: Coroutine[Any, Any, object], work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`; None, and `work` cancelled, when `other` ends first."""
+    task, first = asyncio.ensure_future(work), asyncio.ensure_future(other)
     try:
-        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, first], return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        for each in (task, stopped):
+        for each in (task, first):
             each.cancel()
-        await asyncio.gather(task, stopped, return_exceptions=True)
+        await asyncio.gather(task, first, return_exceptions=True)
+
+
+def _lives(group: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.killpg(group, 0)
+        return True
+    return False
 
 
 def _check_port(host: str, port: int) -> None:

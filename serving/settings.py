@@ -45,6 +45,8 @@ class ServingSettings(BaseSettings):
     base_model: str = Field("", alias="MYNAH_BASE_MODEL")  # "": the small packaged model
     vllm_urls: Names = Field(("http://127.0.0.1:8000",), alias="MYNAH_VLLM_URLS")
     vllm_api_key: SecretStr = Field(alias="MYNAH_VLLM_API_KEY")
+    # Worker and servers are on one machine, and trainings have its device to themselves.
+    train_alone: bool = Field(False, alias="MYNAH_TRAIN_ALONE")
     log: Literal["text", "json"] = Field("text", alias="MYNAH_LOG")
     # Where traces go by OTLP over HTTP; "": nowhere.
     otlp_endpoint: str = Field("", alias="OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -7,7 +7,7 @@ release as well. A server's trouble is said once, a missing adapter once a day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -49,14 +49,16 @@ class Alarms:
         self._down, self._longest = down, missing
         self._missing: dict[int, datetime] = {}  # by rollout: since when no server has its adapter
 
-    def tell(self, silent: Mapping[str, str]) -> None:
+    def tell(self, silent: Mapping[str, str], absent: Collection[str] = ()) -> None:
         """Say what there is to say to each workspace that has an admin channel.
 
         Args:
             silent: the servers that answer /health, but not questions, and how that shows.
+            absent: the servers of which it is known why they do not answer.
         """
         with reading(self._engine) as session:
-            found = [one for one in self._found(session, silent) if _is_new(session, one)]
+            alarms = self._found(session, silent, absent)
+            found = [one for one in alarms if _is_new(session, one)]
         if found:
             with transaction(self._engine) as session:
                 for one in found:
@@ -65,8 +67,10 @@ class Alarms:
                         payload={"text": one.text},
                     )  # fmt: skip
 
-    def _found(self, session: Session, silent: Mapping[str, str]) -> Iterator[Alarm]:
-        urls = self._settings.vllm_urls
+    def _found(
+        self, session: Session, silent: Mapping[str, str], absent: Collection[str]
+    ) -> Iterator[Alarm]:
+        urls = [url for url in self._settings.vllm_urls if url not in absent]
         servers = select(Replica).where(col(Replica.url).in_(urls)).order_by(col(Replica.url))
         rows = session.exec(servers).all()
         for team_id in session.exec(select(Team.team_id)).all():

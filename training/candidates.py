@@ -30,19 +30,20 @@ def left_out(recipe: Recipe, rows: Sequence[Row]) -> str | None:
     return None
 
 
-def too_late(recipe: Recipe, first_s: float, left_s: float) -> str | None:
+def too_late(recipe: Recipe, first_s: float, left_s: float, budget: str) -> str | None:
     """Why there is no time for a recipe; None while there is.
 
     Args:
         first_s: seconds that the run's first recipe trained.
-        left_s: seconds of MYNAH_TRAIN_MINUTES that are left.
+        left_s: seconds of the budget that are left.
+        budget: the setting that gives it.
     """
     takes = COST[recipe.name] * first_s
     if takes <= left_s:
         return None
     return (
         f"no time: it takes about {_minutes(takes)}, and {_minutes(max(0.0, left_s))} of"
-        " MYNAH_TRAIN_MINUTES are left"
+        f" {budget} are left"
     )
 
 

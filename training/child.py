@@ -18,8 +18,9 @@ NICE = 10
 STOP_S = 10.0
 PARENT = "MYNAH_WORKER_PID"
 LOST = 3  # exit status of a trainer that found its run taken over: there is nothing to say
+AGAIN = 4  # … of one that could not reach the database: to be started again
+ON = 5  # … of one that had the device alone: it is free now, and a new process goes on
 MAX_ATTEMPTS = 3  # of a run: then it has failed
-AGAIN = 4  # … that could not reach the database: to be started again
 PR_SET_PDEATHSIG = 1
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
 from serving.client import BASE
+from training.comparing import Likelihood
 from training.learner import load_base, prepare
 from training.logits import AnswerHead, Batch, kl, pack
 from training.recipe import Recipe
@@ -21,18 +22,6 @@ from training.rows import Row
 from training.tokens import Encoded, Encoder
 
 BATCH = 8
-
-
-class Likelihood(NamedTuple):
-    """How likely an answer is to a model: the sum over its tokens (nats), and their number."""
-
-    total: float
-    tokens: int
-
-    @property
-    def mean(self) -> float:
-        """A token; 0 without any."""
-        return self.total / self.tokens if self.tokens else 0.0
 
 
 class Comparison:

@@ -22,11 +22,13 @@ from bot.store.teams import lock_team
 from serving.adapters import BadAdapter
 from serving.base import NoBaseModel
 from serving.client import BASE, ServingError
+from serving.resting import NoRest
 from serving.settings import read as read_settings
 from training import freezing, reporting
-from training.child import AGAIN, LOST, settle_in
+from training.alone import Alone
+from training.child import AGAIN, LOST, ON, settle_in
 from training.dataset import TooLittle
-from training.failures import TrainingFailed
+from training.failures import GoOn, RestOver, TrainingFailed
 from training.held import Held
 from training.measuring import Measuring
 from training.parts import Parts, real_parts
@@ -43,7 +45,16 @@ ON_TRIAL = (
     "v{number} is on trial with some of the threads, one at a time: an admin may promote this one "
     "instead, or the next run measures it again when that is over"
 )
-EXPECTED = (TrainingFailed, BadAdapter, NoBaseModel, BadEmbedder, ServingError, NoServer)
+EXPECTED = (
+    TrainingFailed,
+    BadAdapter,
+    NoBaseModel,
+    BadEmbedder,
+    ServingError,
+    NoServer,
+    NoRest,
+    RestOver,
+)
 
 
 async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
@@ -51,13 +62,18 @@ async def run(run_id: int, fence: int, parts: Parts) -> RunStatus:
 
     Raises:
         LostRun: another worker has taken the run over; nothing more was written.
+        GoOn: a new process has to bring it there.
     """
     held = Held(run_id, fence, parts)
     servers = Servers(parts.engine, parts.settings, parts.patience_s)
     try:
         frozen = freezing.freeze(held)
-        await Trying(held, servers, frozen).train()
-        best = await Measuring(held, servers, frozen).best()
+        trying, measuring = Trying(held, servers, frozen), Measuring(held, servers, frozen)
+        if parts.settings.train_alone:
+            await Alone(held, servers, frozen, trying, measuring).work()
+        else:
+            await trying.train()
+        best = await measuring.best()
         reporting.keep(parts.engine, run_id, fence)
         return _release(held, best)
     except TooLittle as error:
@@ -134,6 +150,9 @@ def main(arguments: Sequence[str], build: Callable[[WorkerSettings], Parts] = re
     except DBAPIError as error:
         print(error.orig, flush=True)
         return AGAIN
+    except GoOn as why:
+        print(why, flush=True)
+        return ON
     print(f"run {run_id} ended as {status}", flush=True)
     return 0
 

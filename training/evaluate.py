@@ -7,17 +7,18 @@ the base and the adapter in bfloat16 as they are served.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from bot.abstaining import DEFAULTS
 from bot.store.schema import AnswerMode
 from serving.adapters import AdapterFile, trained_on
 from serving.base import base_spec
-from serving.client import BASE, VllmClient
+from serving.client import VllmClient
 from training import intervals, pairwise, setbacks, sureness
-from training.asked import Asked, Count, Marks, Measured, Model, marks, of_sort, preferred
+from training.asked import Asked, Count, Marks, Measured, marks, of_sort, preferred
+from training.comparing import Compared, compare
 from training.exam import Exam, Pinned
 from training.general import TOKENS, load_tasks
 from training.intervals import Interval
@@ -29,9 +30,6 @@ from training.rows import Row, of_split
 from training.saying import Say
 from training.setbacks import Slice
 from training.sureness import Sureness
-
-if TYPE_CHECKING:
-    from training.compare import Likelihood
 
 __all__ = ["Count", "Figures", "Judging", "Marks", "evaluate"]
 
@@ -94,6 +92,7 @@ async def evaluate(
     cache: Path | None = None,
     judging: Judging | None = None,
     withheld_below: float = DEFAULTS[AnswerMode.CLOSED_BOOK],
+    compared: Compared | None = None,
 ) -> Figures:
     """Measure a candidate that is loaded on the server.
 
@@ -106,6 +105,7 @@ async def evaluate(
         cache: where the base's answers to the general prompts are kept between evaluations.
         judging: who compares the candidate's answers with those of what is live; None: nobody.
         withheld_below: the mean log-probability below which Mynah withholds an answer (nats).
+        compared: what torch found already; None: it is found here, beside the server.
 
     Raises:
         ServingError: the server did not answer, or does not have one of the models.
@@ -117,10 +117,9 @@ async def evaluate(
     others = [*await exam.pins(pins), *await _general(exam, kept), *await exam.known()]
     leak, leaked = await exam.leak()
     say("asking the base model", 0.0)
-    replies = await base_answers(
-        client, load_prompts("forgetting"), kept, max_tokens=FORGETTING_TOKENS
-    )
-    compared = _compare(base_model, candidate, live, rows, replies, recipe, say)
+    replies = await forgetting(client, kept)
+    if compared is None:
+        compared = compare(base_model, candidate, live, rows, replies, recipe, say)
     measured = [_measured(one, compared, at) for at, one in enumerate(held_out)]
     asked, verdict = await pairwise.judged([*measured, *others, *leaked], judging, say)
     say("weighing the evidence", 0.0)
@@ -167,6 +166,16 @@ def weigh(
     }
 
 
+async def forgetting(client: VllmClient, kept: Path) -> list[Reply]:
+    """What the base says by itself, over which the KL is measured.
+
+    Args:
+        kept: where the answers are kept between evaluations.
+    """
+    prompts = load_prompts("forgetting")
+    return await base_answers(client, prompts, kept, max_tokens=FORGETTING_TOKENS)
+
+
 async def _general(exam: Exam, kept: Path) -> list[Asked]:
     """Small tasks, and what the base makes of them."""
     tasks = load_tasks()
@@ -175,44 +184,7 @@ async def _general(exam: Exam, kept: Path) -> list[Asked]:
     return await exam.general(tasks, usual)
 
 
-class _Compared(NamedTuple):
-    """What torch found, for each held-out row: other wordings first, then whole questions."""
-
-    likelihoods: Mapping[Model, Sequence[Likelihood]]
-    prefers: Mapping[Model, Sequence[bool | None]]
-    kl: float
-
-
-def _compare(
-    base_model: str,
-    candidate: AdapterFile,
-    live: str,
-    rows: Sequence[Row],
-    replies: Sequence[Reply],
-    recipe: Recipe,
-    say: Say,
-) -> _Compared:
-    """How likely each model finds the right answers and the rejected ones, and the KL."""
-    from training.compare import Comparison  # torch comes along
-
-    others = {} if live == BASE else {live: candidate.path.parent / live}
-    compared = Comparison(base_model, {candidate.name: candidate.path, **others}, recipe)
-    held_out = [*of_split(rows, "held_out_wording"), *of_split(rows, "held_out_question")]
-    right = [(row.question, row.answer) for row in held_out]
-    say("comparing with the base model", 0.0)
-    names: Mapping[Model, str] = {"base": BASE, "live": live, "candidate": candidate.name}
-    found = {name: compared.likelihoods(name, right) for name in dict.fromkeys(names.values())}
-    prefers = {name: compared.prefers(name, found[name], held_out) for name in found}
-    say("comparing with the base model", 0.2)
-    kl = compared.kl(candidate.name, replies, lambda share: say("measuring forgetting", share))
-    return _Compared(
-        {model: found[name] for model, name in names.items()},
-        {model: prefers[name] for model, name in names.items()},
-        kl,
-    )
-
-
-def _measured(one: Asked, compared: _Compared, at: int) -> Asked:
+def _measured(one: Asked, compared: Compared, at: int) -> Asked:
     said = {
         model: said.model_copy(
             update={

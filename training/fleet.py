@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bot import releases
 from bot.store import fleet
 from bot.store.database import reading, transaction
 from bot.store.schema import Adapter, Replica, now
+from serving import resting
 from serving.adapters import AdapterFile
 from serving.client import VllmClient
 from serving.command import MAX_CPU_LORAS
@@ -39,6 +40,7 @@ class Patience:
     alarm_s: float = 5.0  # between two looks for what admins must hear of
     down: timedelta = timedelta(seconds=60)  # of a server, until they do
     missing: timedelta = timedelta(seconds=120)  # of a live adapter, until they do
+    back_s: float = 900.0  # after a rest, for a large model that is read from disk
 
 
 class Fleet:
@@ -82,6 +84,13 @@ class Fleet:
         self._wished: datetime | None = None
         self._left: dict[str, datetime] = {}  # since when an adapter is not wanted any more
         self._due = self._alarm_due = 0.0
+        self._rests_in = settings.data_dir.resolve() if settings.train_alone else None
+        self._excused: dict[str, float] = {}  # until when a server that rests need not be back
+
+    @property
+    def resting(self) -> bool:
+        """Whether some server rests for a training, or is not back yet."""
+        return bool(self._absent())
 
     @property
     def states(self) -> Mapping[str, ReplicaState]:
@@ -110,7 +119,7 @@ class Fleet:
         await self._go_through(wanted)
         if time.monotonic() >= self._alarm_due:
             self._alarm_due = time.monotonic() + self._patience.alarm_s
-            await asyncio.to_thread(self._alarms.tell, self._silent())
+            await asyncio.to_thread(self._alarms.tell, self._silent(), self._absent())
 
     async def feel(self) -> None:
         """Ask each server for one word: what answers /health may answer nobody."""
@@ -146,10 +155,27 @@ class Fleet:
 
     async def _keep(self, keeping: Keeping, wanted: Sequence[AdapterFile]) -> None:
         before = keeping.state
-        state = await keeping.look(wanted, self._pulses[keeping.client.url].trouble)
+        seen = await keeping.look(wanted, self._pulses[keeping.client.url].trouble)
+        state = keeping.state = self._explained(seen)
         if (before.healthy, before.error) != (state.healthy, state.error):
             log.info("%s: %s", state.url, state.error or ("up" if state.healthy else "down"))
         await asyncio.to_thread(self._write, state)
+
+    def _explained(self, state: ReplicaState) -> ReplicaState:
+        """A server that is away because a training has its device is in no trouble."""
+        rest = resting.asked(self._rests_in) if self._rests_in else None
+        if rest is not None and not rest.is_overdue:
+            self._excused[state.url] = time.monotonic() + self._patience.back_s
+        elif state.healthy:
+            self._excused.pop(state.url, None)
+        if state.healthy or state.url not in self._absent():
+            return state
+        why = f"{resting.RESTS}{rest}" if rest else "starts again after a rest"
+        return replace(state, error=why)
+
+    def _absent(self) -> set[str]:
+        """The servers that rest, or rested and need not be back yet."""
+        return {url for url, until in self._excused.items() if time.monotonic() < until}
 
     def _begin(self) -> None:
         """Go on from what an earlier worker wrote."""

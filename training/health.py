@@ -34,6 +34,9 @@ class Figures:
         self.registry = CollectorRegistry()
         self.active = self._gauge("worker_active", "1 in the worker that holds the lease")
         self.running = self._gauge("run_running", "1 while a run is trained or evaluated")
+        self.resting = self._gauge(
+            "servers_resting", "1 while servers rest for a training, until they are back"
+        )
         self.runs = self._gauge("store_runs", f"Runs by status {HINT}", "status")
         self.verdicts = self._gauge("store_verdicts", f"The gate's verdicts {HINT}", "verdict")
         self.healthy = self._gauge("replica_healthy", "1 while the vLLM server answers", "url")

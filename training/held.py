@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ from sqlmodel import Session, col, select
 from bot import run_message
 from bot.store.database import reading, transaction
 from bot.store.runs import update_run
-from bot.store.schema import Run, RunStatus, Trial
+from bot.store.schema import Run, RunStatus, Trial, now
 from serving.base import BaseSpec, base_spec
+from serving.resting import Alone
 from serving.settings import name_of
 from training import ending
+from training.failures import RestOver
 from training.parts import Parts
 from training.telling import News, somebody_waits
 
@@ -34,6 +37,8 @@ class Held:
         self.data_dir = parts.settings.data_dir.resolve()
         self.work_dir = self.data_dir / "runs" / str(run_id)
         self.team_id = self.run().team_id
+        self.device: Alone | None = None  # had from the rest of the servers on, until the end
+        self.rests_until: datetime | None = None
         self._told = ("", 0.0)
         self._news = News()
 
@@ -70,7 +75,11 @@ class Held:
         return directory / f"{name}-{self.spec().sha256[:12]}.jsonl"
 
     def say(self, phase: str, progress: float) -> None:
-        """Write down how far the run is. Raises LostRun, which ends the work at once."""
+        """Write down how far the run is. Raises LostRun or RestOver: the work ends at once."""
+        if self.rests_until is not None:
+            if now() >= self.rests_until:
+                raise RestOver.of(self.settings.rest_minutes)
+            phase = f"answers wait: {phase}"
         said, at = self._told
         if phase == said and time.monotonic() - at < TELL_S:
             return

@@ -26,9 +26,10 @@ from bot.store.schema import (
 )
 from serving.adapters import AdapterFile
 from serving.client import BASE
-from training import choice, curve, ending, slices
+from training import choice, comparing, curve, ending, slices
 from training.asked import Asked, Measured
 from training.exam import Pinned
+from training.failures import GoOn
 from training.held import Held
 from training.parts import Verdict
 from training.recipe import Recipe
@@ -65,12 +66,28 @@ class Measuring:
             await self.servers.ready(self.held.get(Adapter, best.adapter_id).name)
         return best
 
+    def live(self) -> str:
+        """The name of the adapter that answers now, or "base"."""
+        with reading(self.held.engine) as session:
+            live = releases.adapter_of(session, releases.live(session, self.held.team_id))
+        return live.name if live else BASE
+
+    def lacks_comparison(self, trial: Trial) -> bool:
+        """Whether it is to be measured, and was not compared with what is live by now."""
+        name = self.held.get(Adapter, trial.adapter_id).name
+        return self._stored(trial) is None and not comparing.kept(
+            self.held.work_dir, name, self.live()
+        )
+
     async def _measure(self, trial: Trial) -> Evaluation:
         """Measure it against what is live and against the base, and let the gate decide."""
         await self._take(trial, loaded=True)
         adapter = self.held.get(Adapter, trial.adapter_id)
+        live = self.live()
+        compared = comparing.kept(self.held.work_dir, adapter.name, live)
+        if compared is None and self.held.settings.train_alone:
+            raise GoOn("what is live has changed, and is compared with anew")
         with reading(self.held.engine) as session:
-            live = releases.adapter_of(session, releases.live(session, self.held.team_id))
             known = slices.of_dataset(session, self.frozen.id)
             pinned = [
                 Pinned(one.question, one.must) for one in pins.pinned(session, self.held.team_id)
@@ -86,13 +103,14 @@ class Measuring:
                 candidate=AdapterFile(
                     adapter.name, adapter.sha256, Path(adapter.path), adapter.rank
                 ),
-                live=live.name if live else BASE,
+                live=live,
                 rows=rows,
                 recipe=Recipe.model_validate(trial.recipe),
                 say=self.held.say,
                 pins=pinned,
                 cache=cache,
                 withheld_below=limit,
+                compared=compared,
             ),
         )
         rivals = [one for one in self.held.trials() if one.adapter_id is not None]

@@ -17,6 +17,7 @@ from serving.base import locate
 from serving.client import VllmClient
 from serving.probes import Probe
 from training.asked import Measured
+from training.comparing import Compared
 from training.exam import Pinned
 from training.recipe import Recipe
 from training.replay import Reply
@@ -56,7 +57,23 @@ class Evaluate(Protocol):
         pins: Sequence[Pinned],
         cache: Path,
         withheld_below: float,
+        compared: Compared | None,
     ) -> Measured: ...
+
+
+class Compare(Protocol):
+    """What torch finds of a candidate: see `training.comparing`."""
+
+    def __call__(
+        self,
+        base_model: str,
+        candidate: AdapterFile,
+        live: str,
+        rows: Sequence[Row],
+        replies: Sequence[Reply],
+        recipe: Recipe,
+        say: Say,
+    ) -> Compared: ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,9 @@ class Parts:
     # The rows are the trained ones; the path is a file to keep the answers in.
     replay: Callable[[VllmClient, Sequence[Row], Path], Awaitable[list[Reply]]]
     train: Callable[[TrainJob, Say], Path]
+    # What is asked of the base before a comparison; the path is as with `replay`.
+    forgetting: Callable[[VllmClient, Path], Awaitable[list[Reply]]]
+    compare: Compare
     evaluate: Evaluate
     decide: Callable[[Any], Verdict]  # of what `evaluate` returned
     expect: Callable[[str, Path], Probe]  # of a base model and a published adapter on it
@@ -78,7 +98,8 @@ class Parts:
 
 def real_parts(settings: WorkerSettings) -> Parts:
     """The parts of a real run. torch comes along here."""
-    from training.evaluate import evaluate
+    from training.comparing import compare
+    from training.evaluate import evaluate, forgetting
     from training.gate import decide
     from training.probing import expect
     from training.replay import replay
@@ -94,6 +115,8 @@ def real_parts(settings: WorkerSettings) -> Parts:
         embedder=lambda: open_embedder(settings.embedder),
         replay=replayed,
         train=train,
+        forgetting=forgetting,
+        compare=compare,
         evaluate=partial(evaluate, judging=settings.judging),
         decide=decide,
         expect=expect,

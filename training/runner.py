@@ -16,9 +16,10 @@ from bot.store.database import transaction
 from bot.store.run_view import id_of
 from bot.store.runs import LostRun, claim_run, hand_back_run, renew_run
 from bot.store.schema import Run, RunStatus
+from serving import resting
 from serving.settings import name_of
 from training import curve, ending
-from training.child import AGAIN, LOST, MAX_ATTEMPTS, Trainer
+from training.child import AGAIN, LOST, MAX_ATTEMPTS, ON, Trainer
 from training.settings import WorkerSettings
 
 log = logging.getLogger("mynah.runner")
@@ -89,20 +90,23 @@ class Runner:
         """Let the trainer play the run; return its exit status and its last words."""
         file = self._settings.data_dir.resolve() / "logs" / f"run-{number}.log"
         command = [*self._command, str(number), str(run.fence)]
-        try:
-            self.trainer = await Trainer.start(command, self._settings, file)
-        except OSError as error:  # a full disk, say
-            return 1, f"the trainer cannot be started: {error.strerror or error}"
-        log.info("run %s: attempt %s, process %s", number, run.attempts, self.trainer.pid)
-        if self._stopping:  # meanwhile the worker was told to stop
-            await self.trainer.stop()
-        status = await self._watch(self.trainer, number, run.fence)
-        return status, self.trainer.last_words()
+        while True:
+            try:
+                self.trainer = await Trainer.start(command, self._settings, file)
+            except OSError as error:  # a full disk, say
+                return 1, f"the trainer cannot be started: {error.strerror or error}"
+            log.info("run %s: attempt %s, process %s", number, run.attempts, self.trainer.pid)
+            if self._stopping:  # meanwhile the worker was told to stop
+                await self.trainer.stop()
+            status = await self._watch(self.trainer, number, run.fence)
+            if status != ON or self._stopping:
+                return status, self.trainer.last_words()
 
     async def _watch(self, trainer: Trainer, run_id: int, fence: int) -> int:
         held_until = time.monotonic() + self._lease_s
         while (status := await trainer.ended(self._lease_s / 3)) is None:
             asked = time.monotonic()
+            await self._end_late_rest(trainer, run_id)
             try:
                 await asyncio.to_thread(self._renew, run_id, fence)
                 held_until = asked + self._lease_s
@@ -112,6 +116,13 @@ class Runner:
                 # The lease still runs for a while: try again at the next turn.
                 log.warning("run %s: cannot renew its lease: %s", run_id, error.orig)
         return status
+
+    async def _end_late_rest(self, trainer: Trainer, run_id: int) -> None:
+        """It ends itself when its maintenance window is over, unless it hangs."""
+        rest = resting.asked(self._settings.data_dir) if self._settings.train_alone else None
+        if rest is not None and rest.is_late:
+            log.warning("run %s: the trainer did not end with its maintenance window", run_id)
+            await trainer.stop()
 
     def _renew(self, run_id: int, fence: int) -> None:
         with transaction(self._engine) as session:

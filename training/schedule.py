@@ -76,9 +76,14 @@ def new_examples(session: Session, team_id: str) -> int:
 
 
 def _queue(session: Session, team: Team, settings: WorkerSettings) -> Run | None:
-    due = last_due(settings.train_cron, settings.timezone, _reference(session, team), now())
+    after = _reference(session, team)
+    if settings.train_alone:  # what was missed is caught up while its window lasts
+        after = max(after, now() - timedelta(minutes=settings.rest_minutes))
+    due = last_due(settings.train_cron, settings.timezone, after, now())
     if due is not None:
         return _request(session, team, RunTrigger.SCHEDULE, settings, due)
+    if settings.train_alone:  # people ask in the daytime, and teach then
+        return None
     if new_examples(session, team.team_id) >= settings.min_new_examples:
         return _request(session, team, RunTrigger.NEW_EXAMPLES, settings, None)
     return None

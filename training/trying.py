@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,15 @@ class Trying:
         self.held, self.servers, self.frozen = held, servers, frozen
         self._replies: list[Reply] | None = None
 
+    def open(self) -> list[Trial]:
+        """What is neither trained nor left out yet."""
+        return [one for one in self.held.trials() if one.adapter_id is None and not one.left_out]
+
+    async def ask(self) -> None:
+        """Ask a server all that `train` needs of one."""
+        if self.open():
+            await self._replay()
+
     async def train(self) -> None:
         """Train and publish what is not yet.
 
@@ -45,9 +54,7 @@ class Trying:
             TrainingFailed, BadAdapter: no recipe came to an adapter; what the first one came to.
         """
         failed: list[TrainingFailed | BadAdapter] = []
-        for trial in self.held.trials():
-            if trial.adapter_id is not None or trial.left_out:
-                continue
+        for trial in self.open():
             if why := self._why_not(trial):
                 self._leave_out(trial, why)
                 continue
@@ -157,13 +164,24 @@ class Trying:
         return self.held.work_dir / trial.name
 
     def _too_late(self, trial: Trial) -> str | None:
-        """The budget runs from the run's first start, so what a restart cost counts, too."""
-        minutes, first = self.held.settings.train_minutes, self._first()
-        if not minutes or first is None:
+        first = self._first()
+        if first is None:
             return None
-        over = (self.held.run().started_at or now()) + timedelta(minutes=minutes)
-        left_s = (over - now()).total_seconds()
-        return candidates.too_late(Recipe.model_validate(trial.recipe), first.train_s, left_s)
+        recipe = Recipe.model_validate(trial.recipe)
+        late = (
+            candidates.too_late(recipe, first.train_s, (over - now()).total_seconds(), budget)
+            for budget, over in self._budgets()
+        )
+        return next(filter(None, late), None)
+
+    def _budgets(self) -> Iterator[tuple[str, datetime]]:
+        """By when there is to be an end, and what says so. It is counted from the run's first
+        start, so what a restart cost counts, too."""
+        if minutes := self.held.settings.train_minutes:
+            start = self.held.run().started_at or now()
+            yield "MYNAH_TRAIN_MINUTES", start + timedelta(minutes=minutes)
+        if self.held.rests_until is not None:
+            yield "MYNAH_REST_MINUTES", self.held.rests_until
 
     def _nothing_to_go_on_from(self, trial: Trial) -> str | None:
         if not _goes_on(trial) or self._sft() is not None or not self._of_name(FIRST):

@@ -28,7 +28,7 @@ from sqlmodel import Session, col, select
 from bot.store import leases, tallies
 from bot.store.database import open_engine, reading, transaction
 from bot.store.schema import Run, RunStatus
-from serving import http
+from serving import http, resting
 from serving.base import BaseSpec, base_spec, locate
 from training import health, schedule, tidying
 from training.canaries import Canaries
@@ -106,6 +106,8 @@ class Worker:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active = False
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        for misfit in resting.misfits(settings.vllm_urls) if settings.train_alone else ():
+            log.warning("%s", misfit)
         self.figures = health.Figures(settings.data_dir)
         self.runner = Runner(settings, engine, self.owner, pace.lease_s, trainer)
         self.canaries = Canaries(settings, engine)
@@ -210,6 +212,7 @@ class Worker:
         for verdict, number in verdicts.items():
             self.figures.verdicts.labels(verdict).set(number)
         self.figures.running.set(self.runner.trainer is not None)
+        self.figures.resting.set(self.fleet.resting)
         for state in self.fleet.states.values():
             self.figures.healthy.labels(state.url).set(state.healthy)
             self.figures.adapters.labels(state.url).set(len(state.adapters))

@@ -31,6 +31,10 @@ AWAY_NOTICE = (
     "The model that writes my answers is away. I keep your question, and answer here when it is "
     "back."
 )
+LEARNING_NOTICE = (
+    "I am learning just now, for {minutes} minutes at most. I keep your question, and answer here "
+    "after that."
+)
 AWAY = "The model is away, so this is the approved answer to the question that came nearest."
 MOST_PARTS = 6  # messages for one answer: nobody reads more
 HELP = """*Ask me* by mentioning me in a channel or a thread, or in a direct message.
@@ -87,7 +91,8 @@ def notice(delay: Delay) -> dict[str, Any]:
     if not delay.is_away:
         text = f"Many ask at the moment. {before}, so it may take {minutes}. I answer here."
     else:
-        text = AWAY_NOTICE
+        learning = delay.learns_minutes
+        text = LEARNING_NOTICE.format(minutes=learning) if learning else AWAY_NOTICE
         if delay.before:
             text += f" {before}" + (f": that may take {minutes} more." if delay.minutes else ".")
     [payload] = messages(text, [], {"aside": True, "notice": True})

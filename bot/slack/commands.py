@@ -62,6 +62,10 @@ class Outcome:
 
 
 Act = Callable[[Session, Call], Outcome]
+RESTING = (
+    "While it trains, {minutes:g} minutes at most, no model answers: approved answers are given "
+    "where one fits, and the other questions wait."
+)
 
 
 class Commands:
@@ -76,12 +80,18 @@ class Commands:
         admin_channel: str,
         said: Callable[[], None],
         more: Mapping[str, Act] | None = None,
+        rest_minutes: float = 0,
     ) -> None:
+        """
+        Args:
+            rest_minutes: for so long at most no model answers while a run trains; 0: they all do.
+        """
         self._engine = engine
         self._roles = roles
         self._why = why
         self._admin_channel = admin_channel
         self._said = said
+        self._rest_minutes = rest_minutes
         self._acts: Mapping[str, Act] = {
             "train": self._train,
             "status": _status,
@@ -146,9 +156,10 @@ class Commands:
             return Outcome(f"Run {run.id} is {where} already. `/mynah status` tells more.{waits}")
         # The one message of this run: from here on the worker keeps it up to date.
         run_message.tell(session, run, step="queued", admin_channel=self._admin_channel)
-        return Outcome(
-            f"Run {run.id} is queued. <#{run.report_channel}> tells how far it is.{waits}"
-        )
+        text = f"Run {run.id} is queued. <#{run.report_channel}> tells how far it is."
+        if self._rest_minutes:
+            text += f" {RESTING.format(minutes=self._rest_minutes)}"
+        return Outcome(text + waits)
 
 
 def carry_out(

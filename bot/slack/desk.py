@@ -111,6 +111,7 @@ class Desk:
         self.commands = Commands(
             engine, roles, why, admin_channel=settings.admin_channel, said=shared.said,
             more={**decisions.commands, "shadow": shadows.command(settings.admin_channel)},
+            rest_minutes=settings.longest_rest,
         )  # fmt: skip
         knowing = Knowing(engine)
         memory = shared.memory if settings.memory else None

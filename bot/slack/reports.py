@@ -16,6 +16,7 @@ from bot.releases import ReleaseView
 from bot.run_words import NO_WORKER, person
 from bot.store import bases, fleet, leases, proofs, runs
 from bot.store.schema import Example, ExampleStatus, Replica, Run, RunStatus
+from serving.resting import RESTS
 
 SHOWN = 15
 NAMED = 6
@@ -182,4 +183,6 @@ def servers(session: Session) -> str:
         return "the worker has not looked yet"
     if all(map(fleet.is_stale, rows)):
         return "the worker has not looked for a while: is it running?"
-    return f"{sum(row.healthy for row in rows)} of {len(rows)} ready"
+    ready = f"{sum(row.healthy for row in rows)} of {len(rows)} ready"
+    resting = next((row.error for row in rows if (row.error or "").startswith(RESTS)), None)
+    return f"{ready} ({escape(resting)})" if resting else ready

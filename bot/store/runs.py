@@ -122,6 +122,21 @@ def finish_run(
     _note(session, run, "worker", f"run.{status.value}")
 
 
+def rest_until(run: Run, minutes: float) -> datetime:
+    """When servers that rest for the run are back at the latest, however often it is begun anew.
+
+    Args:
+        minutes: of the maintenance window, which begins when the run is due or, asked for by a
+            person, when it begins.
+    """
+    return (run.due_at or run.started_at or now()) + timedelta(minutes=minutes)
+
+
+def running(session: Session) -> Run | None:
+    """The run that is under way on this deployment."""
+    return session.exec(select(Run).where(Run.status == RunStatus.RUNNING)).first()
+
+
 def newest(session: Session, team_id: str, n: int) -> list[Run]:
     """The team's last `n` runs, newest first."""
     rows = select(Run).where(Run.team_id == team_id).order_by(col(Run.id).desc()).limit(n)

@@ -13,11 +13,13 @@ from deploy import base_model
 from deploy.checkups.finding import NotLooked, Said, bad, fine, otherwise, warning
 from deploy.checkups.patient import Patient
 from deploy.checkups.store import opened
+from serving import resting
 from serving.adapters import BadAdapter, validate
 from serving.base import BaseSpec, NoBaseModel, base_spec, locate
 from serving.client import BASE, ServingError, VllmClient
 from serving.settings import ServingSettings
 
+ALONE = "set it to off, unless worker and server run on this machine"
 KEY = "give bot, worker and server the same MYNAH_VLLM_API_KEY"
 REBASED = (
     "set MYNAH_BASE_MODEL back to that model; or let v1 answer (`mynah rollback v1`) and train anew"
@@ -27,9 +29,14 @@ REBASED = (
 async def servers(patient: Patient) -> Sequence[Said]:
     """Whether each answers to the key."""
     settings = _serving(patient)
+    misfits = resting.misfits(settings.vllm_urls) if settings.train_alone else []
+    doubts = [warning(one, ALONE) for one in misfits]
+    rest = resting.asked(settings.data_dir) if settings.train_alone else None
+    if rest is not None and not rest.is_overdue:
+        return otherwise(doubts, f"resting: {rest}")
     found = await asyncio.gather(*(_server(settings, url) for url in settings.vllm_urls))
     troubles = (trouble for _, trouble in found if trouble is not None)
-    return otherwise(troubles, f"{', '.join(settings.vllm_urls)}: up")
+    return otherwise([*doubts, *troubles], f"{', '.join(settings.vllm_urls)}: up")
 
 
 async def loaded(patient: Patient) -> Sequence[Said]:

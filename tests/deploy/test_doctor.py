@@ -30,8 +30,10 @@ from deploy.checkups import machine, slack, store
 from deploy.checkups.finding import Level, Said, fine
 from deploy.checkups.patient import Patient, look
 from deploy.checkups.process import Process
+from serving import resting
 from serving.adapters import WEIGHTS, AdapterFile, publish
 from serving.base import base_spec
+from serving.resting import Rest
 from tests.bot.slack.house import House
 from tests.bot.taught import teach
 from tests.deploy.conftest import Mynah
@@ -115,6 +117,21 @@ def test_a_house_that_is_well(well: Well, mynah: Mynah) -> None:
     assert len(looked) == len(doctor.CHECKS) - 1  # SQLite has no clock
     assert out.endswith("Mynah is fine.\n")
     assert status == 0
+
+
+def test_a_server_that_rests_is_well(well: Well, mynah: Mynah) -> None:
+    """It is away for a training; that nobody who trains is on this machine is a doubt."""
+    well.house.vllm.down()
+    alone = {"MYNAH_TRAIN_ALONE": "on", "MYNAH_DATA_DIR": str(well.house.directory)}
+    until = now() + timedelta(hours=1)
+    device = asyncio.run(resting.alone(well.house.directory, Rest("run 7 trains", until)))
+    assert findings(mynah, **alone) == (0, [])
+    assert "resting: run 7 trains, until" in mynah("doctor", **alone)[1]
+    elsewhere = findings(mynah, **alone, MYNAH_VLLM_URLS="http://gpu2.example:8000")
+    assert [one["check"] for one in elsewhere[1]] == ["vllm"]
+    assert "may be another machine" in elsewhere[1][0]["found"]
+    device.close()
+    assert findings(mynah, **alone)[0] == 1
 
 
 def test_nothing_is_changed(well: Well, mynah: Mynah) -> None:

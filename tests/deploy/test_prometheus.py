@@ -61,7 +61,8 @@ CASES = {
     ),
     "MynahNoServer": Case(
         {'mynah_store_replicas{state="up"}': "0x60", 'mynah_store_replicas{state="down"}': "2x60"},
-        {'mynah_store_replicas{state="up"}': "1x60", 'mynah_store_replicas{state="down"}': "1x60"},
+        # They rest for a training.
+        {'mynah_store_replicas{state="up"}': "1x20 0x40", "mynah_servers_resting": "0x20 1x40"},
     ),
     "MynahServerDown": Case(
         {'mynah_replica_healthy{url="http://a"}': "0x60"},

@@ -24,6 +24,7 @@ from serving.client import VllmClient
 from tests.fake_vllm import API_KEY, CONTROL_KEY, probe_of
 from tests.lora_files import make_adapter
 from training.asked import Measured
+from training.comparing import Compared
 from training.exam import Pinned
 from training.fleet import Fleet, Patience
 from training.parts import Parts
@@ -37,6 +38,9 @@ TEAM = "T0MYNAH"
 CHANNEL = "C0ADMIN"
 WAYS = ("where is {}", "{} location please", "looking for the place of {}", "directions to {}?")
 THINGS = ("printer", "kitchen", "boiler", "archive", "garage", "library", "stage", "balcony")
+
+
+COMPARED = Compared(likelihoods={}, prefers={}, kl=0.0)
 
 
 class Figures(Measured):
@@ -133,6 +137,7 @@ async def fake_evaluate(
     pins: Sequence[Pinned],
     cache: Path,
     withheld_below: float,
+    compared: Compared | None,
 ) -> Figures:
     """Asks the candidate one thing, as the real evaluation does many times."""
     say("evaluating", 0.0)
@@ -155,6 +160,8 @@ def parts(settings: WorkerSettings, engine: Engine, base: Path, **others: Any) -
         embedder=LexicalEmbedder,
         replay=fake_replay,
         train=fake_train(base),
+        forgetting=lambda client, cache: fake_replay(client, [], cache),
+        compare=lambda *_: COMPARED,
         evaluate=fake_evaluate,
         decide=lambda _: Verdict(),
         expect=lambda _, adapter: probe_of(adapter),

@@ -65,9 +65,9 @@ def test_what_is_left_out_says_why(name: RecipeName, why: str) -> None:
 def test_there_is_time_or_there_is_not() -> None:
     """By what the first recipe took, and with both numbers where there is none."""
     dpo = Recipe(name="sft+dpo")
-    assert too_late(dpo, first_s=1200, left_s=600) is None
-    assert too_late(dpo, first_s=1200, left_s=599) is not None
-    found = too_late(dpo, first_s=1200, left_s=-5)
+    assert too_late(dpo, first_s=1200, left_s=600, budget="MYNAH_TRAIN_MINUTES") is None
+    assert too_late(dpo, first_s=1200, left_s=599, budget="MYNAH_TRAIN_MINUTES") is not None
+    found = too_late(dpo, first_s=1200, left_s=-5, budget="MYNAH_TRAIN_MINUTES")
     assert (
         found == "no time: it takes about 10 minutes, and 0 minutes of MYNAH_TRAIN_MINUTES are left"
     )

@@ -18,6 +18,7 @@ from bot.store import leases
 from bot.store.database import reading, transaction
 from bot.store.schema import InboxEvent, OutboxMessage, Replica, Rollout, Status, now
 from serving.adapters import WEIGHTS, AdapterFile
+from serving.resting import Rest, alone
 from tests.fake_vllm import FakeVllm
 from tests.training.published import candidate, discarded, live, published
 from tests.training.stage import TEAM, worker_settings
@@ -256,6 +257,33 @@ async def test_a_server_that_is_down_is_told_of_after_a_while(
             assert len(said(engine)) == 2 * times
             assert f"The model server at `{fake_vllm.url}` answers again" in said(engine)[-1]
             fake_vllm.down()
+
+
+async def test_a_server_that_rests_is_in_no_trouble(
+    engine: Engine, settings: WorkerSettings, fake_vllm: FakeVllm, files: list[AdapterFile]
+) -> None:
+    """Its row says that it rests and why, and nobody is alarmed, neither meanwhile nor while it
+    starts again; once it was back, all is as ever."""
+    settings.train_alone = True
+    live(engine, files[0])
+    async with opened(settings, engine, patience=at_once()) as fleet:
+        device = await alone(settings.data_dir, Rest("run 7 trains", now() + timedelta(hours=1)))
+        fake_vllm.down()
+        await look(fleet, engine)
+        assert str(replica(engine).error).startswith("rests: run 7 trains, until ")
+        assert not replica(engine).healthy
+        device.close()
+        await look(fleet, engine)
+        assert replica(engine).error == "starts again after a rest"
+        rested = fleet.resting
+        fake_vllm.up()
+        await look(fleet, engine)
+        assert (replica(engine).healthy, replica(engine).error) == (True, None)
+        assert (rested, fleet.resting) == (True, False)
+        assert said(engine) == []
+        fake_vllm.down()
+        await look(fleet, engine)
+        assert "A model server is in trouble since" in said(engine)[0]
 
 
 async def test_a_live_adapter_that_no_server_can_load_is_told_of(

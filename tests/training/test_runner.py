@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,24 @@ from sqlalchemy.exc import OperationalError
 
 from bot.store.database import reading, transaction
 from bot.store.runs import request_run
-from bot.store.schema import Run, RunStatus, RunTrigger
+from bot.store.schema import Run, RunStatus, RunTrigger, now
+from serving.resting import GRACE, Rest, alone
 from tests.training.stage import TEAM, teach, worker_settings
 from training import runner
+from training.child import ON
 from training.runner import Runner
 
 LEASE_S = 3.0
 WITHIN_S = 60.0  # far more than needed: the machine may be busy
 
 
-async def play(engine: Engine, data_dir: Path, *command: str) -> Run:
+async def play(engine: Engine, data_dir: Path, *command: str, **fields: Any) -> Run:
     """Queue a run, let a runner follow it until there is no trainer any more, and return it."""
     teach(engine, facts=1)
     with transaction(engine) as session:
         request_run(session, team_id=TEAM, trigger=RunTrigger.COMMAND, recipe={})
-    made = Runner(worker_settings(data_dir, "http://127.0.0.1:9"), engine, "me", LEASE_S, command)
+    settings = worker_settings(data_dir, "http://127.0.0.1:9", **fields)
+    made = Runner(settings, engine, "me", LEASE_S, command)
     await made.look()
     assert made._following is not None
     async with asyncio.timeout(WITHIN_S):
@@ -68,6 +72,25 @@ async def test_a_lease_that_ran_out_stops_the_trainer(
     run = await play(engine, tmp_path, "sleep", "600")
     assert run.status is RunStatus.RUNNING
     assert 1 <= 20 - len(renewals) <= 3
+
+
+async def test_a_trainer_that_hangs_does_not_keep_the_device(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """Long after its maintenance window it is ended, and the run is there for another attempt."""
+    device = await alone(tmp_path, Rest("run 1 trains", now() - GRACE - timedelta(seconds=1)))
+    run = await play(engine, tmp_path, "sleep", "600", train_alone=True)
+    assert (run.status, run.lease_owner) == (RunStatus.RUNNING, None)
+    device.close()
+
+
+async def test_a_trainer_goes_on_in_a_new_process(engine: Engine, tmp_path: Path) -> None:
+    """It says so by its exit status; that is no other attempt."""
+    starts = tmp_path / "starts"
+    script = f"echo $* >> {starts}; [ $(wc -l < {starts}) = 3 ] || exit {ON}"
+    run = await play(engine, tmp_path, "sh", "-c", script, "sh")
+    assert starts.read_text() == "1 1\n" * 3
+    assert (run.attempts, run.fence) == (1, 1)
 
 
 async def test_a_trainer_that_cannot_be_started_fails_the_run(

@@ -90,6 +90,18 @@ def test_missed_nights_are_caught_up_once(engine: Engine) -> None:
     assert run.recipe == {}  # the settings decide
 
 
+def test_a_window_that_is_over_is_not_caught_up(engine: Engine) -> None:
+    """Where servers rest for a training, a missed night is made good while its window lasts, and
+    not in the daytime."""
+    teach(engine, facts=1)
+    founded(engine, days_ago=10)
+    due = now() - timedelta(minutes=30)
+    cron = f"{due.minute} {due.hour} * * *"
+    for minutes, queued in ((25, 0), (35, 1)):
+        made = fields(train_cron=cron, train_alone=True, rest_minutes=minutes)
+        assert queue_due(engine, made) == queued
+
+
 def test_a_new_team_has_missed_nothing(engine: Engine) -> None:
     """Due times before the team was there do not count."""
     teach(engine, facts=1)
@@ -143,6 +155,12 @@ def test_enough_new_examples_queue_a_run(engine: Engine, least: int, queued: int
     """32 new examples are enough for 32 and not for 33."""
     teach(engine)
     assert queue_due(engine, fields(min_new_examples=least)) == queued
+
+
+def test_servers_rest_by_the_clock_alone(engine: Engine) -> None:
+    """Enough new examples are no reason to let people wait for answers in the daytime."""
+    teach(engine)
+    assert queue_due(engine, fields(min_new_examples=1, train_alone=True)) == 0
 
 
 def test_what_the_last_run_had_is_not_new(engine: Engine, tmp_path: Path) -> None:

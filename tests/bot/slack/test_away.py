@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from sqlmodel import col, select
 from bot import routing
 from bot.slack import metadata
 from bot.slack.blocks import AWAY, AWAY_NOTICE
-from bot.store.database import reading
+from bot.store.database import reading, transaction
 from bot.store.schema import (
     Answer,
     AnswerMode,
@@ -23,13 +24,18 @@ from bot.store.schema import (
     OutboxKind,
     OutboxMessage,
     Question,
+    Run,
+    RunStatus,
+    RunTrigger,
     Status,
+    now,
 )
 from serving.client import ChatMessage
 from tests.bot.slack.house import HELP, House, Message, kill, receipts, until
 from tests.bot.slack.test_agent import status
 from tests.bot.slack.test_streaming import WORDS, growing, slow
 from tests.sandbox_server import until as until_true
+from tests.stores import TEAM
 
 
 async def notice(house: House, ts: str) -> Message:
@@ -96,6 +102,30 @@ async def test_a_question_waits_with_a_notice(house: House) -> None:
     assert receipts([said]) == [
         row.id for row in house.rows(OutboxMessage) if row.answer_id is not None
     ]
+
+
+async def test_a_notice_says_that_a_training_is_why(house: House) -> None:
+    """While the servers rest for a run, and for how long at most; a run beside them is no reason,
+    nor is one that should be over."""
+    with transaction(house.engine) as session:
+        begun = now() - timedelta(minutes=20)
+        run = Run(team_id=TEAM, trigger=RunTrigger.COMMAND, status=RunStatus.RUNNING)
+        run.started_at = begun
+        session.add(run)
+    house.vllm.down()
+    texts = []
+    for settings in (
+        {"MYNAH_TRAIN_ALONE": "on", "MYNAH_REST_MINUTES": "60"},
+        {"MYNAH_TRAIN_ALONE": "on", "MYNAH_REST_MINUTES": "10"},
+        {},
+    ):
+        async with house.bot(**settings):
+            ts = await house.ask("Which port?")
+            texts.append((await notice(house, ts))["blocks"][0]["text"])
+    assert re.fullmatch(
+        r"I am learning just now, for (39|40) minutes at most\. I keep .*", texts[0]
+    )
+    assert all(text.startswith(AWAY_NOTICE) for text in texts[1:])
 
 
 def _try_again(session: Any) -> None:

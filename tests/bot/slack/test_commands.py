@@ -107,6 +107,16 @@ async def test_train_queues_one_run(house: House) -> None:
     assert told == [":hourglass_flowing_sand: Run 1: queued by <@U0ADMIN>."]
 
 
+async def test_train_says_that_answers_wait(house: House) -> None:
+    """Where servers rest for a training, whoever asks for one hears what that means, and of how
+    long."""
+    async with house.bot(MYNAH_TRAIN_ALONE="on", MYNAH_REST_MINUTES="90"):
+        said = await reply(house, "train")
+    assert said.startswith("Run 1 is queued. ")
+    assert " While it trains, 90 minutes at most, no model answers" in said
+    assert "the other questions wait." in said
+
+
 async def test_what_admins_change_is_written_down(house: House) -> None:
     """Each change is in the audit table with who made it, and in the admins' channel; looking, and
     what nobody may, is in neither."""
