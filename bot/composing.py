@@ -41,6 +41,10 @@ CUTS = (500, 120)  # characters of the question, when the model refuses a prompt
 Use = Decision | Literal["known"]  # known: the weights have proved to say it by themselves
 
 
+class NotReady(Later):
+    """Servers answer, but none has the adapter."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer's words and where they come from."""
@@ -289,11 +293,11 @@ class Composing:
             waited = waited_s(task)
             if task.adapter is None or waited < self._patience_s:
                 why = f"release v{task.release.number} is not ready"
-                raise Later(why, max(1.0, waited / 8)) from error
+                raise NotReady(why, max(1.0, waited / 8)) from error
         try:
             return await self._complete(prompts, BASE, grew), True
         except NoModel as error:
-            raise Later(str(error)) from error
+            raise NotReady(str(error)) from error
 
     async def _spilling(self, task: Task, turns: Sequence[Turn]) -> Spills:
         if self._recognising is None or self._memory is None:  # nothing but weights to tell it

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, text, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -88,12 +88,12 @@ def has(session: Session, kind: str) -> bool:
 
 def are_asking(session: Session) -> bool:
     """Whether a question, of whatever workspace, is being answered, can be, or stands in line; one
-    that waits to be tried again is none."""
-    rests = and_(
-        col(InboxEvent.status) == Status.WAITING,
-        col(InboxEvent.not_before) > now(),
-        ~col(InboxEvent.error).startswith(f"{IN_LINE}: "),
+    that waits to be tried again is none, nor is what comes behind it in its lane."""
+    put_off = and_(
+        col(InboxEvent.not_before) > now(), ~col(InboxEvent.error).startswith(f"{IN_LINE}: ")
     )
+    behind = queue.blocked(InboxEvent, now())
+    rests = and_(col(InboxEvent.status) == Status.WAITING, or_(put_off, behind))
     return session.exec(_open("question").where(~rests).limit(1)).first() is not None
 
 

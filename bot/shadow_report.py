@@ -32,7 +32,7 @@ from bot.store.schema import (
     ShadowAnswer,
 )
 
-NEWEST = 1000  # rows that are looked at
+NEWEST = 200  # rows that are looked at: while they are, SQLite stores nothing else
 PAIRS = 5
 
 

@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from bot import inbox, releases
-from bot.composing import Composing, Reply, Task
+from bot.composing import Composing, NotReady, Reply, Task
 from bot.dispatcher import Later
-from bot.routing import Busy, NoServer
+from bot.routing import Busy, Failed, NoServer
 from bot.sparing import SpareTime, Wanted
 from bot.store.database import reading, transaction
 from bot.store.schema import (
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 KIND = "shadow"  # of its rows in the inbox
 TOO_OLD = timedelta(minutes=15)
 AGAIN_S = 2.0  # after a question took its time, or no server answered
+LONGEST_S = 300.0  # after servers have failed at it again
 OLD = "it waited for too long"
 ENDED = "its shadowing ended"
 MISSING = "no server had it"
@@ -70,14 +71,13 @@ def follow(
     session.flush()
     inbox.receive(
         session, team_id=question.team_id, event_id=f"{KIND}:{answer.id}", kind=KIND,
-        lane=f"{KIND}:{answer.id}", payload={"shadow_id": row.id},
+        lane=f"{KIND}:{answer.id}", payload={"shadow_id": row.id, "answer_id": answer.id},
     )  # fmt: skip
 
 
 def give_up(session: Session, event: InboxEvent) -> None:
     """An inbox row that always fails is not tried any more."""
-    row = session.get(ShadowAnswer, event.payload["shadow_id"], with_for_update=True)
-    if row is not None and _is_open(row):
+    if (row := _row(session, event)) is not None:
         _drop(row, BROKEN)
 
 
@@ -105,30 +105,31 @@ class Shadowing:
         Raises:
             Later: questions come first, or no server answers.
         """
-        shadow_id: int = event.payload["shadow_id"]
-        if (task := await asyncio.to_thread(self._open, shadow_id, event)) is None:
+        if (task := await asyncio.to_thread(self._open, event)) is None:
             return
         logs.note(release=f"v{task.release.number}", adapter=task.adapter or BASE)
         try:
             reply = await self._spare.use(self._compose(task))
         except Wanted as wanted:
             raise Later(str(wanted), AGAIN_S) from wanted
+        except Failed as failed:  # ever later: each try counts against the servers
+            delay_s = min(AGAIN_S * 2**event.attempts, LONGEST_S)
+            raise Later(str(failed), delay_s) from failed
         except (NoServer, Busy) as away:
             raise Later(str(away), AGAIN_S) from away
-        await asyncio.to_thread(self._keep, shadow_id, reply)
+        await asyncio.to_thread(self._keep, event, reply)
 
     async def _compose(self, task: Task) -> Reply | None:
         """None where no server has the release's adapter."""
         try:
             return await self._composing.write(task, await self._composing.recall(task))
-        except Later as missing:
+        except NotReady as missing:
             log.info("%s", missing)
             return None
 
-    def _open(self, shadow_id: int, event: InboxEvent) -> Task | None:
+    def _open(self, event: InboxEvent) -> Task | None:
         with transaction(self._engine) as session:
-            row = session.get(ShadowAnswer, shadow_id, with_for_update=True)
-            if row is None or not _is_open(row):  # forgotten, or made by an earlier holder
+            if (row := _row(session, event)) is None:  # forgotten, or made by an earlier holder
                 return None
             shadow = releases.shadow(session, row.team_id)
             if shadow is None or shadow.id != row.release_id:
@@ -141,11 +142,9 @@ class Shadowing:
             adapter = releases.adapter_of(session, shadow)
             return Task(question, shadow, adapter.name if adapter else None, None)
 
-    def _keep(self, shadow_id: int, reply: Reply | None) -> None:
+    def _keep(self, event: InboxEvent, reply: Reply | None) -> None:
         with transaction(self._engine) as session:
-            # Locked: who forgets the question goes before, or finds the words.
-            row = session.get(ShadowAnswer, shadow_id, with_for_update=True)
-            if row is None or not _is_open(row):
+            if (row := _row(session, event)) is None:
                 return
             shadow = releases.shadow(session, row.team_id)
             if shadow is None or shadow.id != row.release_id:
@@ -160,8 +159,14 @@ class Shadowing:
                 row.example_id = reply.match.example_id if reply.match else None
 
 
-def _is_open(row: ShadowAnswer) -> bool:
-    return row.mode is None and row.dropped is None
+def _row(session: Session, event: InboxEvent) -> ShadowAnswer | None:
+    """The row that is to be filled, locked: who forgets the question goes before, or finds the
+    words. None where that was done, or the row is gone; SQLite may have given its number to
+    another question's since."""
+    row = session.get(ShadowAnswer, event.payload["shadow_id"], with_for_update=True)
+    if row is None or row.answer_id != event.payload["answer_id"]:
+        return None
+    return row if row.mode is None and row.dropped is None else None
 
 
 def _drop(row: ShadowAnswer, why: str) -> None:

@@ -273,8 +273,10 @@ class Calls:
         return self._open[question.id or 0].asked.turns
 
     def _stands_alone(self, question: Question) -> bool:
-        """Whether nothing was said before it: a thread is its caller's, and kept nowhere."""
-        return not self._open[question.id or 0].asked.turns
+        """Whether nothing was said before it: a thread is its caller's, and kept nowhere. Who has
+        left by now does not undo the answer for that."""
+        exchange = self._open.get(question.id or 0)
+        return exchange is not None and not exchange.asked.turns
 
     def _shown(self, question: Question) -> Exchange:
         return self._open[question.id or 0]

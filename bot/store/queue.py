@@ -96,7 +96,7 @@ def _candidate(
     session: Session, table: type[Row], conditions: Sequence[ColumnElement[bool]]
 ) -> Row | None:
     moment = now()
-    free = _open(table), _ready(table, moment), ~_blocked(table, moment)
+    free = _open(table), _ready(table, moment), ~blocked(table, moment)
     rows = select(table).where(*free, *conditions).order_by(col(table.id)).limit(1)
     return session.scalars(rows.with_for_update(skip_locked=True, of=table)).first()
 
@@ -106,7 +106,7 @@ def _take(session: Session, table: type[Row], row: Row, owner: str, lease_s: flo
     moment = now()
     claimed = session.scalars(
         update(table)
-        .where(col(table.id) == row.id, ~_blocked(table, moment))
+        .where(col(table.id) == row.id, ~blocked(table, moment))
         .values(
             status=Status.CLAIMED,
             lease_owner=owner,
@@ -139,8 +139,8 @@ def _ready(table: Any, moment: datetime) -> ColumnElement[bool]:
     )
 
 
-def _blocked(table: Any, moment: datetime) -> Exists:
-    """An earlier row of the lane is not done, or another one is being handled."""
+def blocked(table: Any, moment: datetime) -> Exists:
+    """Whether an earlier row of the lane is not done, or another one is being handled."""
     other = _other(table)
     held = and_(other.status == Status.CLAIMED, other.lease_until >= moment, other.id != table.id)
     return exists().where(

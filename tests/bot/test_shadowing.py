@@ -406,6 +406,52 @@ async def test_servers_that_are_away_are_waited_for(desk: Desk, vllm: FakeVllm) 
     assert [row.text for row in desk.recorded()] == [f"{SHADOW} heard: {PORT}"]
 
 
+async def test_servers_that_fail_at_it_are_left_alone_for_longer_each_time(
+    desk: Desk, vllm: FakeVllm
+) -> None:
+    """They would answer nobody else while they are."""
+    await desk.ask(PORT)
+    [event] = desk.events()
+    vllm.fail_status = 500
+    waits = []
+    for event.attempts in (1, 4, 40):
+        with pytest.raises(Later) as later:
+            await desk.shadowing.handle(event)
+        waits.append(later.value.delay_s)
+    assert waits == [4.0, 32.0, 300.0]
+
+
+async def test_a_thread_that_cannot_be_read_is_waited_for(desk: Desk, vllm: FakeVllm) -> None:
+    """Trouble with Slack is no missing adapter."""
+
+    async def away(question: Question) -> Sequence[Turn]:
+        raise Later("Slack is away")
+
+    await desk.ask(PORT)
+    desk.shadowing._composing._read_thread = away
+    with pytest.raises(Later, match="Slack"):
+        await desk.work()
+    desk.shadowing._composing._read_thread = alone
+    await desk.work()
+    assert [row.adapter for row in desk.recorded()] == [SHADOW]
+
+
+async def test_another_row_of_the_same_number_is_left_alone(desk: Desk) -> None:
+    """SQLite gives the number of what was forgotten out again: to another question's, maybe."""
+    await desk.ask(PORT)
+    await desk.ask("And the second one?", ts="2.0")
+    first, _ = desk.events()
+    with transaction(desk.engine) as session:
+        gone, other = session.exec(select(ShadowAnswer).order_by(col(ShadowAnswer.id))).all()
+        number, values = gone.id, other.model_dump()
+        session.delete(gone)
+        session.delete(other)
+        session.flush()
+        session.add(ShadowAnswer(**{**values, "id": number}))
+    await desk.shadowing.handle(first)
+    assert [(row.mode, row.text) for row in desk.recorded()] == [(None, "")]
+
+
 async def test_a_row_that_always_fails_is_given_up(desk: Desk) -> None:
     """The record says so, and nothing waits any more."""
     await desk.ask(PORT)
@@ -503,6 +549,18 @@ def test_nothing_is_done_while_a_question_waits(store: Engine) -> None:
             select(InboxEvent).where(InboxEvent.kind == "shadow")
         ).one().status = Status.DONE
     assert not shadowing.may_work(store)
+
+
+def test_a_question_behind_one_that_is_tried_again_holds_nothing_up(store: Engine) -> None:
+    """It waits for that one, and so cannot be answered."""
+    with transaction(store) as session:
+        for number, kind in enumerate((shadowing.KIND, "question", "question")):
+            inbox.receive(
+                session, team_id=TEAM, event_id=str(number), kind=kind, lane=kind, payload={}
+            )
+        row = session.exec(select(InboxEvent).where(InboxEvent.event_id == "1")).one()
+        row.not_before, row.error = now() + timedelta(minutes=1), "waiting: try 7 failed: it broke"
+    assert shadowing.may_work(store)
 
 
 async def test_spare_time_ends_at_once() -> None:
